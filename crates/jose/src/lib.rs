@@ -1,0 +1,45 @@
+//! JWS, JWK and JWT: bytes in, verified claims out.
+//!
+//! This crate does no I/O, reads no clock and knows no async. It decides three things: whether a text is a
+//! well-formed JWS (RFC 7515), whether a key of a set signed it, and what its claims say. What the claims must
+//! say is decided above, in `portcullis-oidc`.
+//!
+//! An [`UnverifiedJws`] has no claims to read; only [`UnverifiedJws::verify`] makes a [`Verified`]`<`[`Claims`]`>`.
+//!
+//! ```
+//! use portcullis_jose::{Algorithm, AlgorithmSet, JwkSet, Limits, SigningKey, UnverifiedJws};
+//!
+//! let key = SigningKey::generate(Algorithm::ES256)?;
+//! let token = key.sign_jwt("at+jwt", &serde_json::json!({ "sub": "alice" }))?;
+//! let jwks = serde_json::json!({ "keys": [key.public_jwk()] }).to_string();
+//!
+//! let (keys, ignored) = JwkSet::parse(jwks.as_bytes())?;
+//! assert!(ignored.is_empty());
+//! let claims = UnverifiedJws::parse(&token, &Limits::default())?.verify(&keys, AlgorithmSet::asymmetric())?;
+//! assert_eq!(claims.str("sub"), Some("alice"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It also holds the vocabulary that every other crate shares: [`Secret`], [`UnixTime`] and [`Clock`], and random values.
+
+mod algorithm;
+mod claims;
+mod jwk;
+mod jws;
+mod json;
+mod random;
+mod refusal;
+mod secret;
+mod sign;
+mod time;
+
+pub use algorithm::{Algorithm, AlgorithmSet};
+pub use claims::{Claims, Verified};
+pub use json::{Object, Value};
+pub use jwk::{JwkSet, JwksError, KeyProblem};
+pub use jws::{Header, Limits, UnverifiedJws};
+pub use random::{base64url_decode, base64url_encode, constant_time_eq, random_array, random_token, sha256};
+pub use refusal::Refusal;
+pub use secret::Secret;
+pub use sign::{SignError, SigningKey};
+pub use time::{Clock, ManualClock, SystemClock, UnixTime};
