@@ -16,7 +16,10 @@ pub struct Claims {
 
 impl Claims {
     pub(crate) fn new(object: Object, signed_part: [u8; 32]) -> Claims {
-        Claims { object, signed_part }
+        Claims {
+            object,
+            signed_part,
+        }
     }
 
     /// The claim of exactly this name.
@@ -53,7 +56,34 @@ impl Claims {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(Refusal::ClaimType { claim: name.into(), expected: "string", found: other.kind() }),
+            Some(other) => Err(Refusal::ClaimType {
+                claim: name.into(),
+                expected: "string",
+                found: other.kind(),
+            }),
+        }
+    }
+
+    /// The claim as a list of strings, where it is present: one string, or an array of strings.
+    ///
+    /// # Errors
+    /// [`Refusal::ClaimType`] when it is anything else.
+    pub fn strings(&self, name: &'static str) -> Result<Option<Vec<&str>>, Refusal> {
+        let wrong = |found| Refusal::ClaimType {
+            claim: name.into(),
+            expected: "string or array of strings",
+            found,
+        };
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(one)) => Ok(Some(vec![one])),
+            Some(Value::Array(items)) => {
+                let strings: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+                strings
+                    .map(Some)
+                    .ok_or_else(|| wrong("array with other things"))
+            }
+            Some(other) => Err(wrong(other.kind())),
         }
     }
 
@@ -65,14 +95,26 @@ impl Claims {
         let number = match self.get(name) {
             None => return Ok(None),
             Some(Value::Number(number)) => number,
-            Some(other) => return Err(Refusal::ClaimType { claim: name.into(), expected: "number", found: other.kind() }),
+            Some(other) => {
+                return Err(Refusal::ClaimType {
+                    claim: name.into(),
+                    expected: "number",
+                    found: other.kind(),
+                });
+            }
         };
         // RFC 7519 s2: NumericDate may have a fraction. Every whole second up to LATEST is exact in an f64.
         let seconds = number.as_f64().unwrap_or(f64::NAN);
         if !(0.0..=LATEST).contains(&seconds) {
-            return Err(Refusal::ClaimRange { claim: name.into(), found: number.to_string() });
+            return Err(Refusal::ClaimRange {
+                claim: name.into(),
+                found: number.to_string(),
+            });
         }
-        #[expect(clippy::cast_possible_truncation, reason = "the range was checked on the line above")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the range was checked on the line above"
+        )]
         Ok(Some(UnixTime::from_secs(seconds as i64)))
     }
 
@@ -127,26 +169,60 @@ mod tests {
     use super::*;
 
     fn claims(text: &str) -> Claims {
-        Claims::new(crate::json::parse_object(text.as_bytes(), 16).unwrap(), [0; 32])
+        Claims::new(
+            crate::json::parse_object(text.as_bytes(), 16).unwrap(),
+            [0; 32],
+        )
     }
 
     #[test]
     fn times_are_numbers_in_range() {
-        assert_eq!(claims(r#"{"exp":12.9}"#).time("exp").unwrap(), Some(UnixTime::from_secs(12)));
+        assert_eq!(
+            claims(r#"{"exp":12.9}"#).time("exp").unwrap(),
+            Some(UnixTime::from_secs(12))
+        );
         assert_eq!(claims("{}").time("exp").unwrap(), None);
         for kind in ["\"12\"", "null", "true", "[12]", "{}"] {
-            assert!(matches!(claims(&format!("{{\"exp\":{kind}}}")).time("exp"), Err(Refusal::ClaimType { .. })), "{kind}");
+            assert!(
+                matches!(
+                    claims(&format!("{{\"exp\":{kind}}}")).time("exp"),
+                    Err(Refusal::ClaimType { .. })
+                ),
+                "{kind}"
+            );
         }
         for value in ["-1", "1e300", "18446744073709551615", "253402300800"] {
-            assert!(matches!(claims(&format!("{{\"exp\":{value}}}")).time("exp"), Err(Refusal::ClaimRange { .. })), "{value}");
+            assert!(
+                matches!(
+                    claims(&format!("{{\"exp\":{value}}}")).time("exp"),
+                    Err(Refusal::ClaimRange { .. })
+                ),
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn paths_reach_into_objects() {
         let claims = claims(r#"{"realm_access":{"roles":["a"]},"https://x.example/roles":["b"]}"#);
-        assert_eq!(claims.get_path("realm_access.roles").unwrap().as_array().unwrap().len(), 1);
-        assert_eq!(claims.get_path("https://x.example/roles").unwrap().as_array().unwrap().len(), 1);
+        assert_eq!(
+            claims
+                .get_path("realm_access.roles")
+                .unwrap()
+                .as_array()
+                .unwrap()
+                .len(),
+            1
+        );
+        assert_eq!(
+            claims
+                .get_path("https://x.example/roles")
+                .unwrap()
+                .as_array()
+                .unwrap()
+                .len(),
+            1
+        );
         assert!(claims.get_path("realm_access.groups").is_none());
     }
 }

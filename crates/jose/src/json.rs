@@ -28,25 +28,41 @@ impl Value {
     /// The text of a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
-        if let Value::String(text) = self { Some(text) } else { None }
+        if let Value::String(text) = self {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// The items of an array.
     #[must_use]
     pub fn as_array(&self) -> Option<&[Value]> {
-        if let Value::Array(items) = self { Some(items) } else { None }
+        if let Value::Array(items) = self {
+            Some(items)
+        } else {
+            None
+        }
     }
 
     /// The members of an object.
     #[must_use]
     pub fn as_object(&self) -> Option<&Object> {
-        if let Value::Object(object) = self { Some(object) } else { None }
+        if let Value::Object(object) = self {
+            Some(object)
+        } else {
+            None
+        }
     }
 
     /// The value of `true` or `false`.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
-        if let Value::Bool(value) = self { Some(*value) } else { None }
+        if let Value::Bool(value) = self {
+            Some(*value)
+        } else {
+            None
+        }
     }
 
     /// The kind, in the words of RFC 8259: `null`, `boolean`, `number`, `string`, `array` or `object`.
@@ -84,7 +100,10 @@ impl Object {
     /// The member of exactly this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
     }
 
     /// All members, in order.
@@ -95,7 +114,11 @@ impl Object {
     /// The same as a [`serde_json::Value`].
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
-        serde_json::Value::Object(self.iter().map(|(key, value)| (key.to_owned(), value.to_json())).collect())
+        serde_json::Value::Object(
+            self.iter()
+                .map(|(key, value)| (key.to_owned(), value.to_json()))
+                .collect(),
+        )
     }
 }
 
@@ -113,10 +136,13 @@ pub(crate) enum JsonFault {
 pub(crate) fn parse_object(text: &[u8], max_depth: usize) -> Result<Object, JsonFault> {
     let fault = Cell::new(None);
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = Reader { depth_left: max_depth, fault: &fault }
-        .deserialize(&mut reader)
-        .and_then(|value| reader.end().map(|()| value))
-        .map_err(|error| fault.take().unwrap_or_else(|| classify(&error)))?;
+    let value = Reader {
+        depth_left: max_depth,
+        fault: &fault,
+    }
+    .deserialize(&mut reader)
+    .and_then(|value| reader.end().map(|()| value))
+    .map_err(|error| fault.take().unwrap_or_else(|| classify(&error)))?;
     match value {
         Value::Object(object) => Ok(object),
         _ => Err(JsonFault::NotAnObject),
@@ -125,7 +151,11 @@ pub(crate) fn parse_object(text: &[u8], max_depth: usize) -> Result<Object, Json
 
 fn classify(error: &serde_json::Error) -> JsonFault {
     // serde_json has no kind of its own for a number such as 1e400; its text is stable.
-    if error.to_string().starts_with("number out of range") { JsonFault::NumberRange } else { JsonFault::Syntax }
+    if error.to_string().starts_with("number out of range") {
+        JsonFault::NumberRange
+    } else {
+        JsonFault::Syntax
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -180,7 +210,9 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        serde_json::Number::from_f64(value).map(Value::Number).ok_or_else(|| self.fail(JsonFault::NumberRange))
+        serde_json::Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| self.fail(JsonFault::NumberRange))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
@@ -237,28 +269,63 @@ mod tests {
     fn reads_what_serde_json_reads() {
         let text = r#"{"a":[1,-2,3.5,true,null,{"b":"\u00e9"}],"c":""}"#;
         let ours = parse_object(text.as_bytes(), 4).unwrap();
-        assert_eq!(ours.to_json(), serde_json::from_str::<serde_json::Value>(text).unwrap());
+        assert_eq!(
+            ours.to_json(),
+            serde_json::from_str::<serde_json::Value>(text).unwrap()
+        );
         assert_eq!(ours.get("c").and_then(Value::as_str), Some(""));
     }
 
     #[test]
     fn refuses_repeated_members_at_any_depth_however_spelled() {
-        assert_eq!(fault(br#"{"a":1,"a":2}"#), JsonFault::RepeatedMember("a".into()));
-        assert_eq!(fault(br#"{"a":1,"\u0061":2}"#), JsonFault::RepeatedMember("a".into()));
-        assert_eq!(fault(br#"{"x":{"a":1,"a":2}}"#), JsonFault::RepeatedMember("a".into()));
-        let many = (0..100).map(|i| format!("\"m{i}\":0")).collect::<Vec<_>>().join(",");
+        assert_eq!(
+            fault(br#"{"a":1,"a":2}"#),
+            JsonFault::RepeatedMember("a".into())
+        );
+        assert_eq!(
+            fault(br#"{"a":1,"\u0061":2}"#),
+            JsonFault::RepeatedMember("a".into())
+        );
+        assert_eq!(
+            fault(br#"{"x":{"a":1,"a":2}}"#),
+            JsonFault::RepeatedMember("a".into())
+        );
+        let many = (0..100)
+            .map(|i| format!("\"m{i}\":0"))
+            .collect::<Vec<_>>()
+            .join(",");
         assert!(parse_object(format!("{{{many}}}").as_bytes(), 4).is_ok());
-        assert_eq!(fault(format!("{{{many},\"m0\":1}}").as_bytes()), JsonFault::RepeatedMember("m0".into()));
-        assert_eq!(fault(format!("{{{many},\"m99\":1}}").as_bytes()), JsonFault::RepeatedMember("m99".into()));
+        assert_eq!(
+            fault(format!("{{{many},\"m0\":1}}").as_bytes()),
+            JsonFault::RepeatedMember("m0".into())
+        );
+        assert_eq!(
+            fault(format!("{{{many},\"m99\":1}}").as_bytes()),
+            JsonFault::RepeatedMember("m99".into())
+        );
     }
 
     #[test]
     fn refuses_what_is_not_one_object_of_utf8() {
         for text in [
-            &b""[..], b"null", b"[]", b"1", b"{\"a\":1}x", b"\xef\xbb\xbf{}", b"{\"a\":\"\xff\"}", b"{\"a\":\"\\ud800\"}",
-            b"{/**/}", b"{\"a\":1,}", b"{'a':1}", b"{\"a\":\"\x01\"}", b"{\"a\":\"\xc0\xae\"}",
+            &b""[..],
+            b"null",
+            b"[]",
+            b"1",
+            b"{\"a\":1}x",
+            b"\xef\xbb\xbf{}",
+            b"{\"a\":\"\xff\"}",
+            b"{\"a\":\"\\ud800\"}",
+            b"{/**/}",
+            b"{\"a\":1,}",
+            b"{'a':1}",
+            b"{\"a\":\"\x01\"}",
+            b"{\"a\":\"\xc0\xae\"}",
         ] {
-            assert!(matches!(fault(text), JsonFault::Syntax | JsonFault::NotAnObject), "{text:?}");
+            assert!(
+                matches!(fault(text), JsonFault::Syntax | JsonFault::NotAnObject),
+                "{text:?}"
+            );
         }
         assert_eq!(fault(br#"{"a":1e400}"#), JsonFault::NumberRange);
     }

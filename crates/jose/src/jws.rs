@@ -22,7 +22,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { token: 16 * 1024, header: 4 * 1024, kid: 256, depth: 16 }
+        Limits {
+            token: 16 * 1024,
+            header: 4 * 1024,
+            kid: 256,
+            depth: 16,
+        }
     }
 }
 
@@ -65,7 +70,11 @@ impl Header {
     /// `typ`, if it is there and a string.
     #[must_use]
     pub fn typ(&self) -> Option<&str> {
-        if let Text::Is(typ) = &self.typ { Some(typ) } else { None }
+        if let Text::Is(typ) = &self.typ {
+            Some(typ)
+        } else {
+            None
+        }
     }
 
     /// Checks that `typ` is one of `accepted` (media types without `application/`).
@@ -81,13 +90,20 @@ impl Header {
             Text::Invalid => "(not a string)",
         };
         let short = match found.get(..12) {
-            Some(prefix) if prefix.eq_ignore_ascii_case("application/") => found.get(12..).unwrap_or_default(),
+            Some(prefix) if prefix.eq_ignore_ascii_case("application/") => {
+                found.get(12..).unwrap_or_default()
+            }
             _ => found,
         };
-        if matches!(self.typ, Text::Is(_)) && accepted.iter().any(|typ| typ.eq_ignore_ascii_case(short)) {
+        if matches!(self.typ, Text::Is(_))
+            && accepted.iter().any(|typ| typ.eq_ignore_ascii_case(short))
+        {
             return Ok(());
         }
-        Err(Refusal::TypeMismatch { expected: accepted.join(" or "), found: found.to_owned() })
+        Err(Refusal::TypeMismatch {
+            expected: accepted.join(" or "),
+            found: found.to_owned(),
+        })
     }
 }
 
@@ -109,11 +125,17 @@ impl<'a> UnverifiedJws<'a> {
     /// The first rule that is broken, in that order.
     pub fn parse(token: &'a str, limits: &Limits) -> Result<UnverifiedJws<'a>, Refusal> {
         if token.len() > limits.token {
-            return Err(Refusal::TooLarge { part: "token", limit: limits.token });
+            return Err(Refusal::TooLarge {
+                part: "token",
+                limit: limits.token,
+            });
         }
         let (header_part, payload_part, signature_part) = split(token)?;
         if header_part.len() > limits.header {
-            return Err(Refusal::TooLarge { part: "header", limit: limits.header });
+            return Err(Refusal::TooLarge {
+                part: "header",
+                limit: limits.header,
+            });
         }
         let header_bytes = decode(header_part, "header")?;
         let payload = decode(payload_part, "claims")?;
@@ -124,10 +146,21 @@ impl<'a> UnverifiedJws<'a> {
         // The claims are parsed once, and a fault in them is told when it is their turn.
         let (claims, claims_fault) = match json::parse_object(&payload, limits.depth) {
             Ok(claims) => (claims, None),
-            Err(fault) => (Object::default(), Some(refuse_json(fault, "claims", limits))),
+            Err(fault) => (
+                Object::default(),
+                Some(refuse_json(fault, "claims", limits)),
+            ),
         };
-        let signed_part = token.get(..header_part.len() + 1 + payload_part.len()).unwrap_or_default();
-        Ok(UnverifiedJws { header, signed_part, signature, claims, claims_fault })
+        let signed_part = token
+            .get(..header_part.len() + 1 + payload_part.len())
+            .unwrap_or_default();
+        Ok(UnverifiedJws {
+            header,
+            signed_part,
+            signature,
+            claims,
+            claims_fault,
+        })
     }
 
     /// The header.
@@ -145,7 +178,10 @@ impl<'a> UnverifiedJws<'a> {
         if accepted.contains(algorithm) {
             return Ok(());
         }
-        Err(Refusal::AlgorithmNotAllowed { found: algorithm.name().into(), accepted: accepted.to_string() })
+        Err(Refusal::AlgorithmNotAllowed {
+            found: algorithm.name().into(),
+            accepted: accepted.to_string(),
+        })
     }
 
     /// What the token says of its issuer, to choose the keys that must prove it. `None` if it says nothing.
@@ -159,7 +195,9 @@ impl<'a> UnverifiedJws<'a> {
         match self.claims.get("iss") {
             None => Ok(None),
             Some(Value::String(issuer)) => Ok(Some(issuer)),
-            Some(other) => Err(Refusal::IssuerType { found: other.kind() }),
+            Some(other) => Err(Refusal::IssuerType {
+                found: other.kind(),
+            }),
         }
     }
 
@@ -168,12 +206,20 @@ impl<'a> UnverifiedJws<'a> {
     ///
     /// # Errors
     /// The first rule that is broken: algorithm, `kid`, key, signature, claims.
-    pub fn verify(self, keys: &JwkSet, accepted: AlgorithmSet) -> Result<Verified<Claims>, Refusal> {
+    pub fn verify(
+        self,
+        keys: &JwkSet,
+        accepted: AlgorithmSet,
+    ) -> Result<Verified<Claims>, Refusal> {
         self.require_algorithm(accepted)?;
         let candidates = keys.select(self.header.kid()?, self.header.algorithm)?;
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.signed_part.as_bytes());
+        let digest =
+            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.signed_part.as_bytes());
         let signed_part = self.signed_part.as_bytes();
-        if !candidates.iter().any(|key| key.verify(self.header.algorithm, signed_part, &digest, &self.signature)) {
+        if !candidates
+            .iter()
+            .any(|key| key.verify(self.header.algorithm, signed_part, &digest, &self.signature))
+        {
             return Err(Refusal::SignatureInvalid);
         }
         if let Some(fault) = self.claims_fault {
@@ -190,27 +236,48 @@ fn split(token: &str) -> Result<(&str, &str, &str), Refusal> {
         return Err(Refusal::Malformed { why: "empty" });
     }
     if token.starts_with('{') {
-        return Err(Refusal::Malformed { why: "JSON serialization" });
+        return Err(Refusal::Malformed {
+            why: "JSON serialization",
+        });
     }
     let mut parts = token.split('.');
-    match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(header), Some(payload), Some(signature), None, ..) if !header.is_empty() => Ok((header, payload, signature)),
+    match (
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+    ) {
+        (Some(header), Some(payload), Some(signature), None, ..) if !header.is_empty() => {
+            Ok((header, payload, signature))
+        }
         // RFC 7516 s3.1: five parts are a JWE.
         (.., Some(_), None) => Err(Refusal::Encrypted),
-        _ => Err(Refusal::Malformed { why: "not three parts" }),
+        _ => Err(Refusal::Malformed {
+            why: "not three parts",
+        }),
     }
 }
 
 fn decode(part: &str, name: &'static str) -> Result<Vec<u8>, Refusal> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::BadBase64 { part: name })
+    URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| Refusal::BadBase64 { part: name })
 }
 
 fn refuse_json(fault: JsonFault, part: &'static str, limits: &Limits) -> Refusal {
     match fault {
         JsonFault::Syntax | JsonFault::NotAnObject => Refusal::BadJson { part },
         JsonFault::RepeatedMember(name) => Refusal::DuplicateMember { part, name },
-        JsonFault::TooDeep => Refusal::TooDeep { part, limit: limits.depth },
-        JsonFault::NumberRange => Refusal::ClaimRange { claim: "(a number)".into(), found: "no finite number".into() },
+        JsonFault::TooDeep => Refusal::TooDeep {
+            part,
+            limit: limits.depth,
+        },
+        JsonFault::NumberRange => Refusal::ClaimRange {
+            claim: "(a number)".into(),
+            found: "no finite number".into(),
+        },
     }
 }
 
@@ -219,7 +286,9 @@ fn read_header(header: &Object, limits: &Limits) -> Result<Header, Refusal> {
     // RFC 7516 s4.1.3: `b64` and `zip` change what was signed, so they are refused without `crit` too.
     for member in ["crit", "b64", "zip"] {
         if header.get(member).is_some() {
-            return Err(Refusal::CritUnsupported { member: member.into() });
+            return Err(Refusal::CritUnsupported {
+                member: member.into(),
+            });
         }
     }
     let algorithm = match header.get("alg") {
@@ -236,7 +305,11 @@ fn read_header(header: &Object, limits: &Limits) -> Result<Header, Refusal> {
         Some(Value::String(text)) if text.len() <= limit => Text::Is(text.clone()),
         Some(_) => Text::Invalid,
     };
-    Ok(Header { algorithm, typ: text("typ", limits.header), kid: text("kid", limits.kid) })
+    Ok(Header {
+        algorithm,
+        typ: text("typ", limits.header),
+        kid: text("kid", limits.kid),
+    })
 }
 
 #[cfg(test)]
@@ -249,7 +322,9 @@ mod tests {
 
     fn key() -> (SigningKey, JwkSet) {
         let key = SigningKey::generate(Algorithm::ES256).unwrap();
-        let set = JwkSet::parse(json!({ "keys": [key.public_jwk()] }).to_string().as_bytes()).unwrap().0;
+        let set = JwkSet::parse(json!({ "keys": [key.public_jwk()] }).to_string().as_bytes())
+            .unwrap()
+            .0;
         (key, set)
     }
 
@@ -265,12 +340,26 @@ mod tests {
     fn what_was_signed_is_verified_with_every_algorithm() {
         for algorithm in Algorithm::ALL {
             let key = SigningKey::generate(algorithm).unwrap();
-            let set = JwkSet::parse(json!({ "keys": [key.public_jwk()] }).to_string().as_bytes()).unwrap().0;
+            let set = JwkSet::parse(json!({ "keys": [key.public_jwk()] }).to_string().as_bytes())
+                .unwrap()
+                .0;
             let token = key.sign_jwt("at+jwt", &json!({ "sub": "alice" })).unwrap();
-            assert_eq!(verify(&token, &set).unwrap().str("sub"), Some("alice"), "{algorithm}");
-            let other = SigningKey::generate(algorithm).unwrap().with_kid(key.kid().to_owned());
-            let forged = other.sign_jwt("at+jwt", &json!({ "sub": "alice" })).unwrap();
-            assert_eq!(verify(&forged, &set), Err(Refusal::SignatureInvalid), "{algorithm}");
+            assert_eq!(
+                verify(&token, &set).unwrap().str("sub"),
+                Some("alice"),
+                "{algorithm}"
+            );
+            let other = SigningKey::generate(algorithm)
+                .unwrap()
+                .with_kid(key.kid().to_owned());
+            let forged = other
+                .sign_jwt("at+jwt", &json!({ "sub": "alice" }))
+                .unwrap();
+            assert_eq!(
+                verify(&forged, &set),
+                Err(Refusal::SignatureInvalid),
+                "{algorithm}"
+            );
         }
     }
 
@@ -289,7 +378,15 @@ mod tests {
         assert_eq!(code(&".".repeat(100_000)), "token.too_large");
         assert_eq!(code(&format!("{good}\n")), "token.bad_base64");
         assert_eq!(code(&format!("{good}=")), "token.bad_base64");
-        assert_eq!(code(good.rsplit_once('.').map(|(front, _)| format!("{front}.")).unwrap().as_str()), "token.signature_invalid");
+        assert_eq!(
+            code(
+                good.rsplit_once('.')
+                    .map(|(front, _)| format!("{front}."))
+                    .unwrap()
+                    .as_str()
+            ),
+            "token.signature_invalid"
+        );
         let header = "A".repeat(5000);
         assert_eq!(code(&format!("{header}.e30.AA")), "token.too_large");
     }
@@ -301,7 +398,9 @@ mod tests {
         let with = |name: &str, value: serde_json::Value| {
             let mut header = alg.clone();
             header[name] = value;
-            verify(&signed(&key, &header, b"{}"), &set).map(|_| "ok").unwrap_or_else(|refusal| refusal.code())
+            verify(&signed(&key, &header, b"{}"), &set)
+                .map(|_| "ok")
+                .unwrap_or_else(|refusal| refusal.code())
         };
         assert_eq!(with("x-unknown", json!({ "a": [1] })), "ok");
         for (name, value, expected) in [
@@ -320,9 +419,15 @@ mod tests {
         ] {
             assert_eq!(with(name, value.clone()), expected, "{name}: {value}");
         }
-        let repeated = format!("{{\"alg\":\"ES256\",\"alg\":\"ES256\",\"kid\":\"{}\"}}", key.kid());
+        let repeated = format!(
+            "{{\"alg\":\"ES256\",\"alg\":\"ES256\",\"kid\":\"{}\"}}",
+            key.kid()
+        );
         let token = format!("{}.e30.AA", base64url_encode(repeated.as_bytes()));
-        assert_eq!(verify(&token, &set).unwrap_err().code(), "token.duplicate_member");
+        assert_eq!(
+            verify(&token, &set).unwrap_err().code(),
+            "token.duplicate_member"
+        );
     }
 
     #[test]
@@ -330,8 +435,17 @@ mod tests {
         let (key, set) = key();
         let token = key.sign_jwt("at+jwt", &json!({})).unwrap();
         let only_rsa = AlgorithmSet::of(&[Algorithm::RS256]);
-        let refusal = UnverifiedJws::parse(&token, &Limits::default()).unwrap().verify(&set, only_rsa).unwrap_err();
-        assert_eq!(refusal, Refusal::AlgorithmNotAllowed { found: "ES256".into(), accepted: "RS256".into() });
+        let refusal = UnverifiedJws::parse(&token, &Limits::default())
+            .unwrap()
+            .verify(&set, only_rsa)
+            .unwrap_err();
+        assert_eq!(
+            refusal,
+            Refusal::AlgorithmNotAllowed {
+                found: "ES256".into(),
+                accepted: "RS256".into()
+            }
+        );
     }
 
     #[test]
@@ -339,21 +453,39 @@ mod tests {
         let (key, _) = key();
         let check = |typ: serde_json::Value| {
             let token = signed(&key, &json!({ "alg": "ES256", "typ": typ }), b"{}");
-            UnverifiedJws::parse(&token, &Limits::default()).unwrap().header().require_type(&["at+jwt"]).is_ok()
+            UnverifiedJws::parse(&token, &Limits::default())
+                .unwrap()
+                .header()
+                .require_type(&["at+jwt"])
+                .is_ok()
         };
-        assert!(check(json!("at+jwt")) && check(json!("AT+JWT")) && check(json!("application/At+Jwt")));
-        assert!(!check(json!("JWT")) && !check(json!(null)) && !check(json!("text/at+jwt")) && !check(json!(7)));
+        assert!(
+            check(json!("at+jwt")) && check(json!("AT+JWT")) && check(json!("application/At+Jwt"))
+        );
+        assert!(
+            !check(json!("JWT"))
+                && !check(json!(null))
+                && !check(json!("text/at+jwt"))
+                && !check(json!(7))
+        );
     }
 
     #[test]
     fn broken_claims_are_told_with_a_good_signature() {
         let (key, set) = key();
         let header = json!({ "alg": "ES256", "kid": key.kid() });
-        let code = |payload: &[u8]| verify(&signed(&key, &header, payload), &set).unwrap_err().code();
+        let code = |payload: &[u8]| {
+            verify(&signed(&key, &header, payload), &set)
+                .unwrap_err()
+                .code()
+        };
         assert_eq!(code(b""), "token.bad_json");
         assert_eq!(code(b"null"), "token.bad_json");
         assert_eq!(code(br#"{"a":1,"a":2}"#), "token.duplicate_member");
-        assert_eq!(code(format!("{{\"a\":{}{}}}", "[".repeat(20), "]".repeat(20)).as_bytes()), "token.too_deep");
+        assert_eq!(
+            code(format!("{{\"a\":{}{}}}", "[".repeat(20), "]".repeat(20)).as_bytes()),
+            "token.too_deep"
+        );
     }
 
     proptest! {

@@ -3,7 +3,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// `N` bytes from the operating system's generator.
 #[must_use]
-#[expect(clippy::expect_used, reason = "without randomness nothing here is safe; aws-lc aborts on its own in practice")]
+#[expect(
+    clippy::expect_used,
+    reason = "without randomness nothing here is safe; aws-lc aborts on its own in practice"
+)]
 pub fn random_array<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).expect("the operating system's random generator answers");
@@ -12,7 +15,10 @@ pub fn random_array<const N: usize>() -> [u8; N] {
 
 /// A random value of `n_bytes` bytes as base64url text; 32 bytes make 43 characters.
 #[must_use]
-#[expect(clippy::expect_used, reason = "without randomness nothing here is safe; aws-lc aborts on its own in practice")]
+#[expect(
+    clippy::expect_used,
+    reason = "without randomness nothing here is safe; aws-lc aborts on its own in practice"
+)]
 pub fn random_token(n_bytes: usize) -> String {
     let mut bytes = vec![0; n_bytes];
     aws_lc_rs::rand::fill(&mut bytes).expect("the operating system's random generator answers");

@@ -6,7 +6,10 @@ use crate::UnixTime;
 /// [`Refusal::code`] is stable: it is what audit events, metrics and the manual call this refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[expect(missing_docs, reason = "the message of each variant says what it and its fields are")]
+#[expect(
+    missing_docs,
+    reason = "the message of each variant says what it and its fields are"
+)]
 pub enum Refusal {
     #[error("the {part} is larger than {limit} bytes")]
     TooLarge { part: &'static str, limit: usize },
@@ -39,7 +42,11 @@ pub enum Refusal {
     #[error("the key {kid:?} cannot be used: {why}")]
     KeyUnusable { kid: String, why: String },
     #[error("the token says {found}, the key {kid:?} is for {expected}")]
-    AlgorithmKeyMismatch { kid: String, expected: String, found: String },
+    AlgorithmKeyMismatch {
+        kid: String,
+        expected: String,
+        found: String,
+    },
     #[error("the signature is not that of the issuer's key")]
     SignatureInvalid,
     #[error("the token has no expiry (claim exp)")]
@@ -47,15 +54,29 @@ pub enum Refusal {
     #[error("the token expired at {expired}, it is now {now}")]
     Expired { expired: UnixTime, now: UnixTime },
     #[error("the token is valid from {claim} = {from} on, it is now {now}")]
-    NotYetValid { claim: &'static str, from: UnixTime, now: UnixTime },
+    NotYetValid {
+        claim: &'static str,
+        from: UnixTime,
+        now: UnixTime,
+    },
     #[error("the claim {claim} is a {found}, not a {expected}")]
-    ClaimType { claim: String, expected: &'static str, found: &'static str },
+    ClaimType {
+        claim: String,
+        expected: &'static str,
+        found: &'static str,
+    },
     #[error("the claim {claim} = {found} is out of range")]
     ClaimRange { claim: String, found: String },
     #[error("the claim {claim} is missing")]
     ClaimMissing { claim: String },
-    #[error("the claim {claim} has a value that is not accepted: expected {expected}, found {found}")]
-    ClaimValue { claim: String, expected: String, found: String },
+    #[error(
+        "the claim {claim} has a value that is not accepted: expected {expected}, found {found}"
+    )]
+    ClaimValue {
+        claim: String,
+        expected: String,
+        found: String,
+    },
     #[error("the claim {claim} must not be in a token of this type")]
     ClaimForbidden { claim: String },
     #[error("the token has no audience (claim aud)")]
@@ -127,7 +148,9 @@ impl Refusal {
             | Refusal::ClaimValue { expected, .. }
             | Refusal::AudienceMismatch { expected, .. } => expected.clone(),
             Refusal::IssuerType { .. } => "string".into(),
-            Refusal::ClaimType { claim, expected, .. } => format!("{claim}: {expected}"),
+            Refusal::ClaimType {
+                claim, expected, ..
+            } => format!("{claim}: {expected}"),
             Refusal::Expired { now, .. } => format!("exp after {now}"),
             Refusal::NotYetValid { claim, now, .. } => format!("{claim} not after {now}"),
             Refusal::BindingRequired { method } => format!("proof of {method}"),

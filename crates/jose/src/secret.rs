@@ -73,7 +73,11 @@ mod tests {
     #[test]
     fn never_prints_itself() {
         let secret = Secret::new("hunter2");
-        let printed = format!("{secret} {secret:?} {:?} {}", Some(&secret), serde_json::to_string(&secret).unwrap());
+        let printed = format!(
+            "{secret} {secret:?} {:?} {}",
+            Some(&secret),
+            serde_json::to_string(&secret).unwrap()
+        );
         assert!(!printed.contains("hunter2"), "{printed}");
         assert_eq!(secret.expose(), "hunter2");
     }

@@ -4,7 +4,8 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    self as aws, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaKeyPair, RsaSignatureEncoding,
+    self as aws, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
+    RsaSignatureEncoding,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -32,7 +33,9 @@ enum Pair {
 #[non_exhaustive]
 pub enum SignError {
     /// The text is no PEM block `PRIVATE KEY` (PKCS #8).
-    #[error("not a PEM text with one block \"PRIVATE KEY\" (PKCS #8); convert with: openssl pkcs8 -topk8 -nocrypt -in KEY")]
+    #[error(
+        "not a PEM text with one block \"PRIVATE KEY\" (PKCS #8); convert with: openssl pkcs8 -topk8 -nocrypt -in KEY"
+    )]
     NotPkcs8Pem,
     /// The key is not of the kind that the algorithm needs.
     #[error("the private key cannot be used with {0}")]
@@ -49,7 +52,10 @@ impl SigningKey {
     /// [`SignError::Crypto`] if the library fails.
     pub fn generate(algorithm: Algorithm) -> Result<SigningKey, SignError> {
         let pair = if let Some(encoding) = rsa_encoding(algorithm) {
-            Pair::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| SignError::Crypto)?, encoding)
+            Pair::Rsa(
+                RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| SignError::Crypto)?,
+                encoding,
+            )
         } else if let Some(curve) = ec_algorithm(algorithm) {
             Pair::Ec(EcdsaKeyPair::generate(curve).map_err(|_| SignError::Crypto)?)
         } else {
@@ -68,7 +74,8 @@ impl SigningKey {
             .and_then(|(_, rest)| rest.split_once("-----END PRIVATE KEY-----"))
             .map(|(body, _)| body.split_ascii_whitespace().collect::<String>())
             .ok_or(SignError::NotPkcs8Pem)?;
-        let der = zeroize::Zeroizing::new(STANDARD.decode(body).map_err(|_| SignError::NotPkcs8Pem)?);
+        let der =
+            zeroize::Zeroizing::new(STANDARD.decode(body).map_err(|_| SignError::NotPkcs8Pem)?);
         let wrong = |_| SignError::WrongKind(algorithm);
         let pair = if let Some(encoding) = rsa_encoding(algorithm) {
             Pair::Rsa(RsaKeyPair::from_pkcs8(&der).map_err(wrong)?, encoding)
@@ -81,7 +88,11 @@ impl SigningKey {
     }
 
     fn from_pair(pair: Pair, algorithm: Algorithm) -> Result<SigningKey, SignError> {
-        let mut key = SigningKey { algorithm, kid: String::new(), pair: Arc::new(pair) };
+        let mut key = SigningKey {
+            algorithm,
+            kid: String::new(),
+            pair: Arc::new(pair),
+        };
         key.kid = thumbprint_of(&key.public_jwk()).ok_or(SignError::WrongKind(algorithm))?;
         Ok(key)
     }
@@ -143,11 +154,20 @@ impl SigningKey {
     /// [`SignError::Crypto`] if the library fails.
     pub fn to_pkcs8_pem(&self) -> Result<Secret, SignError> {
         let der: Vec<u8> = match &*self.pair {
-            Pair::Rsa(pair, _) => {
-                AsDer::<Pkcs8V1Der<'_>>::as_der(pair).map_err(|_| SignError::Crypto)?.as_ref().to_vec()
-            }
-            Pair::Ec(pair) => pair.to_pkcs8v1().map_err(|_| SignError::Crypto)?.as_ref().to_vec(),
-            Pair::Ed(pair) => pair.to_pkcs8v1().map_err(|_| SignError::Crypto)?.as_ref().to_vec(),
+            Pair::Rsa(pair, _) => AsDer::<Pkcs8V1Der<'_>>::as_der(pair)
+                .map_err(|_| SignError::Crypto)?
+                .as_ref()
+                .to_vec(),
+            Pair::Ec(pair) => pair
+                .to_pkcs8v1()
+                .map_err(|_| SignError::Crypto)?
+                .as_ref()
+                .to_vec(),
+            Pair::Ed(pair) => pair
+                .to_pkcs8v1()
+                .map_err(|_| SignError::Crypto)?
+                .as_ref()
+                .to_vec(),
         };
         let der = zeroize::Zeroizing::new(der);
         let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
@@ -172,8 +192,16 @@ impl SigningKey {
     ///
     /// # Errors
     /// [`SignError::Crypto`] if the library fails.
-    pub fn sign_with_header(&self, header: &serde_json::Value, payload: &[u8]) -> Result<String, SignError> {
-        let mut token = format!("{}.{}", base64url_encode(header.to_string().as_bytes()), base64url_encode(payload));
+    pub fn sign_with_header(
+        &self,
+        header: &serde_json::Value,
+        payload: &[u8],
+    ) -> Result<String, SignError> {
+        let mut token = format!(
+            "{}.{}",
+            base64url_encode(header.to_string().as_bytes()),
+            base64url_encode(payload)
+        );
         let signature = self.sign(token.as_bytes())?;
         token.push('.');
         token.push_str(&base64url_encode(&signature));
@@ -189,12 +217,14 @@ impl SigningKey {
         match &*self.pair {
             Pair::Rsa(pair, encoding) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(*encoding, &random, message, &mut signature).map_err(|_| SignError::Crypto)?;
+                pair.sign(*encoding, &random, message, &mut signature)
+                    .map_err(|_| SignError::Crypto)?;
                 Ok(signature)
             }
-            Pair::Ec(pair) => {
-                pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()).map_err(|_| SignError::Crypto)
-            }
+            Pair::Ec(pair) => pair
+                .sign(&random, message)
+                .map(|signature| signature.as_ref().to_vec())
+                .map_err(|_| SignError::Crypto),
             Pair::Ed(pair) => Ok(pair.sign(message).as_ref().to_vec()),
         }
     }
@@ -202,7 +232,10 @@ impl SigningKey {
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningKey").field("algorithm", &self.algorithm).field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("SigningKey")
+            .field("algorithm", &self.algorithm)
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -233,7 +266,13 @@ mod tests {
 
     #[test]
     fn a_key_survives_pem() {
-        for algorithm in [Algorithm::RS256, Algorithm::PS384, Algorithm::ES256, Algorithm::ES512, Algorithm::EdDSA] {
+        for algorithm in [
+            Algorithm::RS256,
+            Algorithm::PS384,
+            Algorithm::ES256,
+            Algorithm::ES512,
+            Algorithm::EdDSA,
+        ] {
             let key = SigningKey::generate(algorithm).unwrap();
             let pem = key.to_pkcs8_pem().unwrap();
             let again = SigningKey::from_pkcs8_pem(pem.expose(), algorithm).unwrap();
@@ -244,14 +283,29 @@ mod tests {
 
     #[test]
     fn a_key_of_another_kind_is_refused() {
-        let pem = SigningKey::generate(Algorithm::ES256).unwrap().to_pkcs8_pem().unwrap();
-        assert_eq!(SigningKey::from_pkcs8_pem(pem.expose(), Algorithm::RS256).unwrap_err(), SignError::WrongKind(Algorithm::RS256));
-        assert_eq!(SigningKey::from_pkcs8_pem("hello", Algorithm::RS256).unwrap_err(), SignError::NotPkcs8Pem);
+        let pem = SigningKey::generate(Algorithm::ES256)
+            .unwrap()
+            .to_pkcs8_pem()
+            .unwrap();
+        assert_eq!(
+            SigningKey::from_pkcs8_pem(pem.expose(), Algorithm::RS256).unwrap_err(),
+            SignError::WrongKind(Algorithm::RS256)
+        );
+        assert_eq!(
+            SigningKey::from_pkcs8_pem("hello", Algorithm::RS256).unwrap_err(),
+            SignError::NotPkcs8Pem
+        );
     }
 
     #[test]
     fn debug_shows_no_private_half() {
         let key = SigningKey::generate(Algorithm::ES256).unwrap();
-        assert_eq!(format!("{key:?}"), format!("SigningKey {{ algorithm: ES256, kid: {:?}, .. }}", key.kid()));
+        assert_eq!(
+            format!("{key:?}"),
+            format!(
+                "SigningKey {{ algorithm: ES256, kid: {:?}, .. }}",
+                key.kid()
+            )
+        );
     }
 }

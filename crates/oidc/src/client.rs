@@ -1,0 +1,346 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use form_urlencoded::Serializer;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use portcullis_jose::{Claims, Secret, Verified};
+use url::Url;
+
+use crate::id_token::IdTokenRules;
+use crate::login::{self, LoginAttempt, LoginRequest, ValidatedCallback};
+use crate::token_response::{self, TokenResponse};
+use crate::{HttpsUrl, Provider, ProviderError};
+
+/// How a client proves itself at the token endpoint (OpenID Connect Core 1.0 s9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientAuth {
+    /// `client_secret_basic`
+    Basic(Secret),
+    /// `client_secret_post`
+    Post(Secret),
+    /// `none`: a public client, protected by PKCE alone.
+    None,
+}
+
+/// A client of a provider: makes the requests of a login, of grants and of a logout, and judges their answers.
+#[derive(Debug, Clone)]
+pub struct Client {
+    provider: Provider,
+    client_id: String,
+    auth: ClientAuth,
+}
+
+/// The parameters of a form, in order.
+type Form<'a> = Vec<(&'a str, &'a str)>;
+
+impl Client {
+    /// A client that is registered at `provider`.
+    #[must_use]
+    pub fn new(provider: Provider, client_id: impl Into<String>, auth: ClientAuth) -> Client {
+        Client {
+            provider,
+            client_id: client_id.into(),
+            auth,
+        }
+    }
+
+    /// The provider.
+    #[must_use]
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    /// The client identifier.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// Begins a login: where to send the browser, and what to remember until it comes back.
+    ///
+    /// # Errors
+    /// When the metadata cannot be had, or names no authorization endpoint.
+    pub async fn begin_login(
+        &self,
+        request: &LoginRequest<'_>,
+    ) -> Result<(Url, LoginAttempt), ProviderError> {
+        let metadata = self.provider.metadata().await?;
+        let endpoint = need(
+            metadata.authorization_endpoint.as_ref(),
+            "authorization_endpoint",
+        )?;
+        Ok(login::authorization_url(
+            endpoint,
+            self.provider.issuer(),
+            &self.client_id,
+            request,
+            self.provider.clock().now(),
+        ))
+    }
+
+    /// Turns the code of a validated callback into tokens: one request, never repeated (RFC 6749 s4.1.3).
+    ///
+    /// # Errors
+    /// The provider's refusal, or why it could not be asked.
+    pub async fn exchange_code(
+        &self,
+        callback: ValidatedCallback,
+        attempt: &LoginAttempt,
+    ) -> Result<TokenResponse, ProviderError> {
+        let code = callback.into_code();
+        self.grant(vec![
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("redirect_uri", attempt.redirect_uri()),
+            // RFC 7636 s4.5
+            ("code_verifier", attempt.verifier().expose()),
+        ])
+        .await
+    }
+
+    /// Turns a refresh token into new tokens (RFC 6749 s6).
+    ///
+    /// # Errors
+    /// [`ProviderError::is_invalid_grant`] when the refresh token is worth nothing any more;
+    /// [`ProviderError::is_temporary`] when the provider could not answer.
+    pub async fn refresh(
+        &self,
+        refresh_token: &Secret,
+        resource: Option<&str>,
+    ) -> Result<TokenResponse, ProviderError> {
+        let mut form = vec![
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token.expose()),
+        ];
+        // RFC 8707 s2.2
+        form.extend(resource.map(|resource| ("resource", resource)));
+        self.grant(form).await
+    }
+
+    /// A token for the client itself (RFC 6749 s4.4).
+    ///
+    /// # Errors
+    /// The provider's refusal, or why it could not be asked.
+    pub async fn client_credentials(
+        &self,
+        scopes: &[String],
+        resource: Option<&str>,
+    ) -> Result<TokenResponse, ProviderError> {
+        let scope = scopes.join(" ");
+        let mut form = vec![("grant_type", "client_credentials")];
+        if !scope.is_empty() {
+            form.push(("scope", &scope));
+        }
+        form.extend(resource.map(|resource| ("resource", resource)));
+        self.grant(form).await
+    }
+
+    /// Verifies an ID token of this client. A key that is not known yet is looked for once.
+    ///
+    /// # Errors
+    /// [`ProviderError::Token`] with the rule that it breaks, or why the keys cannot be had.
+    pub async fn verify_id_token(
+        &self,
+        token: &Secret,
+        nonce: Option<&Secret>,
+        access_token: Option<&Secret>,
+    ) -> Result<Verified<Claims>, ProviderError> {
+        let algorithm = self.provider.settings().id_token_algorithm;
+        let mut rules = IdTokenRules::new(self.provider.issuer(), &self.client_id, algorithm);
+        rules.nonce = nonce;
+        rules.access_token = access_token;
+        let now = self.provider.clock().now();
+        let keys = self.provider.keys_or_fetch().await?;
+        let refusal = match rules.verify(token, &keys.set, now) {
+            Ok(claims) => return Ok(claims),
+            Err(refusal) => refusal,
+        };
+        if !matches!(refusal, portcullis_jose::Refusal::UnknownKid { .. }) {
+            return Err(ProviderError::Token(refusal));
+        }
+        let newer = self.provider.keys_for_unknown_kid(&keys).await?;
+        rules
+            .verify(token, &newer.set, now)
+            .map_err(ProviderError::Token)
+    }
+
+    /// The claims of the userinfo endpoint, which must be about `subject` (OpenID Connect Core 1.0 s5.3.2). `None`
+    /// if the provider has no such endpoint.
+    ///
+    /// # Errors
+    /// [`ProviderError::SubjectMismatch`], the provider's refusal, or why it could not be asked.
+    pub async fn userinfo(
+        &self,
+        access_token: &Secret,
+        subject: &str,
+    ) -> Result<Option<serde_json::Value>, ProviderError> {
+        const ENDPOINT: &str = "userinfo endpoint";
+        let metadata = self.provider.metadata().await?;
+        let Some(url) = &metadata.userinfo_endpoint else {
+            return Ok(None);
+        };
+        let bad = |why: &str| ProviderError::BadAnswer {
+            endpoint: ENDPOINT,
+            why: why.into(),
+        };
+        let request = http::Request::get(url.as_str())
+            .header(ACCEPT, "application/json")
+            .header(
+                AUTHORIZATION,
+                sensitive(&format!("Bearer {}", access_token.expose()))
+                    .ok_or_else(|| bad("the token is no header value"))?,
+            )
+            .body(Bytes::new())
+            .map_err(|_| bad("the request cannot be made"))?;
+        let response = self.send(request, ENDPOINT).await?;
+        if response.status() != http::StatusCode::OK {
+            return Err(ProviderError::BadStatus {
+                endpoint: ENDPOINT,
+                status: response.status().as_u16(),
+            });
+        }
+        let claims: serde_json::Value =
+            serde_json::from_slice(response.body()).map_err(|_| bad("not JSON"))?;
+        if !claims.is_object() {
+            return Err(bad("not a JSON object"));
+        }
+        if claims.get("sub").and_then(serde_json::Value::as_str) != Some(subject) {
+            return Err(ProviderError::SubjectMismatch);
+        }
+        Ok(Some(claims))
+    }
+
+    /// Revokes a refresh or access token (RFC 7009). Does nothing if the provider has no such endpoint.
+    ///
+    /// # Errors
+    /// The provider's refusal, or why it could not be asked.
+    pub async fn revoke(&self, token: &Secret, hint: &str) -> Result<(), ProviderError> {
+        const ENDPOINT: &str = "revocation endpoint";
+        let metadata = self.provider.metadata().await?;
+        let Some(url) = &metadata.revocation_endpoint else {
+            return Ok(());
+        };
+        let request = self.form(
+            url,
+            vec![("token", token.expose()), ("token_type_hint", hint)],
+            ENDPOINT,
+        )?;
+        let response = self.send(request, ENDPOINT).await?;
+        // RFC 7009 s2.2: 200, also for a token that is not known.
+        if response.status() == http::StatusCode::OK {
+            return Ok(());
+        }
+        Err(token_response::parse_failure(
+            ENDPOINT,
+            response.status(),
+            response.body(),
+        ))
+    }
+
+    /// Where to send the browser so that the session at the provider ends too (RP-Initiated Logout 1.0 s2). `None`
+    /// if the provider has no such endpoint.
+    ///
+    /// # Errors
+    /// When the metadata cannot be had.
+    pub async fn end_session_url(
+        &self,
+        id_token: Option<&Secret>,
+        return_to: &str,
+        state: &str,
+    ) -> Result<Option<Url>, ProviderError> {
+        let metadata = self.provider.metadata().await?;
+        Ok(metadata.end_session_endpoint.as_ref().map(|endpoint| {
+            let mut url = endpoint.as_url().clone();
+            let mut query = url.query_pairs_mut();
+            if let Some(hint) = id_token {
+                query.append_pair("id_token_hint", hint.expose());
+            }
+            query.append_pair("client_id", &self.client_id);
+            query.append_pair("post_logout_redirect_uri", return_to);
+            query.append_pair("state", state);
+            drop(query);
+            url
+        }))
+    }
+
+    async fn grant(&self, form: Form<'_>) -> Result<TokenResponse, ProviderError> {
+        const ENDPOINT: &str = "token endpoint";
+        let metadata = self.provider.metadata().await?;
+        let url = need(metadata.token_endpoint.as_ref(), "token_endpoint")?;
+        let response = self.send(self.form(url, form, ENDPOINT)?, ENDPOINT).await?;
+        TokenResponse::parse(response.status(), response.body())
+    }
+
+    /// A form POST with the client's authentication.
+    fn form<'a>(
+        &'a self,
+        url: &HttpsUrl,
+        mut form: Form<'a>,
+        endpoint: &'static str,
+    ) -> Result<http::Request<Bytes>, ProviderError> {
+        let mut request = http::Request::post(url.as_str())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "application/json");
+        match &self.auth {
+            ClientAuth::Basic(secret) => {
+                // RFC 6749 s2.3.1: both are form-urlencoded before they are joined.
+                let pair = format!(
+                    "{}:{}",
+                    urlencode(&self.client_id),
+                    urlencode(secret.expose())
+                );
+                let value = sensitive(&format!("Basic {}", STANDARD.encode(pair)));
+                request = request.header(
+                    AUTHORIZATION,
+                    value.unwrap_or_else(|| HeaderValue::from_static("Basic")),
+                );
+            }
+            ClientAuth::Post(secret) => {
+                form.push(("client_id", &self.client_id));
+                form.push(("client_secret", secret.expose()));
+            }
+            ClientAuth::None => form.push(("client_id", &self.client_id)),
+        }
+        let body = Serializer::new(String::new()).extend_pairs(form).finish();
+        request
+            .body(Bytes::from(body))
+            .map_err(|error| ProviderError::BadAnswer {
+                endpoint,
+                why: error.to_string(),
+            })
+    }
+
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        endpoint: &'static str,
+    ) -> Result<http::Response<Bytes>, ProviderError> {
+        self.provider
+            .http()
+            .send(request, token_response::LIMIT)
+            .await
+            .map_err(|error| ProviderError::Unreachable { endpoint, error })
+    }
+}
+
+fn need<'a>(
+    endpoint: Option<&'a HttpsUrl>,
+    name: &'static str,
+) -> Result<&'a HttpsUrl, ProviderError> {
+    endpoint.ok_or(ProviderError::EndpointMissing(name))
+}
+
+fn urlencode(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -1,0 +1,34 @@
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+/// A future on the heap, since the traits here are used behind `dyn`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Sends one request to a provider and collects its answer.
+///
+/// An implementation must follow no redirect, keep no cookies, bound the time, and stop reading at `limit` bytes.
+pub trait HttpClient: Send + Sync + std::fmt::Debug {
+    /// Sends `request`; the answer's body is at most `limit` bytes long.
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<http::Response<Bytes>, HttpError>>;
+}
+
+/// A request that got no complete answer. It says where to and why, and nothing of what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// No connection, or it broke.
+    #[error("no answer: {0}")]
+    Unreachable(String),
+    /// The time was over.
+    #[error("no answer within {0} s")]
+    TimedOut(u64),
+    /// The body is larger than the limit.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+}

@@ -1,0 +1,46 @@
+//! OAuth 2.0 and OpenID Connect, as a client and as a resource server speak it.
+//!
+//! Discovery and keys ([`Provider`]), logins ([`login`]), grants and client authentication ([`Client`]), tokens of
+//! services ([`TokenSource`]), and the rules that tokens have to keep ([`token_rules`], [`id_token`]).
+//!
+//! Building a request and judging an answer are pure functions; the network sits behind [`HttpClient`], the time
+//! behind [`portcullis_jose::Clock`].
+//!
+//! ```no_run
+//! use portcullis_jose::Secret;
+//! use portcullis_oidc::{Client, ClientAuth, Provider, TokenSource};
+//!
+//! # async fn example() -> Result<(), portcullis_oidc::ProviderError> {
+//! let provider = Provider::discover("https://login.example.com")?;
+//! let client = Client::new(provider, "reporting-job", ClientAuth::Basic(Secret::new("from the environment")));
+//! let tokens = TokenSource::client_credentials(client).scope("orders.read");
+//! let token = tokens.token().await?; // cached, and renewed ahead of its expiry
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod error;
+mod http_client;
+mod hyper_client;
+pub mod id_token;
+mod key_cache;
+pub mod login;
+mod metadata;
+mod provider;
+mod throttle;
+mod token_response;
+pub mod token_rules;
+mod token_source;
+mod url;
+
+pub use client::{Client, ClientAuth};
+pub use error::{OAuthError, ProviderError};
+pub use http_client::{BoxFuture, HttpClient, HttpError};
+pub use hyper_client::HyperClient;
+pub use key_cache::KeySnapshot;
+pub use metadata::Metadata;
+pub use provider::{Observer, Provider, ProviderEvent, ProviderSettings, RefreshTask};
+pub use token_response::TokenResponse;
+pub use token_source::TokenSource;
+pub use url::{HttpsUrl, UrlError};

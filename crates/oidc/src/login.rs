@@ -1,0 +1,305 @@
+//! The front half of the Authorization Code grant with PKCE, as functions without I/O: RFC 6749 s4.1, RFC 7636,
+//! RFC 9207, OpenID Connect Core 1.0 s3.1.
+
+use portcullis_jose::{Secret, UnixTime, base64url_encode, constant_time_eq, random_token, sha256};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{HttpsUrl, Metadata};
+
+/// What a login asks for.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct LoginRequest<'a> {
+    /// Where the provider sends the browser back to, exactly as registered.
+    pub redirect_uri: &'a str,
+    /// The scopes; `openid` is added where it is missing.
+    pub scopes: &'a [String],
+    /// RFC 8707: the API that the access token is for.
+    pub resource: Option<&'a str>,
+}
+
+impl<'a> LoginRequest<'a> {
+    /// A login that comes back to `redirect_uri`.
+    #[must_use]
+    pub fn new(redirect_uri: &'a str, scopes: &'a [String]) -> LoginRequest<'a> {
+        LoginRequest {
+            redirect_uri,
+            scopes,
+            resource: None,
+        }
+    }
+}
+
+/// What has to be remembered of a login until the browser comes back: the proof that both ends are one login.
+#[derive(Debug, Clone)]
+pub struct LoginAttempt {
+    state: Secret,
+    nonce: Secret,
+    verifier: Secret,
+    redirect_uri: String,
+    issuer: String,
+    started: UnixTime,
+}
+
+/// The same in the clear, for sealing alone.
+#[derive(Serialize, Deserialize)]
+struct Sealable<'a> {
+    state: &'a str,
+    nonce: &'a str,
+    verifier: &'a str,
+    redirect_uri: &'a str,
+    issuer: &'a str,
+    started: UnixTime,
+}
+
+impl LoginAttempt {
+    /// The `state` of the request, which the answer has to repeat.
+    #[must_use]
+    pub fn state(&self) -> &Secret {
+        &self.state
+    }
+
+    /// The `nonce`, which the ID token has to hold.
+    #[must_use]
+    pub fn nonce(&self) -> &Secret {
+        &self.nonce
+    }
+
+    /// When it began.
+    #[must_use]
+    pub fn started(&self) -> UnixTime {
+        self.started
+    }
+
+    pub(crate) fn verifier(&self) -> &Secret {
+        &self.verifier
+    }
+
+    pub(crate) fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    /// The attempt as bytes in the clear, to be sealed at once.
+    #[must_use]
+    pub fn to_sealable(&self) -> Secret {
+        let sealable = Sealable {
+            state: self.state.expose(),
+            nonce: self.nonce.expose(),
+            verifier: self.verifier.expose(),
+            redirect_uri: &self.redirect_uri,
+            issuer: &self.issuer,
+            started: self.started,
+        };
+        Secret::new(serde_json::to_string(&sealable).unwrap_or_default())
+    }
+
+    /// The attempt from what [`LoginAttempt::to_sealable`] made; `None` if it is anything else.
+    #[must_use]
+    pub fn from_sealable(text: &str) -> Option<LoginAttempt> {
+        let sealable: Sealable<'_> = serde_json::from_str(text).ok()?;
+        Some(LoginAttempt {
+            state: Secret::new(sealable.state),
+            nonce: Secret::new(sealable.nonce),
+            verifier: Secret::new(sealable.verifier),
+            redirect_uri: sealable.redirect_uri.to_owned(),
+            issuer: sealable.issuer.to_owned(),
+            started: sealable.started,
+        })
+    }
+}
+
+pub(crate) fn authorization_url(
+    endpoint: &HttpsUrl,
+    issuer: &str,
+    client_id: &str,
+    request: &LoginRequest<'_>,
+    now: UnixTime,
+) -> (Url, LoginAttempt) {
+    // 32 random bytes, 43 characters each: RFC 7636 s4.1 for the verifier, and the same for the others.
+    let attempt = LoginAttempt {
+        state: Secret::new(random_token(32)),
+        nonce: Secret::new(random_token(32)),
+        verifier: Secret::new(random_token(32)),
+        redirect_uri: request.redirect_uri.to_owned(),
+        issuer: issuer.to_owned(),
+        started: now,
+    };
+    let mut scopes: Vec<&str> = request.scopes.iter().map(String::as_str).collect();
+    if !scopes.contains(&"openid") {
+        scopes.insert(0, "openid");
+    }
+    let mut url = endpoint.as_url().clone();
+    let mut query = url.query_pairs_mut();
+    query
+        .append_pair("response_type", "code")
+        .append_pair("client_id", client_id)
+        .append_pair("redirect_uri", request.redirect_uri)
+        .append_pair("scope", &scopes.join(" "))
+        .append_pair("state", attempt.state.expose())
+        .append_pair("nonce", attempt.nonce.expose())
+        // RFC 7636 s4.2: S256, always.
+        .append_pair(
+            "code_challenge",
+            &base64url_encode(&sha256(attempt.verifier.expose().as_bytes())),
+        )
+        .append_pair("code_challenge_method", "S256");
+    if let Some(resource) = request.resource {
+        query.append_pair("resource", resource);
+    }
+    drop(query);
+    (url, attempt)
+}
+
+/// The parameters of the callback (RFC 6749 s4.1.2, RFC 9207 s2). Unknown ones are passed over.
+#[derive(Debug, Clone, Default)]
+pub struct CallbackParameters {
+    code: Option<Secret>,
+    state: Option<Secret>,
+    iss: Option<String>,
+    error: Option<String>,
+}
+
+impl CallbackParameters {
+    /// Reads a query string or form.
+    ///
+    /// # Errors
+    /// [`LoginError::DuplicateParameter`]: each may be there once (RFC 6749 s3.1).
+    pub fn parse(query: &str) -> Result<CallbackParameters, LoginError> {
+        fn once<T>(slot: &mut Option<T>, name: &'static str, value: T) -> Result<(), LoginError> {
+            if slot.replace(value).is_some() {
+                Err(LoginError::DuplicateParameter(name))
+            } else {
+                Ok(())
+            }
+        }
+        let mut parameters = CallbackParameters::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "code" => once(&mut parameters.code, "code", Secret::new(value))?,
+                "state" => once(&mut parameters.state, "state", Secret::new(value))?,
+                "iss" => once(&mut parameters.iss, "iss", value.into_owned())?,
+                "error" => once(&mut parameters.error, "error", value.into_owned())?,
+                _ => {}
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// The `state`, by which the attempt is found.
+    #[must_use]
+    pub fn state(&self) -> Option<&Secret> {
+        self.state.as_ref()
+    }
+}
+
+/// A code that came back to the login it belongs to. Only [`validate_callback`] makes one.
+#[derive(Debug)]
+pub struct ValidatedCallback {
+    code: Secret,
+}
+
+impl ValidatedCallback {
+    pub(crate) fn into_code(self) -> Secret {
+        self.code
+    }
+}
+
+/// A callback is the answer to `attempt` and to nothing else.
+///
+/// # Errors
+/// The first rule that is broken: `state`, `iss`, the provider's own error, `code`.
+pub fn validate_callback(
+    metadata: &Metadata,
+    attempt: &LoginAttempt,
+    parameters: CallbackParameters,
+) -> Result<ValidatedCallback, LoginError> {
+    let state = parameters.state.ok_or(LoginError::StateMissing)?;
+    // RFC 6749 s10.12
+    if !constant_time_eq(state.expose().as_bytes(), attempt.state.expose().as_bytes()) {
+        return Err(LoginError::StateMismatch);
+    }
+    // RFC 9207 s2.4: compared whenever it is there, and demanded where it is announced.
+    match parameters.iss {
+        Some(issuer) if issuer == attempt.issuer => {}
+        Some(found) => {
+            return Err(LoginError::IssuerMismatch {
+                expected: attempt.issuer.clone(),
+                found,
+            });
+        }
+        None if metadata.iss_parameter_supported => return Err(LoginError::IssuerMissing),
+        None => {}
+    }
+    if let Some(error) = parameters.error {
+        let error: String = error
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .take(64)
+            .collect();
+        return Err(LoginError::Provider { error });
+    }
+    let code = parameters
+        .code
+        .filter(|code| !code.is_empty())
+        .ok_or(LoginError::CodeMissing)?;
+    Ok(ValidatedCallback { code })
+}
+
+/// Why a callback is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// No `state`.
+    #[error("the answer to the login has no state")]
+    StateMissing,
+    /// The `state` of another login.
+    #[error("the state of the answer is not that of this login")]
+    StateMismatch,
+    /// No `iss`, although the provider announces it.
+    #[error("the answer to the login does not say which issuer it comes from")]
+    IssuerMissing,
+    /// Another issuer's answer.
+    #[error(
+        "the answer to the login comes from the issuer {found:?}, the login went to {expected:?}"
+    )]
+    IssuerMismatch {
+        /// Where the login went.
+        expected: String,
+        /// Who answered.
+        found: String,
+    },
+    /// A parameter that is there twice.
+    #[error("the parameter {0} is there more than once")]
+    DuplicateParameter(&'static str),
+    /// Neither a code nor an error.
+    #[error("the answer to the login has no code")]
+    CodeMissing,
+    /// The provider said no (RFC 6749 s4.1.2.1).
+    #[error("the provider answered {error}")]
+    Provider {
+        /// The error code.
+        error: String,
+    },
+}
+
+impl LoginError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            LoginError::StateMissing => "login.state_missing",
+            LoginError::StateMismatch => "login.state_mismatch",
+            LoginError::IssuerMissing => "login.issuer_missing",
+            LoginError::IssuerMismatch { .. } => "login.issuer_mismatch",
+            LoginError::DuplicateParameter(_) => "login.duplicate_parameter",
+            LoginError::CodeMissing => "login.code_rejected",
+            LoginError::Provider { error } if error == "access_denied" => "login.access_denied",
+            LoginError::Provider { .. } => "login.provider_error",
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "login_tests.rs"]
+mod tests;

@@ -1,0 +1,222 @@
+//! The rules that an access token has to keep: RFC 9068, RFC 8725, RFC 7519.
+
+use portcullis_jose::{
+    AlgorithmSet, Claims, JwkSet, Refusal, UnixTime, UnverifiedJws, Value, Verified,
+};
+
+/// Which `typ` an access token must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TokenType {
+    /// RFC 9068 s2.1: `at+jwt`, so that no other JWT of the provider can pass for an access token.
+    #[default]
+    AtJwt,
+    /// For providers that do not issue `at+jwt`: `JWT` or nothing too. What shows itself as an ID token or a logout
+    /// token by its claims is refused all the same.
+    Any,
+}
+
+/// What an API accepts. Issuer and audience cannot be left out.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AccessTokenRules {
+    /// The issuer, compared byte for byte.
+    pub issuer: String,
+    /// The token's `aud` must hold one of these, compared byte for byte.
+    pub audiences: Vec<String>,
+    /// The algorithms.
+    pub algorithms: AlgorithmSet,
+    /// The `typ`.
+    pub token_type: TokenType,
+    /// How far clocks may be apart, in seconds: 30, at most 300.
+    pub leeway: i64,
+    /// The longest accepted time from `iat` to `exp`, in seconds: 24 h.
+    pub max_lifetime: i64,
+}
+
+/// A subject longer than this is refused (OpenID Connect Core 1.0 s2).
+const MAX_SUBJECT: usize = 255;
+
+impl AccessTokenRules {
+    /// The defaults for an issuer and an audience.
+    #[must_use]
+    pub fn new(
+        issuer: impl Into<String>,
+        audience: impl Into<String>,
+        algorithms: AlgorithmSet,
+    ) -> AccessTokenRules {
+        AccessTokenRules {
+            issuer: issuer.into(),
+            audiences: vec![audience.into()],
+            algorithms,
+            token_type: TokenType::AtJwt,
+            leeway: 30,
+            max_lifetime: 24 * 60 * 60,
+        }
+    }
+
+    /// The whole validation, in the fixed order: algorithm, type, issuer, key, signature, claims.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn verify(
+        &self,
+        jws: UnverifiedJws<'_>,
+        keys: &JwkSet,
+        now: UnixTime,
+    ) -> Result<Verified<Claims>, Refusal> {
+        self.check_header(&jws)?;
+        let claims = jws.verify(keys, self.algorithms)?;
+        check_access_token(&claims, self, now)?;
+        Ok(claims)
+    }
+
+    /// What is checked before a key is looked for: algorithm, type and issuer.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check_header(&self, jws: &UnverifiedJws<'_>) -> Result<(), Refusal> {
+        jws.require_algorithm(self.algorithms)?;
+        match self.token_type {
+            TokenType::AtJwt => jws.header().require_type(&["at+jwt"])?,
+            TokenType::Any if jws.header().typ().is_none() => {}
+            TokenType::Any => jws.header().require_type(&["at+jwt", "JWT"])?,
+        }
+        match jws.unverified_issuer()? {
+            Some(issuer) if issuer == self.issuer => Ok(()),
+            found => Err(Refusal::IssuerMismatch {
+                expected: self.issuer.clone(),
+                found: found.unwrap_or("(none)").to_owned(),
+            }),
+        }
+    }
+}
+
+/// The rules on the claims of a token whose signature was verified.
+///
+/// # Errors
+/// The first rule that is broken: types, time, audience, subject and client, proof of possession.
+pub fn check_access_token(
+    claims: &Verified<Claims>,
+    rules: &AccessTokenRules,
+    now: UnixTime,
+) -> Result<(), Refusal> {
+    check_types(claims)?;
+    if rules.token_type == TokenType::Any {
+        // RFC 8725 s3.12: without an explicit type, other kinds of JWT are told apart by their claims.
+        for claim in ["nonce", "at_hash", "c_hash", "events"] {
+            if claims.get(claim).is_some() {
+                let found = format!("a token with the claim {claim}");
+                return Err(Refusal::TypeMismatch {
+                    expected: "access token".into(),
+                    found,
+                });
+            }
+        }
+    }
+    check_time(claims, rules, now)?;
+    check_audience(claims, &rules.audiences)?;
+    check_subject(claims)?;
+    check_binding(claims)
+}
+
+/// Whether the token is still alive: the part of the rules that is checked anew each time a verified token is used.
+///
+/// # Errors
+/// [`Refusal::Expired`]
+pub fn check_alive(expires: UnixTime, leeway: i64, now: UnixTime) -> Result<(), Refusal> {
+    // RFC 7519 s4.1.4: "on or after" the expiry it must not be accepted.
+    if now >= expires.plus(leeway) {
+        Err(Refusal::Expired {
+            expired: expires,
+            now,
+        })
+    } else {
+        Ok(())
+    }
+}
+
+/// A claim of the wrong type is not an absent claim.
+fn check_types(claims: &Claims) -> Result<(), Refusal> {
+    for name in ["sub", "client_id", "azp", "jti", "sid"] {
+        claims.optional_str(name)?;
+    }
+    for name in ["scope", "scp"] {
+        claims.strings(name)?;
+    }
+    Ok(())
+}
+
+fn check_time(claims: &Claims, rules: &AccessTokenRules, now: UnixTime) -> Result<(), Refusal> {
+    let expires = claims.time("exp")?.ok_or(Refusal::ExpiryMissing)?;
+    let not_before = claims.time("nbf")?;
+    let issued = claims.time("iat")?;
+    check_alive(expires, rules.leeway, now)?;
+    for (claim, from) in [("nbf", not_before), ("iat", issued)] {
+        if let Some(from) = from.filter(|from| *from > now.plus(rules.leeway)) {
+            return Err(Refusal::NotYetValid { claim, from, now });
+        }
+    }
+    // RFC 9068 s2.2: iat is required. Providers of the other kind may leave it out; then the lifetime counts from now.
+    if issued.is_none() && rules.token_type == TokenType::AtJwt {
+        return Err(Refusal::ClaimMissing {
+            claim: "iat".into(),
+        });
+    }
+    let lifetime = expires.since(issued.unwrap_or(now));
+    if lifetime > rules.max_lifetime {
+        return Err(Refusal::ClaimRange {
+            claim: "exp".into(),
+            found: format!("{lifetime} s after it was issued"),
+        });
+    }
+    Ok(())
+}
+
+fn check_audience(claims: &Claims, audiences: &[String]) -> Result<(), Refusal> {
+    let expected = |audience: &str| audiences.iter().any(|ours| ours == audience);
+    match claims.get("aud") {
+        // The common case costs no list.
+        Some(Value::String(one)) if expected(one) => return Ok(()),
+        None => return Err(Refusal::AudienceMissing),
+        _ => {}
+    }
+    let found = claims.strings("aud")?.unwrap_or_default();
+    if found.iter().any(|audience| expected(audience)) {
+        return Ok(());
+    }
+    Err(Refusal::AudienceMismatch {
+        expected: audiences.join(" or "),
+        found: found.join(", "),
+    })
+}
+
+fn check_subject(claims: &Claims) -> Result<(), Refusal> {
+    match claims.str("sub") {
+        None | Some("") => Err(Refusal::SubjectMissing),
+        Some(subject) if subject.len() > MAX_SUBJECT => Err(Refusal::ClaimValue {
+            claim: "sub".into(),
+            expected: format!("at most {MAX_SUBJECT} bytes"),
+            found: format!("{} bytes", subject.len()),
+        }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// RFC 7800 s3: a token with `cnf` is worth nothing without the proof, and no proof is known here.
+fn check_binding(claims: &Claims) -> Result<(), Refusal> {
+    let Some(confirmation) = claims.get("cnf") else {
+        return Ok(());
+    };
+    let method = confirmation
+        .as_object()
+        .and_then(|object| object.iter().next())
+        .map_or("cnf", |(name, _)| name);
+    Err(Refusal::BindingRequired {
+        method: method.to_owned(),
+    })
+}
+
+#[cfg(test)]
+#[path = "token_rules_tests.rs"]
+mod tests;
