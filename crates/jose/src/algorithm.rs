@@ -143,9 +143,7 @@ impl AlgorithmSet {
 
     /// The members, in the order of the registry.
     pub fn iter(self) -> impl Iterator<Item = Algorithm> {
-        Algorithm::ALL
-            .into_iter()
-            .filter(move |alg| self.contains(*alg))
+        Algorithm::ALL.into_iter().filter(move |alg| self.contains(*alg))
     }
 }
 
@@ -173,9 +171,7 @@ mod tests {
         for alg in Algorithm::ALL {
             assert_eq!(Algorithm::from_name(alg.name()), Some(alg));
         }
-        for wrong in [
-            "none", "None", "rs256", "RS256 ", "", "HS256", "RS1", "ES256K",
-        ] {
+        for wrong in ["none", "None", "rs256", "RS256 ", "", "HS256", "RS1", "ES256K"] {
             assert_eq!(Algorithm::from_name(wrong), None, "{wrong:?}");
         }
     }

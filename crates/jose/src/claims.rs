@@ -16,10 +16,7 @@ pub struct Claims {
 
 impl Claims {
     pub(crate) fn new(object: Object, signed_part: [u8; 32]) -> Claims {
-        Claims {
-            object,
-            signed_part,
-        }
+        Claims { object, signed_part }
     }
 
     /// The claim of exactly this name.
@@ -79,9 +76,7 @@ impl Claims {
             Some(Value::String(one)) => Ok(Some(vec![one])),
             Some(Value::Array(items)) => {
                 let strings: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-                strings
-                    .map(Some)
-                    .ok_or_else(|| wrong("array with other things"))
+                strings.map(Some).ok_or_else(|| wrong("array with other things"))
             }
             Some(other) => Err(wrong(other.kind())),
         }
@@ -111,10 +106,7 @@ impl Claims {
                 found: number.to_string(),
             });
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the range was checked on the line above"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "the range was checked on the line above")]
         Ok(Some(UnixTime::from_secs(seconds as i64)))
     }
 
@@ -169,10 +161,7 @@ mod tests {
     use super::*;
 
     fn claims(text: &str) -> Claims {
-        Claims::new(
-            crate::json::parse_object(text.as_bytes(), 16).unwrap(),
-            [0; 32],
-        )
+        Claims::new(crate::json::parse_object(text.as_bytes(), 16).unwrap(), [0; 32])
     }
 
     #[test]
@@ -206,12 +195,7 @@ mod tests {
     fn paths_reach_into_objects() {
         let claims = claims(r#"{"realm_access":{"roles":["a"]},"https://x.example/roles":["b"]}"#);
         assert_eq!(
-            claims
-                .get_path("realm_access.roles")
-                .unwrap()
-                .as_array()
-                .unwrap()
-                .len(),
+            claims.get_path("realm_access.roles").unwrap().as_array().unwrap().len(),
             1
         );
         assert_eq!(

@@ -100,10 +100,7 @@ impl Object {
     /// The member of exactly this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value)
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// All members, in order.
@@ -269,31 +266,16 @@ mod tests {
     fn reads_what_serde_json_reads() {
         let text = r#"{"a":[1,-2,3.5,true,null,{"b":"\u00e9"}],"c":""}"#;
         let ours = parse_object(text.as_bytes(), 4).unwrap();
-        assert_eq!(
-            ours.to_json(),
-            serde_json::from_str::<serde_json::Value>(text).unwrap()
-        );
+        assert_eq!(ours.to_json(), serde_json::from_str::<serde_json::Value>(text).unwrap());
         assert_eq!(ours.get("c").and_then(Value::as_str), Some(""));
     }
 
     #[test]
     fn refuses_repeated_members_at_any_depth_however_spelled() {
-        assert_eq!(
-            fault(br#"{"a":1,"a":2}"#),
-            JsonFault::RepeatedMember("a".into())
-        );
-        assert_eq!(
-            fault(br#"{"a":1,"\u0061":2}"#),
-            JsonFault::RepeatedMember("a".into())
-        );
-        assert_eq!(
-            fault(br#"{"x":{"a":1,"a":2}}"#),
-            JsonFault::RepeatedMember("a".into())
-        );
-        let many = (0..100)
-            .map(|i| format!("\"m{i}\":0"))
-            .collect::<Vec<_>>()
-            .join(",");
+        assert_eq!(fault(br#"{"a":1,"a":2}"#), JsonFault::RepeatedMember("a".into()));
+        assert_eq!(fault(br#"{"a":1,"\u0061":2}"#), JsonFault::RepeatedMember("a".into()));
+        assert_eq!(fault(br#"{"x":{"a":1,"a":2}}"#), JsonFault::RepeatedMember("a".into()));
+        let many = (0..100).map(|i| format!("\"m{i}\":0")).collect::<Vec<_>>().join(",");
         assert!(parse_object(format!("{{{many}}}").as_bytes(), 4).is_ok());
         assert_eq!(
             fault(format!("{{{many},\"m0\":1}}").as_bytes()),

@@ -30,12 +30,7 @@ pub struct KeyProblem {
 
 impl std::fmt::Display for KeyProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}: {}",
-            self.kid.as_deref().unwrap_or("(no kid)"),
-            self.why
-        )
+        write!(f, "{}: {}", self.kid.as_deref().unwrap_or("(no kid)"), self.why)
     }
 }
 
@@ -66,8 +61,7 @@ impl JwkSet {
         if document.len() > MAX_SET_BYTES {
             return Err(JwksError::TooLarge);
         }
-        let document: Document<'_> =
-            serde_json::from_slice(document).map_err(|_| JwksError::NotASet)?;
+        let document: Document<'_> = serde_json::from_slice(document).map_err(|_| JwksError::NotASet)?;
         if document.keys.len() > MAX_KEYS {
             return Err(JwksError::TooLarge);
         }
@@ -76,10 +70,7 @@ impl JwkSet {
             match json::parse_object(raw.get().as_bytes(), 8) {
                 Ok(jwk) => match PublicKey::from_jwk(&jwk) {
                     Ok(key) => set.keys.push(key),
-                    Err(why) => set.unusable.push(KeyProblem {
-                        kid: kid_of(&jwk),
-                        why,
-                    }),
+                    Err(why) => set.unusable.push(KeyProblem { kid: kid_of(&jwk), why }),
                 },
                 Err(_) => set.unusable.push(KeyProblem {
                     kid: None,
@@ -115,11 +106,7 @@ impl JwkSet {
     }
 
     /// The keys that may have signed a token with this `kid` and algorithm.
-    pub(crate) fn select(
-        &self,
-        kid: Option<&str>,
-        algorithm: Algorithm,
-    ) -> Result<Vec<&PublicKey>, Refusal> {
+    pub(crate) fn select(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Vec<&PublicKey>, Refusal> {
         let Some(kid) = kid else {
             let fitting: Vec<&PublicKey> = self
                 .keys
@@ -128,20 +115,14 @@ impl JwkSet {
                 .take(MAX_TRIES)
                 .collect();
             return if fitting.is_empty() {
-                Err(Refusal::UnknownKid {
-                    kid: "(none)".into(),
-                })
+                Err(Refusal::UnknownKid { kid: "(none)".into() })
             } else {
                 Ok(fitting)
             };
         };
         let mut other = None;
         let mut fitting = Vec::with_capacity(1);
-        for key in self
-            .keys
-            .iter()
-            .filter(|key| key.kid.as_deref() == Some(kid))
-        {
+        for key in self.keys.iter().filter(|key| key.kid.as_deref() == Some(kid)) {
             if key.fits(algorithm) {
                 fitting.push(key);
             } else {
@@ -164,11 +145,7 @@ impl JwkSet {
                 found: algorithm.name().into(),
             });
         }
-        match self
-            .unusable
-            .iter()
-            .find(|problem| problem.kid.as_deref() == Some(kid))
-        {
+        match self.unusable.iter().find(|problem| problem.kid.as_deref() == Some(kid)) {
             Some(problem) => Err(Refusal::KeyUnusable {
                 kid: kid.into(),
                 why: problem.why.clone(),
@@ -183,10 +160,7 @@ impl JwkSet {
         let mut repeated: Vec<bool> = vec![false; self.keys.len()];
         for (i, a) in self.keys.iter().enumerate() {
             for (j, b) in self.keys.iter().enumerate().skip(i + 1) {
-                if a.kid.is_none()
-                    || a.kid != b.kid
-                    || !a.verifiers.iter().any(|(alg, _)| b.fits(*alg))
-                {
+                if a.kid.is_none() || a.kid != b.kid || !a.verifiers.iter().any(|(alg, _)| b.fits(*alg)) {
                     continue;
                 }
                 let flags = if a.thumbprint == b.thumbprint {
@@ -227,21 +201,13 @@ impl PublicKey {
         self.verifiers.iter().any(|(alg, _)| *alg == algorithm)
     }
 
-    pub(crate) fn verify(
-        &self,
-        algorithm: Algorithm,
-        message: &[u8],
-        sha256: &Digest,
-        signature: &[u8],
-    ) -> bool {
+    pub(crate) fn verify(&self, algorithm: Algorithm, message: &[u8], sha256: &Digest, signature: &[u8]) -> bool {
         let Some((_, key)) = self.verifiers.iter().find(|(alg, _)| *alg == algorithm) else {
             return false;
         };
         match algorithm {
             // The digest is needed anyhow, to name the token in revocation lists.
-            Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => {
-                key.verify_digest_sig(sha256, signature).is_ok()
-            }
+            Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => key.verify_digest_sig(sha256, signature).is_ok(),
             _ => key.verify_sig(message, signature).is_ok(),
         }
     }
@@ -260,10 +226,7 @@ impl PublicKey {
             return Err("the kid is not a string of at most 256 bytes".into());
         }
         // RFC 7517 s4.2, s4.3: a key for encryption, or without the operation "verify", checks no signature.
-        if jwk
-            .get("use")
-            .is_some_and(|usage| usage.as_str() != Some("sig"))
-        {
+        if jwk.get("use").is_some_and(|usage| usage.as_str() != Some("sig")) {
             return Err("its use is not \"sig\"".into());
         }
         if let Some(operations) = jwk.get("key_ops") {
@@ -316,9 +279,7 @@ impl PublicKey {
         let (verifiers, thumbprint) = match kind {
             KeyKind::Rsa => rsa(&bytes("n")?, &bytes("e")?, &algorithms)?,
             KeyKind::Ed25519 => curve(kind, &bytes("x")?, &[], &algorithms)?,
-            KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => {
-                curve(kind, &bytes("x")?, &bytes("y")?, &algorithms)?
-            }
+            KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => curve(kind, &bytes("x")?, &bytes("y")?, &algorithms)?,
         };
         Ok(PublicKey {
             kid: text("kid").map(str::to_owned),
@@ -334,10 +295,7 @@ fn rsa(n: &[u8], e: &[u8], algorithms: &[Algorithm]) -> Result<(Verifiers, Strin
     // aws-lc-rs checks the size when it verifies; a key that never can verify has no place in the set.
     let leading = n.first().map_or(8, |byte| byte.leading_zeros() as usize);
     let bits = n.len() * 8 - leading.min(n.len() * 8);
-    if n.first() == Some(&0)
-        || !(2048..=8192).contains(&bits)
-        || n.last().is_none_or(|byte| byte % 2 == 0)
-    {
+    if n.first() == Some(&0) || !(2048..=8192).contains(&bits) || n.last().is_none_or(|byte| byte % 2 == 0) {
         return Err(format!(
             "an RSA modulus must be odd and of 2048 to 8192 bits, this has {bits}"
         ));
@@ -363,12 +321,7 @@ fn rsa(n: &[u8], e: &[u8], algorithms: &[Algorithm]) -> Result<(Verifiers, Strin
     Ok((verifiers, hash(&thumbprint)))
 }
 
-fn curve(
-    kind: KeyKind,
-    x: &[u8],
-    y: &[u8],
-    algorithms: &[Algorithm],
-) -> Result<(Verifiers, String), String> {
+fn curve(kind: KeyKind, x: &[u8], y: &[u8], algorithms: &[Algorithm]) -> Result<(Verifiers, String), String> {
     let (name, size) = match kind {
         KeyKind::P256 => ("P-256", 32),
         KeyKind::P384 => ("P-384", 48),
@@ -378,9 +331,7 @@ fn curve(
     let okp = kind == KeyKind::Ed25519;
     // RFC 7518 s6.2.1.2: the coordinates have the full size of the field.
     if x.len() != size || (!okp && y.len() != size) {
-        return Err(format!(
-            "its coordinates are not {size} bytes long, as {name} needs"
-        ));
+        return Err(format!("its coordinates are not {size} bytes long, as {name} needs"));
     }
     let mut point = Vec::with_capacity(1 + 2 * size);
     if !okp {
@@ -390,11 +341,8 @@ fn curve(
     point.extend_from_slice(y);
     let mut verifiers = Verifiers::new();
     for algorithm in algorithms {
-        let parameters = algorithm
-            .curve_parameters()
-            .ok_or("not an algorithm of this curve")?;
-        let parsed = ParsedPublicKey::new(parameters, &point)
-            .map_err(|_| format!("it is not a point on {name}"))?;
+        let parameters = algorithm.curve_parameters().ok_or("not an algorithm of this curve")?;
+        let parsed = ParsedPublicKey::new(parameters, &point).map_err(|_| format!("it is not a point on {name}"))?;
         verifiers.push((*algorithm, parsed));
     }
     let x = base64url_encode(x);
@@ -448,9 +396,8 @@ mod tests {
 
     #[test]
     fn thumbprint_of_ed25519_is_that_of_rfc_8037_a3() {
-        let (set, _) = parse(
-            &json!([{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]),
-        );
+        let (set, _) =
+            parse(&json!([{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]));
         assert_eq!(
             set.thumbprints().collect::<Vec<_>>(),
             ["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"]
@@ -509,19 +456,10 @@ mod tests {
             .unwrap()
             .with_kid("twice".to_owned())
             .public_jwk();
-        let (set, problems) = parse(&json!([
-            key("dup"),
-            key("dup"),
-            twice.clone(),
-            twice,
-            decoy
-        ]));
+        let (set, problems) = parse(&json!([key("dup"), key("dup"), twice.clone(), twice, decoy]));
         assert_eq!(set.len(), 2);
         assert_eq!(problems.len(), 2);
-        assert_eq!(
-            set.select(Some("twice"), Algorithm::ES256).unwrap().len(),
-            1
-        );
+        assert_eq!(set.select(Some("twice"), Algorithm::ES256).unwrap().len(), 1);
     }
 
     #[test]
@@ -551,9 +489,6 @@ mod tests {
             );
         }
         let many = json!({ "keys": vec![json!({}); 101] }).to_string();
-        assert_eq!(
-            JwkSet::parse(many.as_bytes()).unwrap_err(),
-            JwksError::TooLarge
-        );
+        assert_eq!(JwkSet::parse(many.as_bytes()).unwrap_err(), JwksError::TooLarge);
     }
 }

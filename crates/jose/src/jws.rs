@@ -70,11 +70,7 @@ impl Header {
     /// `typ`, if it is there and a string.
     #[must_use]
     pub fn typ(&self) -> Option<&str> {
-        if let Text::Is(typ) = &self.typ {
-            Some(typ)
-        } else {
-            None
-        }
+        if let Text::Is(typ) = &self.typ { Some(typ) } else { None }
     }
 
     /// Checks that `typ` is one of `accepted` (media types without `application/`).
@@ -90,14 +86,10 @@ impl Header {
             Text::Invalid => "(not a string)",
         };
         let short = match found.get(..12) {
-            Some(prefix) if prefix.eq_ignore_ascii_case("application/") => {
-                found.get(12..).unwrap_or_default()
-            }
+            Some(prefix) if prefix.eq_ignore_ascii_case("application/") => found.get(12..).unwrap_or_default(),
             _ => found,
         };
-        if matches!(self.typ, Text::Is(_))
-            && accepted.iter().any(|typ| typ.eq_ignore_ascii_case(short))
-        {
+        if matches!(self.typ, Text::Is(_)) && accepted.iter().any(|typ| typ.eq_ignore_ascii_case(short)) {
             return Ok(());
         }
         Err(Refusal::TypeMismatch {
@@ -146,10 +138,7 @@ impl<'a> UnverifiedJws<'a> {
         // The claims are parsed once, and a fault in them is told when it is their turn.
         let (claims, claims_fault) = match json::parse_object(&payload, limits.depth) {
             Ok(claims) => (claims, None),
-            Err(fault) => (
-                Object::default(),
-                Some(refuse_json(fault, "claims", limits)),
-            ),
+            Err(fault) => (Object::default(), Some(refuse_json(fault, "claims", limits))),
         };
         let signed_part = token
             .get(..header_part.len() + 1 + payload_part.len())
@@ -195,9 +184,7 @@ impl<'a> UnverifiedJws<'a> {
         match self.claims.get("iss") {
             None => Ok(None),
             Some(Value::String(issuer)) => Ok(Some(issuer)),
-            Some(other) => Err(Refusal::IssuerType {
-                found: other.kind(),
-            }),
+            Some(other) => Err(Refusal::IssuerType { found: other.kind() }),
         }
     }
 
@@ -206,15 +193,10 @@ impl<'a> UnverifiedJws<'a> {
     ///
     /// # Errors
     /// The first rule that is broken: algorithm, `kid`, key, signature, claims.
-    pub fn verify(
-        self,
-        keys: &JwkSet,
-        accepted: AlgorithmSet,
-    ) -> Result<Verified<Claims>, Refusal> {
+    pub fn verify(self, keys: &JwkSet, accepted: AlgorithmSet) -> Result<Verified<Claims>, Refusal> {
         self.require_algorithm(accepted)?;
         let candidates = keys.select(self.header.kid()?, self.header.algorithm)?;
-        let digest =
-            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.signed_part.as_bytes());
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.signed_part.as_bytes());
         let signed_part = self.signed_part.as_bytes();
         if !candidates
             .iter()
@@ -254,9 +236,7 @@ fn split(token: &str) -> Result<(&str, &str, &str), Refusal> {
         }
         // RFC 7516 s3.1: five parts are a JWE.
         (.., Some(_), None) => Err(Refusal::Encrypted),
-        _ => Err(Refusal::Malformed {
-            why: "not three parts",
-        }),
+        _ => Err(Refusal::Malformed { why: "not three parts" }),
     }
 }
 
@@ -286,9 +266,7 @@ fn read_header(header: &Object, limits: &Limits) -> Result<Header, Refusal> {
     // RFC 7516 s4.1.3: `b64` and `zip` change what was signed, so they are refused without `crit` too.
     for member in ["crit", "b64", "zip"] {
         if header.get(member).is_some() {
-            return Err(Refusal::CritUnsupported {
-                member: member.into(),
-            });
+            return Err(Refusal::CritUnsupported { member: member.into() });
         }
     }
     let algorithm = match header.get("alg") {
@@ -344,22 +322,10 @@ mod tests {
                 .unwrap()
                 .0;
             let token = key.sign_jwt("at+jwt", &json!({ "sub": "alice" })).unwrap();
-            assert_eq!(
-                verify(&token, &set).unwrap().str("sub"),
-                Some("alice"),
-                "{algorithm}"
-            );
-            let other = SigningKey::generate(algorithm)
-                .unwrap()
-                .with_kid(key.kid().to_owned());
-            let forged = other
-                .sign_jwt("at+jwt", &json!({ "sub": "alice" }))
-                .unwrap();
-            assert_eq!(
-                verify(&forged, &set),
-                Err(Refusal::SignatureInvalid),
-                "{algorithm}"
-            );
+            assert_eq!(verify(&token, &set).unwrap().str("sub"), Some("alice"), "{algorithm}");
+            let other = SigningKey::generate(algorithm).unwrap().with_kid(key.kid().to_owned());
+            let forged = other.sign_jwt("at+jwt", &json!({ "sub": "alice" })).unwrap();
+            assert_eq!(verify(&forged, &set), Err(Refusal::SignatureInvalid), "{algorithm}");
         }
     }
 
@@ -419,15 +385,9 @@ mod tests {
         ] {
             assert_eq!(with(name, value.clone()), expected, "{name}: {value}");
         }
-        let repeated = format!(
-            "{{\"alg\":\"ES256\",\"alg\":\"ES256\",\"kid\":\"{}\"}}",
-            key.kid()
-        );
+        let repeated = format!("{{\"alg\":\"ES256\",\"alg\":\"ES256\",\"kid\":\"{}\"}}", key.kid());
         let token = format!("{}.e30.AA", base64url_encode(repeated.as_bytes()));
-        assert_eq!(
-            verify(&token, &set).unwrap_err().code(),
-            "token.duplicate_member"
-        );
+        assert_eq!(verify(&token, &set).unwrap_err().code(), "token.duplicate_member");
     }
 
     #[test]
@@ -459,26 +419,15 @@ mod tests {
                 .require_type(&["at+jwt"])
                 .is_ok()
         };
-        assert!(
-            check(json!("at+jwt")) && check(json!("AT+JWT")) && check(json!("application/At+Jwt"))
-        );
-        assert!(
-            !check(json!("JWT"))
-                && !check(json!(null))
-                && !check(json!("text/at+jwt"))
-                && !check(json!(7))
-        );
+        assert!(check(json!("at+jwt")) && check(json!("AT+JWT")) && check(json!("application/At+Jwt")));
+        assert!(!check(json!("JWT")) && !check(json!(null)) && !check(json!("text/at+jwt")) && !check(json!(7)));
     }
 
     #[test]
     fn broken_claims_are_told_with_a_good_signature() {
         let (key, set) = key();
         let header = json!({ "alg": "ES256", "kid": key.kid() });
-        let code = |payload: &[u8]| {
-            verify(&signed(&key, &header, payload), &set)
-                .unwrap_err()
-                .code()
-        };
+        let code = |payload: &[u8]| verify(&signed(&key, &header, payload), &set).unwrap_err().code();
         assert_eq!(code(b""), "token.bad_json");
         assert_eq!(code(b"null"), "token.bad_json");
         assert_eq!(code(br#"{"a":1,"a":2}"#), "token.duplicate_member");

@@ -38,9 +38,7 @@ pub use claims::{Claims, Verified};
 pub use json::{Object, Value};
 pub use jwk::{JwkSet, JwksError, KeyProblem};
 pub use jws::{Header, Limits, UnverifiedJws};
-pub use random::{
-    base64url_decode, base64url_encode, constant_time_eq, random_array, random_token, sha256,
-};
+pub use random::{base64url_decode, base64url_encode, constant_time_eq, random_array, random_token, sha256};
 pub use refusal::Refusal;
 pub use secret::Secret;
 pub use sign::{SignError, SigningKey};

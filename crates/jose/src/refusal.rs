@@ -6,10 +6,7 @@ use crate::UnixTime;
 /// [`Refusal::code`] is stable: it is what audit events, metrics and the manual call this refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[expect(
-    missing_docs,
-    reason = "the message of each variant says what it and its fields are"
-)]
+#[expect(missing_docs, reason = "the message of each variant says what it and its fields are")]
 pub enum Refusal {
     #[error("the {part} is larger than {limit} bytes")]
     TooLarge { part: &'static str, limit: usize },
@@ -69,9 +66,7 @@ pub enum Refusal {
     ClaimRange { claim: String, found: String },
     #[error("the claim {claim} is missing")]
     ClaimMissing { claim: String },
-    #[error(
-        "the claim {claim} has a value that is not accepted: expected {expected}, found {found}"
-    )]
+    #[error("the claim {claim} has a value that is not accepted: expected {expected}, found {found}")]
     ClaimValue {
         claim: String,
         expected: String,
@@ -148,9 +143,7 @@ impl Refusal {
             | Refusal::ClaimValue { expected, .. }
             | Refusal::AudienceMismatch { expected, .. } => expected.clone(),
             Refusal::IssuerType { .. } => "string".into(),
-            Refusal::ClaimType {
-                claim, expected, ..
-            } => format!("{claim}: {expected}"),
+            Refusal::ClaimType { claim, expected, .. } => format!("{claim}: {expected}"),
             Refusal::Expired { now, .. } => format!("exp after {now}"),
             Refusal::NotYetValid { claim, now, .. } => format!("{claim} not after {now}"),
             Refusal::BindingRequired { method } => format!("proof of {method}"),

@@ -4,8 +4,7 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    self as aws, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
-    RsaSignatureEncoding,
+    self as aws, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaKeyPair, RsaSignatureEncoding,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -74,8 +73,7 @@ impl SigningKey {
             .and_then(|(_, rest)| rest.split_once("-----END PRIVATE KEY-----"))
             .map(|(body, _)| body.split_ascii_whitespace().collect::<String>())
             .ok_or(SignError::NotPkcs8Pem)?;
-        let der =
-            zeroize::Zeroizing::new(STANDARD.decode(body).map_err(|_| SignError::NotPkcs8Pem)?);
+        let der = zeroize::Zeroizing::new(STANDARD.decode(body).map_err(|_| SignError::NotPkcs8Pem)?);
         let wrong = |_| SignError::WrongKind(algorithm);
         let pair = if let Some(encoding) = rsa_encoding(algorithm) {
             Pair::Rsa(RsaKeyPair::from_pkcs8(&der).map_err(wrong)?, encoding)
@@ -158,16 +156,8 @@ impl SigningKey {
                 .map_err(|_| SignError::Crypto)?
                 .as_ref()
                 .to_vec(),
-            Pair::Ec(pair) => pair
-                .to_pkcs8v1()
-                .map_err(|_| SignError::Crypto)?
-                .as_ref()
-                .to_vec(),
-            Pair::Ed(pair) => pair
-                .to_pkcs8v1()
-                .map_err(|_| SignError::Crypto)?
-                .as_ref()
-                .to_vec(),
+            Pair::Ec(pair) => pair.to_pkcs8v1().map_err(|_| SignError::Crypto)?.as_ref().to_vec(),
+            Pair::Ed(pair) => pair.to_pkcs8v1().map_err(|_| SignError::Crypto)?.as_ref().to_vec(),
         };
         let der = zeroize::Zeroizing::new(der);
         let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
@@ -192,11 +182,7 @@ impl SigningKey {
     ///
     /// # Errors
     /// [`SignError::Crypto`] if the library fails.
-    pub fn sign_with_header(
-        &self,
-        header: &serde_json::Value,
-        payload: &[u8],
-    ) -> Result<String, SignError> {
+    pub fn sign_with_header(&self, header: &serde_json::Value, payload: &[u8]) -> Result<String, SignError> {
         let mut token = format!(
             "{}.{}",
             base64url_encode(header.to_string().as_bytes()),
@@ -283,10 +269,7 @@ mod tests {
 
     #[test]
     fn a_key_of_another_kind_is_refused() {
-        let pem = SigningKey::generate(Algorithm::ES256)
-            .unwrap()
-            .to_pkcs8_pem()
-            .unwrap();
+        let pem = SigningKey::generate(Algorithm::ES256).unwrap().to_pkcs8_pem().unwrap();
         assert_eq!(
             SigningKey::from_pkcs8_pem(pem.expose(), Algorithm::RS256).unwrap_err(),
             SignError::WrongKind(Algorithm::RS256)
@@ -302,10 +285,7 @@ mod tests {
         let key = SigningKey::generate(Algorithm::ES256).unwrap();
         assert_eq!(
             format!("{key:?}"),
-            format!(
-                "SigningKey {{ algorithm: ES256, kid: {:?}, .. }}",
-                key.kid()
-            )
+            format!("SigningKey {{ algorithm: ES256, kid: {:?}, .. }}", key.kid())
         );
     }
 }

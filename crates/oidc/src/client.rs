@@ -61,15 +61,9 @@ impl Client {
     ///
     /// # Errors
     /// When the metadata cannot be had, or names no authorization endpoint.
-    pub async fn begin_login(
-        &self,
-        request: &LoginRequest<'_>,
-    ) -> Result<(Url, LoginAttempt), ProviderError> {
+    pub async fn begin_login(&self, request: &LoginRequest<'_>) -> Result<(Url, LoginAttempt), ProviderError> {
         let metadata = self.provider.metadata().await?;
-        let endpoint = need(
-            metadata.authorization_endpoint.as_ref(),
-            "authorization_endpoint",
-        )?;
+        let endpoint = need(metadata.authorization_endpoint.as_ref(), "authorization_endpoint")?;
         Ok(login::authorization_url(
             endpoint,
             self.provider.issuer(),
@@ -160,9 +154,7 @@ impl Client {
             return Err(ProviderError::Token(refusal));
         }
         let newer = self.provider.keys_for_unknown_kid(&keys).await?;
-        rules
-            .verify(token, &newer.set, now)
-            .map_err(ProviderError::Token)
+        rules.verify(token, &newer.set, now).map_err(ProviderError::Token)
     }
 
     /// The claims of the userinfo endpoint, which must be about `subject` (OpenID Connect Core 1.0 s5.3.2). `None`
@@ -200,8 +192,7 @@ impl Client {
                 status: response.status().as_u16(),
             });
         }
-        let claims: serde_json::Value =
-            serde_json::from_slice(response.body()).map_err(|_| bad("not JSON"))?;
+        let claims: serde_json::Value = serde_json::from_slice(response.body()).map_err(|_| bad("not JSON"))?;
         if !claims.is_object() {
             return Err(bad("not a JSON object"));
         }
@@ -285,11 +276,7 @@ impl Client {
         match &self.auth {
             ClientAuth::Basic(secret) => {
                 // RFC 6749 s2.3.1: both are form-urlencoded before they are joined.
-                let pair = format!(
-                    "{}:{}",
-                    urlencode(&self.client_id),
-                    urlencode(secret.expose())
-                );
+                let pair = format!("{}:{}", urlencode(&self.client_id), urlencode(secret.expose()));
                 let value = sensitive(&format!("Basic {}", STANDARD.encode(pair)));
                 request = request.header(
                     AUTHORIZATION,
@@ -324,10 +311,7 @@ impl Client {
     }
 }
 
-fn need<'a>(
-    endpoint: Option<&'a HttpsUrl>,
-    name: &'static str,
-) -> Result<&'a HttpsUrl, ProviderError> {
+fn need<'a>(endpoint: Option<&'a HttpsUrl>, name: &'static str) -> Result<&'a HttpsUrl, ProviderError> {
     endpoint.ok_or(ProviderError::EndpointMissing(name))
 }
 

@@ -7,9 +7,7 @@ use crate::provider::tests::{FakeProvider, answer};
 
 fn client(fake: &Arc<FakeProvider>, auth: ClientAuth) -> Client {
     Client::new(
-        fake.provider(Arc::new(ManualClock::at(UnixTime::from_secs(
-            1_800_000_000,
-        )))),
+        fake.provider(Arc::new(ManualClock::at(UnixTime::from_secs(1_800_000_000)))),
         "we b",
         auth,
     )
@@ -71,11 +69,7 @@ async fn userinfo_is_about_the_same_subject() {
     fake.on("/userinfo", |_| {
         answer(200, &serde_json::json!({ "sub": "alice", "name": "Alice" }))
     });
-    let claims = client
-        .userinfo(&Secret::new("at"), "alice")
-        .await
-        .unwrap()
-        .unwrap();
+    let claims = client.userinfo(&Secret::new("at"), "alice").await.unwrap().unwrap();
     assert_eq!(claims["name"], "Alice");
     let request = fake.last("/userinfo");
     assert_eq!(request.headers()[AUTHORIZATION], "Bearer at");
@@ -84,11 +78,7 @@ async fn userinfo_is_about_the_same_subject() {
         client.userinfo(&Secret::new("at"), "bob").await,
         Err(ProviderError::SubjectMismatch)
     );
-    for body in [
-        serde_json::json!([]),
-        serde_json::json!("x"),
-        serde_json::json!({}),
-    ] {
+    for body in [serde_json::json!([]), serde_json::json!("x"), serde_json::json!({})] {
         fake.on("/userinfo", move |_| answer(200, &body));
         assert!(client.userinfo(&Secret::new("at"), "alice").await.is_err());
     }
@@ -133,11 +123,8 @@ async fn many_who_ask_at_once_cause_one_request() {
     let fake = FakeProvider::new();
     fake.on("/token", |_| tokens());
     let clock = Arc::new(ManualClock::at(UnixTime::from_secs(1_800_000_000)));
-    let source = crate::TokenSource::client_credentials(Client::new(
-        fake.provider(clock.clone()),
-        "job",
-        ClientAuth::None,
-    ));
+    let source =
+        crate::TokenSource::client_credentials(Client::new(fake.provider(clock.clone()), "job", ClientAuth::None));
     let asks: Vec<_> = (0..100)
         .map(|_| {
             tokio::spawn({

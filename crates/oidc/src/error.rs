@@ -17,9 +17,7 @@ pub struct OAuthError {
 impl std::fmt::Display for OAuthError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.error)?;
-        self.description
-            .as_ref()
-            .map_or(Ok(()), |text| write!(f, " ({text})"))
+        self.description.as_ref().map_or(Ok(()), |text| write!(f, " ({text})"))
     }
 }
 
@@ -90,16 +88,10 @@ impl ProviderError {
         match self {
             ProviderError::Unreachable { .. } => "provider.unreachable",
             ProviderError::BadStatus { status: 429, .. } => "provider.rate_limited",
-            ProviderError::BadStatus { .. } | ProviderError::BadAnswer { .. } => {
-                "provider.bad_answer"
-            }
+            ProviderError::BadStatus { .. } | ProviderError::BadAnswer { .. } => "provider.bad_answer",
             ProviderError::IssuerMismatch { .. } => "provider.issuer_mismatch",
-            ProviderError::EndpointMissing(_) | ProviderError::Url { .. } => {
-                "provider.endpoint_missing"
-            }
-            ProviderError::OAuth(error) if error.error == "invalid_client" => {
-                "provider.client_rejected"
-            }
+            ProviderError::EndpointMissing(_) | ProviderError::Url { .. } => "provider.endpoint_missing",
+            ProviderError::OAuth(error) if error.error == "invalid_client" => "provider.client_rejected",
             ProviderError::OAuth(error) if error.error == "invalid_grant" => "refresh.rejected",
             ProviderError::OAuth(_) => "provider.bad_answer",
             ProviderError::Token(refusal) => refusal.code(),
@@ -121,11 +113,7 @@ impl ProviderError {
             ProviderError::BadStatus { status, .. } => *status >= 500 || *status == 429,
             // RFC 6749 s4.1.2.1 and s5.2
             ProviderError::OAuth(error) => {
-                error.status >= 500
-                    || matches!(
-                        error.error.as_str(),
-                        "temporarily_unavailable" | "server_error"
-                    )
+                error.status >= 500 || matches!(error.error.as_str(), "temporarily_unavailable" | "server_error")
             }
             _ => false,
         }

@@ -33,9 +33,7 @@ impl HyperClient {
         let config = rustls::ClientConfig::builder_with_provider(provider.into())
             .with_safe_default_protocol_versions()
             .and_then(ConfigBuilderExt::try_with_platform_verifier)
-            .map_err(|error| {
-                HttpError::Unreachable(format!("the platform's trust store: {error}"))
-            })?
+            .map_err(|error| HttpError::Unreachable(format!("the platform's trust store: {error}")))?
             .with_no_client_auth();
         Ok(HyperClient::with_tls_config(config))
     }

@@ -1,8 +1,8 @@
 //! The rules that an ID token has to keep: OpenID Connect Core 1.0 s3.1.3.7 and s12.2.
 
 use portcullis_jose::{
-    Algorithm, AlgorithmSet, Claims, JwkSet, Limits, Refusal, Secret, UnixTime, UnverifiedJws,
-    Verified, base64url_encode, constant_time_eq, sha256,
+    Algorithm, AlgorithmSet, Claims, JwkSet, Limits, Refusal, Secret, UnixTime, UnverifiedJws, Verified,
+    base64url_encode, constant_time_eq, sha256,
 };
 
 /// How far clocks may be apart for an ID token, in seconds.
@@ -41,12 +41,7 @@ impl<'a> IdTokenRules<'a> {
     ///
     /// # Errors
     /// The first rule that is broken.
-    pub fn verify(
-        &self,
-        token: &Secret,
-        keys: &JwkSet,
-        now: UnixTime,
-    ) -> Result<Verified<Claims>, Refusal> {
+    pub fn verify(&self, token: &Secret, keys: &JwkSet, now: UnixTime) -> Result<Verified<Claims>, Refusal> {
         let jws = UnverifiedJws::parse(token.expose(), &Limits::default())?;
         let pinned = AlgorithmSet::of(&[self.algorithm]);
         jws.require_algorithm(pinned)?;
@@ -67,14 +62,11 @@ impl<'a> IdTokenRules<'a> {
 
     fn check(&self, claims: &Claims, now: UnixTime) -> Result<(), Refusal> {
         let expires = claims.time("exp")?.ok_or(Refusal::ExpiryMissing)?;
-        let issued = claims.time("iat")?.ok_or(Refusal::ClaimMissing {
-            claim: "iat".into(),
-        })?;
+        let issued = claims
+            .time("iat")?
+            .ok_or(Refusal::ClaimMissing { claim: "iat".into() })?;
         if now >= expires.plus(LEEWAY) {
-            return Err(Refusal::Expired {
-                expired: expires,
-                now,
-            });
+            return Err(Refusal::Expired { expired: expires, now });
         }
         if issued > now.plus(LEEWAY) {
             return Err(Refusal::NotYetValid {
@@ -92,10 +84,7 @@ impl<'a> IdTokenRules<'a> {
             });
         }
         // s3.1.3.7 (5)
-        if let Some(party) = claims
-            .optional_str("azp")?
-            .filter(|party| *party != self.client_id)
-        {
+        if let Some(party) = claims.optional_str("azp")?.filter(|party| *party != self.client_id) {
             let (expected, found) = (self.client_id.to_owned(), party.to_owned());
             return Err(Refusal::ClaimValue {
                 claim: "azp".into(),
@@ -130,14 +119,11 @@ impl<'a> IdTokenRules<'a> {
 
     /// s3.1.3.6: the left half of the hash that belongs to the algorithm.
     fn check_access_token_hash(&self, claims: &Claims) -> Result<(), Refusal> {
-        let (Some(token), Some(found)) = (self.access_token, claims.optional_str("at_hash")?)
-        else {
+        let (Some(token), Some(found)) = (self.access_token, claims.optional_str("at_hash")?) else {
             return Ok(());
         };
         let sha2 = match self.algorithm {
-            Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => {
-                sha256(token.expose().as_bytes())
-            }
+            Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => sha256(token.expose().as_bytes()),
             // The other hashes are longer; none of them is in use for at_hash by a provider that is known to us.
             _ => return Ok(()),
         };

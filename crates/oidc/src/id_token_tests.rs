@@ -82,8 +82,5 @@ fn each_rule_refuses() {
 
 #[test]
 fn the_algorithm_is_the_pinned_one() {
-    assert_eq!(
-        verify_as(Algorithm::RS256, |_| {}),
-        Err("token.algorithm_not_allowed")
-    );
+    assert_eq!(verify_as(Algorithm::RS256, |_| {}), Err("token.algorithm_not_allowed"));
 }

@@ -53,10 +53,7 @@ impl KeyCache {
     pub(crate) fn store(&self, set: JwkSet, fetched: UnixTime, fresh_for: i64) -> Arc<KeySnapshot> {
         let before = self.current.load_full();
         let generation = match &before {
-            Some(before)
-                if before.set.thumbprints().eq(set.thumbprints())
-                    && before.set.kids().eq(set.kids()) =>
-            {
+            Some(before) if before.set.thumbprints().eq(set.thumbprints()) && before.set.kids().eq(set.kids()) => {
                 before.generation
             }
             Some(before) => before.generation + 1,
@@ -77,10 +74,7 @@ impl KeyCache {
     }
 
     /// Runs `fetch` unless a fetch that began after this call finished meanwhile: those who wait share its result.
-    pub(crate) async fn single_flight<T, E>(
-        &self,
-        fetch: impl AsyncFnOnce() -> Result<T, E>,
-    ) -> Option<Result<T, E>> {
+    pub(crate) async fn single_flight<T, E>(&self, fetch: impl AsyncFnOnce() -> Result<T, E>) -> Option<Result<T, E>> {
         let before = self.finished.load(Ordering::Acquire);
         let _flight = self.flight.lock().await;
         if self.finished.load(Ordering::Acquire) != before {

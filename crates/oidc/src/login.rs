@@ -260,9 +260,7 @@ pub enum LoginError {
     #[error("the answer to the login does not say which issuer it comes from")]
     IssuerMissing,
     /// Another issuer's answer.
-    #[error(
-        "the answer to the login comes from the issuer {found:?}, the login went to {expected:?}"
-    )]
+    #[error("the answer to the login comes from the issuer {found:?}, the login went to {expected:?}")]
     IssuerMismatch {
         /// Where the login went.
         expected: String,

@@ -47,9 +47,7 @@ fn the_request_has_all_that_protects_it() {
     assert!(!url.as_str().contains(attempt.verifier().expose()));
     let (_, other) = begin();
     assert!(
-        other.state() != attempt.state()
-            && other.nonce() != attempt.nonce()
-            && other.verifier() != attempt.verifier()
+        other.state() != attempt.state() && other.nonce() != attempt.nonce() && other.verifier() != attempt.verifier()
     );
 }
 
@@ -58,9 +56,7 @@ fn an_attempt_survives_sealing_and_prints_nothing() {
     let (_, attempt) = begin();
     let again = LoginAttempt::from_sealable(attempt.to_sealable().expose()).unwrap();
     assert!(
-        again.state() == attempt.state()
-            && again.verifier() == attempt.verifier()
-            && again.nonce() == attempt.nonce()
+        again.state() == attempt.state() && again.verifier() == attempt.verifier() && again.nonce() == attempt.nonce()
     );
     assert_eq!(again.started(), UnixTime::from_secs(7));
     let printed = format!("{attempt:?}");
@@ -91,31 +87,11 @@ fn an_answer_belongs_to_its_login() {
         ),
         (false, "state=STATE", "login.code_rejected"),
         (false, "state=STATE&code=", "login.code_rejected"),
-        (
-            false,
-            "state=STATE&error=access_denied",
-            "login.access_denied",
-        ),
-        (
-            false,
-            "state=STATE&error=server_error&code=c",
-            "login.provider_error",
-        ),
-        (
-            false,
-            "code=c&state=STATE&state=STATE",
-            "login.duplicate_parameter",
-        ),
-        (
-            false,
-            "code=c&code=d&state=STATE",
-            "login.duplicate_parameter",
-        ),
-        (
-            false,
-            "code=c&state=STATE&iss=a&iss=a",
-            "login.duplicate_parameter",
-        ),
+        (false, "state=STATE&error=access_denied", "login.access_denied"),
+        (false, "state=STATE&error=server_error&code=c", "login.provider_error"),
+        (false, "code=c&state=STATE&state=STATE", "login.duplicate_parameter"),
+        (false, "code=c&code=d&state=STATE", "login.duplicate_parameter"),
+        (false, "code=c&state=STATE&iss=a&iss=a", "login.duplicate_parameter"),
     ] {
         assert_eq!(
             answer(&attempt, announced, query).unwrap_err().code(),

@@ -59,8 +59,7 @@ impl Metadata {
             endpoint: "discovery document",
             why,
         };
-        let document: Document =
-            serde_json::from_slice(document).map_err(|error| bad(error.to_string()))?;
+        let document: Document = serde_json::from_slice(document).map_err(|error| bad(error.to_string()))?;
         // OpenID Connect Discovery 1.0 s4.3: exactly equal.
         if document.issuer != issuer {
             return Err(ProviderError::IssuerMismatch {
@@ -69,17 +68,14 @@ impl Metadata {
             });
         }
         let url = |what: &'static str, text: Option<String>| {
-            text.map(|text| {
-                HttpsUrl::parse(&text).map_err(|error| ProviderError::Url { what, error })
-            })
-            .transpose()
+            text.map(|text| HttpsUrl::parse(&text).map_err(|error| ProviderError::Url { what, error }))
+                .transpose()
         };
         Ok(Metadata {
             issuer: document.issuer,
             authorization_endpoint: url("authorization_endpoint", document.authorization_endpoint)?,
             token_endpoint: url("token_endpoint", document.token_endpoint)?,
-            jwks_uri: url("jwks_uri", document.jwks_uri)?
-                .ok_or(ProviderError::EndpointMissing("jwks_uri"))?,
+            jwks_uri: url("jwks_uri", document.jwks_uri)?.ok_or(ProviderError::EndpointMissing("jwks_uri"))?,
             userinfo_endpoint: url("userinfo_endpoint", document.userinfo_endpoint)?,
             revocation_endpoint: url("revocation_endpoint", document.revocation_endpoint)?,
             end_session_endpoint: url("end_session_endpoint", document.end_session_endpoint)?,
@@ -108,15 +104,9 @@ mod tests {
 
     #[test]
     fn the_issuer_is_equal_to_the_letter() {
-        let document =
-            json!({ "issuer": "https://a.example", "jwks_uri": "https://a.example/jwks" })
-                .to_string();
+        let document = json!({ "issuer": "https://a.example", "jwks_uri": "https://a.example/jwks" }).to_string();
         assert!(Metadata::parse(document.as_bytes(), "https://a.example").is_ok());
-        for other in [
-            "https://a.example/",
-            "https://A.example",
-            "http://a.example",
-        ] {
+        for other in ["https://a.example/", "https://A.example", "http://a.example"] {
             let error = Metadata::parse(document.as_bytes(), other).unwrap_err();
             assert_eq!(error.code(), "provider.issuer_mismatch", "{other}");
         }
@@ -125,8 +115,7 @@ mod tests {
     #[test]
     fn endpoints_are_https() {
         let with = |name: &str, value: &str| {
-            let mut document =
-                json!({ "issuer": "https://a.example", "jwks_uri": "https://a.example/jwks" });
+            let mut document = json!({ "issuer": "https://a.example", "jwks_uri": "https://a.example/jwks" });
             document[name] = value.into();
             Metadata::parse(document.to_string().as_bytes(), "https://a.example")
                 .map(|_| ())

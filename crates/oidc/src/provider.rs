@@ -5,9 +5,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL};
-use portcullis_jose::{
-    Algorithm, AlgorithmSet, Clock, JwkSet, SystemClock, UnixTime, random_array,
-};
+use portcullis_jose::{Algorithm, AlgorithmSet, Clock, JwkSet, SystemClock, UnixTime, random_array};
 
 use crate::key_cache::KeyCache;
 use crate::{HttpClient, HttpsUrl, HyperClient, KeySnapshot, Metadata, ProviderError};
@@ -116,10 +114,7 @@ impl Provider {
     /// # Errors
     /// When the issuer is no `https` URL (loopback excepted), or the platform has no trust store.
     pub fn discover(issuer: &str) -> Result<Provider, ProviderError> {
-        HttpsUrl::parse(issuer).map_err(|error| ProviderError::Url {
-            what: "issuer",
-            error,
-        })?;
+        HttpsUrl::parse(issuer).map_err(|error| ProviderError::Url { what: "issuer", error })?;
         let http = HyperClient::new().map_err(|error| ProviderError::Unreachable {
             endpoint: "discovery document",
             error,
@@ -218,14 +213,8 @@ impl Provider {
     ///
     /// # Errors
     /// When there are no keys at all.
-    pub async fn keys_for_unknown_kid(
-        &self,
-        seen: &KeySnapshot,
-    ) -> Result<Arc<KeySnapshot>, ProviderError> {
-        if let Some(newer) = self
-            .keys()
-            .filter(|keys| keys.generation != seen.generation)
-        {
+    pub async fn keys_for_unknown_kid(&self, seen: &KeySnapshot) -> Result<Arc<KeySnapshot>, ProviderError> {
+        if let Some(newer) = self.keys().filter(|keys| keys.generation != seen.generation) {
             return Ok(newer);
         }
         if !self.0.fixed_keys {
@@ -244,12 +233,7 @@ impl Provider {
     /// # Errors
     /// When they cannot be fetched; the last good ones stay in use.
     pub async fn refresh_keys(&self) -> Result<Arc<KeySnapshot>, ProviderError> {
-        match self
-            .0
-            .keys
-            .single_flight(async || self.fetch_keys().await)
-            .await
-        {
+        match self.0.keys.single_flight(async || self.fetch_keys().await).await {
             Some(result) => result,
             None => self.keys().ok_or_else(no_keys),
         }
@@ -284,13 +268,8 @@ impl Provider {
 
     async fn fetch_metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
         let location = Metadata::location(self.issuer());
-        let url = HttpsUrl::parse(&location).map_err(|error| ProviderError::Url {
-            what: "issuer",
-            error,
-        })?;
-        let response = self
-            .get(&url, "discovery document", Metadata::LIMIT)
-            .await?;
+        let url = HttpsUrl::parse(&location).map_err(|error| ProviderError::Url { what: "issuer", error })?;
+        let response = self.get(&url, "discovery document", Metadata::LIMIT).await?;
         let metadata = Metadata::parse(response.body(), self.issuer())?;
         self.0
             .metadata
@@ -336,8 +315,7 @@ impl Provider {
             endpoint: ENDPOINT,
             why,
         };
-        let (set, problems) =
-            JwkSet::parse(response.body()).map_err(|error| bad(error.to_string()))?;
+        let (set, problems) = JwkSet::parse(response.body()).map_err(|error| bad(error.to_string()))?;
         if set.is_empty() {
             return Err(bad("it holds no key that can be used".into()));
         }
@@ -417,16 +395,8 @@ fn freshness(headers: &http::HeaderMap) -> i64 {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .find_map(|directive| {
-            directive
-                .trim()
-                .strip_prefix("max-age=")?
-                .parse::<i64>()
-                .ok()
-        })
-        .map_or(FRESH_DEFAULT, |seconds| {
-            seconds.clamp(FRESH_BOUNDS.0, FRESH_BOUNDS.1)
-        })
+        .find_map(|directive| directive.trim().strip_prefix("max-age=")?.parse::<i64>().ok())
+        .map_or(FRESH_DEFAULT, |seconds| seconds.clamp(FRESH_BOUNDS.0, FRESH_BOUNDS.1))
 }
 
 #[derive(Debug)]

@@ -32,11 +32,14 @@ impl FakeProvider {
         };
         fake.on("/.well-known/openid-configuration", |_| {
             let at = |path: &str| format!("{}{path}", Self::ISSUER);
-            answer(200, &json!({
-                "issuer": Self::ISSUER, "jwks_uri": at("/jwks"), "token_endpoint": at("/token"),
-                "authorization_endpoint": at("/authorize"), "userinfo_endpoint": at("/userinfo"),
-                "revocation_endpoint": at("/revoke"), "end_session_endpoint": at("/logout"),
-            }))
+            answer(
+                200,
+                &json!({
+                    "issuer": Self::ISSUER, "jwks_uri": at("/jwks"), "token_endpoint": at("/token"),
+                    "authorization_endpoint": at("/authorize"), "userinfo_endpoint": at("/userinfo"),
+                    "revocation_endpoint": at("/revoke"), "end_session_endpoint": at("/logout"),
+                }),
+            )
         });
         Arc::new(fake)
     }
@@ -46,10 +49,7 @@ impl FakeProvider {
         path: &str,
         handler: impl Fn(&http::Request<Bytes>) -> http::Response<Bytes> + Send + 'static,
     ) {
-        self.handlers
-            .lock()
-            .unwrap()
-            .insert(path.into(), Box::new(handler));
+        self.handlers.lock().unwrap().insert(path.into(), Box::new(handler));
     }
 
     fn serve(&self, keys: &[&SigningKey]) {
@@ -124,10 +124,7 @@ async fn keys_come_by_discovery_and_only_once() {
     assert_eq!(provider.keys_or_fetch().await.unwrap().set.len(), 1);
     provider.keys_or_fetch().await.unwrap();
     assert_eq!(
-        (
-            fake.count("/jwks"),
-            fake.count("/.well-known/openid-configuration")
-        ),
+        (fake.count("/jwks"), fake.count("/.well-known/openid-configuration")),
         (1, 1)
     );
 }
@@ -177,8 +174,7 @@ async fn the_last_good_keys_are_used_for_a_day_while_the_provider_is_down() {
     let clock = clock();
     let events = Arc::new(Mutex::new(Vec::new()));
     let sink = events.clone();
-    let observer: Observer =
-        Arc::new(move |name, event| sink.lock().unwrap().push((name.to_owned(), event.clone())));
+    let observer: Observer = Arc::new(move |name, event| sink.lock().unwrap().push((name.to_owned(), event.clone())));
     let provider = Provider::new(
         ProviderSettings::new("test", FakeProvider::ISSUER),
         fake.clone(),
@@ -187,10 +183,7 @@ async fn the_last_good_keys_are_used_for_a_day_while_the_provider_is_down() {
     );
     let first = provider.keys_or_fetch().await.unwrap();
     for broken in [
-        http::Response::builder()
-            .status(503)
-            .body(Bytes::new())
-            .unwrap(),
+        http::Response::builder().status(503).body(Bytes::new()).unwrap(),
         answer(200, &json!({ "keys": [] })),
         http::Response::new(Bytes::from_static(b"<html>")),
     ] {
@@ -200,9 +193,7 @@ async fn the_last_good_keys_are_used_for_a_day_while_the_provider_is_down() {
         assert_eq!(provider.keys().unwrap().generation, first.generation);
     }
     let last = events.lock().unwrap().last().cloned().unwrap();
-    assert!(
-        matches!(last, (name, ProviderEvent::KeysUnavailable { age: Some(180), .. }) if name == "test")
-    );
+    assert!(matches!(last, (name, ProviderEvent::KeysUnavailable { age: Some(180), .. }) if name == "test"));
     clock.advance(24 * 3600 - 180);
     assert!(provider.keys().is_some());
     clock.advance(1);
@@ -228,10 +219,9 @@ async fn the_background_refresh_goes_ahead_of_expiry_and_ends_with_its_task() {
     let set = json!({ "keys": [key().public_jwk()] });
     fake.on("/jwks", move |_| {
         let mut response = answer(200, &set);
-        response.headers_mut().insert(
-            CACHE_CONTROL,
-            http::HeaderValue::from_static("public, max-age=100"),
-        );
+        response
+            .headers_mut()
+            .insert(CACHE_CONTROL, http::HeaderValue::from_static("public, max-age=100"));
         response
     });
     let provider = fake.provider(clock());

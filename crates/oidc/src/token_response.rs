@@ -58,8 +58,8 @@ impl TokenResponse {
             why: why.into(),
         };
         // serde_json's own text could quote what it read.
-        let answer: Success = serde_json::from_slice(body)
-            .map_err(|_| bad("not a JSON object with access_token and token_type"))?;
+        let answer: Success =
+            serde_json::from_slice(body).map_err(|_| bad("not a JSON object with access_token and token_type"))?;
         if answer.access_token.is_empty() {
             return Err(bad("the access token is empty"));
         }
@@ -70,15 +70,10 @@ impl TokenResponse {
         let expires_in = match answer.expires_in {
             None | Some(serde_json::Value::Null) => None,
             // Some providers send the number as a string; RFC 6749 has a number.
-            Some(serde_json::Value::String(text)) => Some(
-                text.parse::<i64>()
-                    .map_err(|_| bad("expires_in is not a number"))?,
-            ),
-            Some(value) => Some(
-                value
-                    .as_i64()
-                    .ok_or_else(|| bad("expires_in is not a whole number"))?,
-            ),
+            Some(serde_json::Value::String(text)) => {
+                Some(text.parse::<i64>().map_err(|_| bad("expires_in is not a number"))?)
+            }
+            Some(value) => Some(value.as_i64().ok_or_else(|| bad("expires_in is not a whole number"))?),
         };
         if expires_in.is_some_and(|seconds| !(1..=315_360_000).contains(&seconds)) {
             return Err(bad("expires_in is not between 1 second and 10 years"));
@@ -94,11 +89,7 @@ impl TokenResponse {
 }
 
 /// Reads an OAuth error, by its JSON alone: a web page that happens to hold "invalid_grant" is none.
-pub(crate) fn parse_failure(
-    endpoint: &'static str,
-    status: http::StatusCode,
-    body: &[u8],
-) -> ProviderError {
+pub(crate) fn parse_failure(endpoint: &'static str, status: http::StatusCode, body: &[u8]) -> ProviderError {
     let status = status.as_u16();
     match serde_json::from_slice::<Failure>(body) {
         Ok(failure) if (400..500).contains(&status) => ProviderError::OAuth(OAuthError {
@@ -130,11 +121,10 @@ mod tests {
 
     #[test]
     fn reads_an_answer() {
-        let answer = parse(&json!({"access_token": "a", "token_type": "bearer", "expires_in": 60, "refresh_token": "r"})).unwrap();
-        assert_eq!(
-            (answer.access_token.expose(), answer.expires_in),
-            ("a", Some(60))
-        );
+        let answer =
+            parse(&json!({"access_token": "a", "token_type": "bearer", "expires_in": 60, "refresh_token": "r"}))
+                .unwrap();
+        assert_eq!((answer.access_token.expose(), answer.expires_in), ("a", Some(60)));
         assert_eq!(
             parse(&json!({"access_token": "a", "token_type": "Bearer"}))
                 .unwrap()
@@ -164,19 +154,14 @@ mod tests {
             json!({"access_token": "a", "token_type": "Bearer", "expires_in": "soon"}),
             json!({"access_token": "a", "token_type": "Bearer", "expires_in": true}),
         ] {
-            assert_eq!(
-                parse(&body).unwrap_err().code(),
-                "provider.bad_answer",
-                "{body}"
-            );
+            assert_eq!(parse(&body).unwrap_err().code(), "provider.bad_answer", "{body}");
         }
     }
 
     #[test]
     fn invalid_grant_is_read_from_json_with_a_client_error_alone() {
         let refused = |status: u16, body: &str| {
-            TokenResponse::parse(StatusCode::from_u16(status).unwrap(), body.as_bytes())
-                .unwrap_err()
+            TokenResponse::parse(StatusCode::from_u16(status).unwrap(), body.as_bytes()).unwrap_err()
         };
         assert!(refused(400, r#"{"error":"invalid_grant"}"#).is_invalid_grant());
         assert!(!refused(400, "<p>invalid_grant</p>").is_invalid_grant());

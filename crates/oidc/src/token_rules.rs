@@ -1,8 +1,6 @@
 //! The rules that an access token has to keep: RFC 9068, RFC 8725, RFC 7519.
 
-use portcullis_jose::{
-    AlgorithmSet, Claims, JwkSet, Refusal, UnixTime, UnverifiedJws, Value, Verified,
-};
+use portcullis_jose::{AlgorithmSet, Claims, JwkSet, Refusal, UnixTime, UnverifiedJws, Value, Verified};
 
 /// Which `typ` an access token must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,11 +38,7 @@ const MAX_SUBJECT: usize = 255;
 impl AccessTokenRules {
     /// The defaults for an issuer and an audience.
     #[must_use]
-    pub fn new(
-        issuer: impl Into<String>,
-        audience: impl Into<String>,
-        algorithms: AlgorithmSet,
-    ) -> AccessTokenRules {
+    pub fn new(issuer: impl Into<String>, audience: impl Into<String>, algorithms: AlgorithmSet) -> AccessTokenRules {
         AccessTokenRules {
             issuer: issuer.into(),
             audiences: vec![audience.into()],
@@ -59,12 +53,7 @@ impl AccessTokenRules {
     ///
     /// # Errors
     /// The first rule that is broken.
-    pub fn verify(
-        &self,
-        jws: UnverifiedJws<'_>,
-        keys: &JwkSet,
-        now: UnixTime,
-    ) -> Result<Verified<Claims>, Refusal> {
+    pub fn verify(&self, jws: UnverifiedJws<'_>, keys: &JwkSet, now: UnixTime) -> Result<Verified<Claims>, Refusal> {
         self.check_header(&jws)?;
         let claims = jws.verify(keys, self.algorithms)?;
         check_access_token(&claims, self, now)?;
@@ -96,11 +85,7 @@ impl AccessTokenRules {
 ///
 /// # Errors
 /// The first rule that is broken: types, time, audience, subject and client, proof of possession.
-pub fn check_access_token(
-    claims: &Verified<Claims>,
-    rules: &AccessTokenRules,
-    now: UnixTime,
-) -> Result<(), Refusal> {
+pub fn check_access_token(claims: &Verified<Claims>, rules: &AccessTokenRules, now: UnixTime) -> Result<(), Refusal> {
     check_types(claims)?;
     if rules.token_type == TokenType::Any {
         // RFC 8725 s3.12: without an explicit type, other kinds of JWT are told apart by their claims.
@@ -127,10 +112,7 @@ pub fn check_access_token(
 pub fn check_alive(expires: UnixTime, leeway: i64, now: UnixTime) -> Result<(), Refusal> {
     // RFC 7519 s4.1.4: "on or after" the expiry it must not be accepted.
     if now >= expires.plus(leeway) {
-        Err(Refusal::Expired {
-            expired: expires,
-            now,
-        })
+        Err(Refusal::Expired { expired: expires, now })
     } else {
         Ok(())
     }
@@ -159,9 +141,7 @@ fn check_time(claims: &Claims, rules: &AccessTokenRules, now: UnixTime) -> Resul
     }
     // RFC 9068 s2.2: iat is required. Providers of the other kind may leave it out; then the lifetime counts from now.
     if issued.is_none() && rules.token_type == TokenType::AtJwt {
-        return Err(Refusal::ClaimMissing {
-            claim: "iat".into(),
-        });
+        return Err(Refusal::ClaimMissing { claim: "iat".into() });
     }
     let lifetime = expires.since(issued.unwrap_or(now));
     if lifetime > rules.max_lifetime {

@@ -87,11 +87,7 @@ fn time() {
         ("nbf", json!("later"), "token.claim_type"),
         ("iat", json!(NOW + 3600), "token.not_yet_valid"),
     ] {
-        assert_eq!(
-            fixture.with(claim, value.clone()),
-            Err(code),
-            "{claim} = {value}"
-        );
+        assert_eq!(fixture.with(claim, value.clone()), Err(code), "{claim} = {value}");
     }
 }
 
@@ -104,19 +100,11 @@ fn issuer_audience_subject() {
     assert_eq!(fixture.without("sub"), Err("token.subject_missing"));
     for (claim, value, code) in [
         ("iss", json!(["https://issuer.test"]), "token.issuer_type"),
-        (
-            "iss",
-            json!("https://issuer.test/"),
-            "token.issuer_mismatch",
-        ),
+        ("iss", json!("https://issuer.test/"), "token.issuer_mismatch"),
         ("iss", json!("https://issuer.tes"), "token.issuer_mismatch"),
         ("iss", json!("HTTPS://issuer.test"), "token.issuer_mismatch"),
         ("aud", json!("https://api.test/"), "token.audience_mismatch"),
-        (
-            "aud",
-            json!("https://api.test,https://x"),
-            "token.audience_mismatch",
-        ),
+        ("aud", json!("https://api.test,https://x"), "token.audience_mismatch"),
         ("aud", json!([]), "token.audience_mismatch"),
         ("aud", json!(7), "token.claim_type"),
         ("aud", json!([7, "https://api.test"]), "token.claim_type"),
@@ -126,11 +114,7 @@ fn issuer_audience_subject() {
         ("scope", json!({}), "token.claim_type"),
         ("client_id", json!(1), "token.claim_type"),
     ] {
-        assert_eq!(
-            fixture.with(claim, value.clone()),
-            Err(code),
-            "{claim} = {value}"
-        );
+        assert_eq!(fixture.with(claim, value.clone()), Err(code), "{claim} = {value}");
     }
 }
 
@@ -154,11 +138,7 @@ fn other_kinds_of_jwt_are_no_access_tokens() {
     for claim in ["nonce", "at_hash", "events"] {
         let mut claims = fixture.good();
         claims[claim] = json!("x");
-        assert_eq!(
-            fixture.verify("JWT", &claims),
-            Err("token.type_mismatch"),
-            "{claim}"
-        );
+        assert_eq!(fixture.verify("JWT", &claims), Err("token.type_mismatch"), "{claim}");
     }
 }
 
@@ -173,8 +153,5 @@ fn a_bound_token_is_refused_without_its_proof() {
             "{method}"
         );
     }
-    assert_eq!(
-        fixture.with("cnf", json!("x")),
-        Err("token.binding_required")
-    );
+    assert_eq!(fixture.with("cnf", json!("x")), Err("token.binding_required"));
 }

@@ -57,11 +57,7 @@ impl TokenSource {
     /// The same for one API (RFC 8707), and an empty cache.
     #[must_use]
     pub fn resource(&self, resource: impl Into<String>) -> TokenSource {
-        TokenSource::with(
-            self.0.client.clone(),
-            self.0.scopes.clone(),
-            Some(resource.into()),
-        )
+        TokenSource::with(self.0.client.clone(), self.0.scopes.clone(), Some(resource.into()))
     }
 
     /// A token that is alive.
@@ -72,13 +68,7 @@ impl TokenSource {
     /// When there is none alive and none can be had.
     pub async fn token(&self) -> Result<Secret, ProviderError> {
         let now = || self.0.client.provider().clock().now();
-        if let Some(cached) = self
-            .0
-            .cached
-            .load()
-            .as_ref()
-            .filter(|cached| now() < cached.renew)
-        {
+        if let Some(cached) = self.0.cached.load().as_ref().filter(|cached| now() < cached.renew) {
             return Ok(cached.token.clone());
         }
         let _flight = self.0.flight.lock().await;
@@ -104,12 +94,10 @@ impl TokenSource {
                 self.0.cached.store(Some(Arc::new(fresh)));
                 Ok(response.access_token)
             }
-            Err(error) => {
-                match cached.filter(|cached| error.is_temporary() && now() < cached.expires) {
-                    Some(cached) => Ok(cached.token.clone()),
-                    None => Err(error),
-                }
-            }
+            Err(error) => match cached.filter(|cached| error.is_temporary() && now() < cached.expires) {
+                Some(cached) => Ok(cached.token.clone()),
+                None => Err(error),
+            },
         }
     }
 

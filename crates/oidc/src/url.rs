@@ -75,12 +75,7 @@ impl fmt::Debug for HttpsUrl {
 impl fmt::Display for HttpsUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the query: it can hold what a log must not.
-        write!(
-            f,
-            "{}{}",
-            self.0.origin().ascii_serialization(),
-            self.0.path()
-        )
+        write!(f, "{}{}", self.0.origin().ascii_serialization(), self.0.path())
     }
 }
 
@@ -116,9 +111,7 @@ mod tests {
     #[test]
     fn what_is_printed_has_no_query_and_no_password() {
         assert_eq!(
-            HttpsUrl::parse("https://a.example/x?code=secret")
-                .unwrap()
-                .to_string(),
+            HttpsUrl::parse("https://a.example/x?code=secret").unwrap().to_string(),
             "https://a.example/x"
         );
         assert!(
