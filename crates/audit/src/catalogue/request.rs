@@ -1,0 +1,46 @@
+use super::{Entry, entry};
+
+pub(super) const ENTRIES: &[Entry] = &[
+    entry(
+        ("route.not_found", "route_not_found"),
+        404,
+        "No route matches the path",
+        "No `path` in the configuration covers the path of the request, and what nobody configured is not forwarded.",
+        "Compare the path with the `path` of each `api` and `frontend` table. A prefix matches whole segments: `/api/orders` covers `/api/orders/7` and not `/api/orders2`; upper and lower case count.",
+    ),
+    entry(
+        ("route.method_not_allowed", "method_not_allowed"),
+        405,
+        "The route does not take this method",
+        "The route names the methods that it takes, each with a policy, and has neither one for this method nor a `default`.",
+        "Add the method, or `default`, to `policy` of the `api` table in the configuration. The `Allow` header of the answer lists what the route takes now.",
+    ),
+    entry(
+        ("path.not_canonical", "path_not_canonical"),
+        400,
+        "The path could be read in more than one way",
+        "The path has dot segments, an encoded slash or backslash, a doubled slash, NUL or broken percent-encoding; gateway and upstream could take it for different paths, and a check on one would not hold for the other.",
+        "Send the path in its plain form. If identifiers may hold slashes, put them into the query or encode them in another way, such as base64url.",
+    ),
+    entry(
+        ("request.bad_head", "bad_head"),
+        400,
+        "The request is not acceptable as HTTP",
+        "The head has what request smuggling is made of (two Content-Length headers, Content-Length beside Transfer-Encoding, control characters), it is over the limits of 100 headers and 32 KiB, or the body broke off or came too slowly.",
+        "Find out who builds the request: a proxy in front that merges or repeats headers is the usual reason. Heads that are too large are mostly cookies; remove those that the site no longer needs. A body that breaks off is mostly a client that gave up or lost its network.",
+    ),
+    entry(
+        ("request.misdirected", "misdirected"),
+        421,
+        "The request is for another host",
+        "The Host header is not a name that this listener serves; a page that rebinds its own name to this address would look like this.",
+        "Call it by the host of `server.public_url` (for the admin address: `localhost`, an IP address or the configured name). If a proxy in front changes the Host header, make it pass the original one, or set `public_url` to what users type.",
+    ),
+    entry(
+        ("cors.origin_denied", "origin_denied"),
+        403,
+        "Another origin asked to read this API",
+        "A page of another origin made a cross-origin request, and that origin is not on the route's list.",
+        "Serve the page through a `frontend` of the gateway, on the same origin as the API: then no CORS is needed and the session works. A program that is not a web page is not bound by CORS and can send a bearer token.",
+    ),
+];

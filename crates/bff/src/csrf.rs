@@ -1,0 +1,71 @@
+use http::HeaderMap;
+use http::header::{ACCEPT, ORIGIN};
+use portcullis_audit::Refused;
+
+use crate::Bff;
+
+/// The header that a call with a session carries; a page of another origin cannot set it without a preflight.
+pub const CSRF_HEADER: &str = "x-csrf";
+
+impl Bff {
+    /// Checks that the frontend's own page made the request, by three independent signs.
+    ///
+    /// # Errors
+    /// `csrf.cross_site`, `csrf.origin_mismatch` or `csrf.header_missing`.
+    pub fn check_same_origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("(not ASCII)"));
+        if let Some(site) = text("sec-fetch-site").filter(|site| *site != "same-origin") {
+            return Err(Refused::new("csrf.cross_site").expected("same-origin").found(site));
+        }
+        let origin = self.0.settings.origin();
+        if let Some(found) = text(ORIGIN.as_str()).filter(|found| *found != origin) {
+            return Err(Refused::new("csrf.origin_mismatch").expected(origin).found(found));
+        }
+        match text(CSRF_HEADER) {
+            Some("1") => Ok(()),
+            found => Err(Refused::new("csrf.header_missing")
+                .expected("X-CSRF: 1")
+                .found(found.unwrap_or("no header"))),
+        }
+    }
+}
+
+/// Whether the browser goes to a page, so that a redirect helps, or a script asks, so that it needs a status.
+#[must_use]
+pub fn is_navigation(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text("sec-fetch-mode"), text("sec-fetch-dest")) {
+        (Some(mode), dest) => mode == "navigate" && dest.is_none_or(|dest| dest == "document"),
+        (None, _) => text(ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/html")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn fetch_metadata_decides_before_accept() {
+        for (pairs, expected) in [
+            (
+                &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")][..],
+                true,
+            ),
+            (&[("sec-fetch-mode", "navigate")], true),
+            (&[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], false),
+            (&[("sec-fetch-mode", "cors"), ("accept", "text/html")], false),
+            (&[("accept", "text/html,application/xhtml+xml")], true),
+            (&[("accept", "application/json")], false),
+            (&[], false),
+        ] {
+            assert_eq!(is_navigation(&headers(pairs)), expected, "{pairs:?}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+use axum_core::body::Body;
+use http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
+use portcullis_audit::{Event, Refused, RequestId};
+use portcullis_jose::{Claims, Refusal, Secret, Verified};
+use portcullis_oidc::login::{CallbackParameters, LoginError, LoginRequest, validate_callback};
+use portcullis_oidc::{ProviderError, TokenResponse};
+
+use crate::attempt::Pending;
+use crate::session::SessionData;
+use crate::{Bff, Failure, return_path};
+
+/// Claims that say something of the token, not of the person.
+const PROTOCOL_CLAIMS: [&str; 12] = [
+    "iss", "aud", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "azp", "sid", "s_hash",
+];
+
+impl Bff {
+    pub(crate) async fn login(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
+        let settings = &self.0.settings;
+        let return_to = return_path::from_query(request.uri.query(), &settings.public_url)?;
+        let redirect_uri = settings.redirect_uri();
+        let mut login = LoginRequest::new(&redirect_uri, &settings.scopes);
+        login.resource = settings.resource.as_deref();
+        let (url, attempt) = settings
+            .client
+            .begin_login(&login)
+            .await
+            .map_err(|error| provider_refused(&error))?;
+        let set_cookies = self.remember_attempt(&request.headers, &attempt, &return_to)?;
+        let (frontend, provider) = (settings.name.clone(), settings.client.provider().name().to_owned());
+        self.0.audit.emit(Some(id), Event::LoginStarted { frontend, provider });
+        redirect(url.as_str(), set_cookies)
+    }
+
+    pub(crate) async fn callback(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
+        let mut set_cookies = Vec::new();
+        match self.finish_login(request, id, &mut set_cookies).await {
+            Ok(return_to) => redirect(&return_to, set_cookies),
+            Err(refused) => {
+                // A stale or repeated callback of somebody who is signed in by now: they are where they wanted to be.
+                if refused.code == "login.attempt_expired"
+                    && matches!(self.session(&request.headers).await, Ok(Some(_)))
+                {
+                    return redirect("/", set_cookies);
+                }
+                let frontend = self.0.settings.name.clone();
+                self.0.audit.emit(
+                    Some(id),
+                    Event::LoginFailed {
+                        frontend,
+                        refused: refused.clone(),
+                    },
+                );
+                Err(Failure {
+                    refused,
+                    set_cookies,
+                    told: true,
+                })
+            }
+        }
+    }
+
+    /// The path to go back to, with the cookies of the new session in `set_cookies`.
+    async fn finish_login(
+        &self,
+        request: &Parts,
+        id: &RequestId,
+        set_cookies: &mut Vec<HeaderValue>,
+    ) -> Result<String, Refused> {
+        let parameters = CallbackParameters::parse(request.uri.query().unwrap_or_default()).map_err(login_refused)?;
+        let state = parameters.state().ok_or_else(|| Refused::new("login.state_missing"))?;
+        let (pending, used_up) = self.take_attempt(&request.headers, state)?;
+        set_cookies.extend(used_up);
+
+        let client = &self.0.settings.client;
+        let metadata = client
+            .provider()
+            .metadata()
+            .await
+            .map_err(|error| provider_refused(&error))?;
+        let callback = validate_callback(&metadata, &pending.attempt, parameters).map_err(login_refused)?;
+        let asked = self.0.clock.now();
+        let response = client
+            .exchange_code(callback, &pending.attempt)
+            .await
+            .map_err(|error| match error {
+                ProviderError::OAuth(_) if error.is_invalid_grant() => {
+                    Refused::new("login.code_rejected").found(error.to_string())
+                }
+                other => provider_refused(&other),
+            })?;
+        let (claims, id_token) = self.verify_id_token(&response, &pending).await?;
+        let data = self.session_data(response, &claims, id_token, asked).await?;
+
+        // A new name at each login; the session of an old or planted cookie is over.
+        self.end_session_of(&request.headers).await?;
+        let cookie = self.begin_session(&data).await?;
+        set_cookies.extend(self.0.settings.set_session_cookie(cookie.expose()));
+        self.tell_login(&data, id);
+        Ok(pending.return_to)
+    }
+
+    async fn verify_id_token(
+        &self,
+        response: &TokenResponse,
+        pending: &Pending,
+    ) -> Result<(Verified<Claims>, Secret), Refused> {
+        let missing = || {
+            Refused::new("login.id_token_invalid")
+                .expected("an ID token")
+                .found("none")
+        };
+        let id_token = response.id_token.clone().ok_or_else(missing)?;
+        let nonce = Some(pending.attempt.nonce());
+        let verified = self
+            .0
+            .settings
+            .client
+            .verify_id_token(&id_token, nonce, Some(&response.access_token))
+            .await;
+        let claims = verified.map_err(|error| match error {
+            ProviderError::Token(Refusal::ClaimValue { claim, .. }) if claim == "nonce" => {
+                Refused::new("login.nonce_mismatch")
+            }
+            ProviderError::Token(refusal) => Refused::new("login.id_token_invalid")
+                .expected_if(refusal.expected())
+                .found(format!("{}: {refusal}", refusal.code())),
+            other => provider_refused(&other),
+        })?;
+        Ok((claims, id_token))
+    }
+
+    async fn session_data(
+        &self,
+        response: TokenResponse,
+        claims: &Claims,
+        id_token: Secret,
+        asked: portcullis_jose::UnixTime,
+    ) -> Result<SessionData, Refused> {
+        let client = &self.0.settings.client;
+        // The rules of an ID token guarantee the subject.
+        let subject = claims.str("sub").unwrap_or_default().to_owned();
+        let userinfo = client
+            .userinfo(&response.access_token, &subject)
+            .await
+            .map_err(|error| match error {
+                ProviderError::SubjectMismatch => Refused::new("login.userinfo_mismatch"),
+                other => provider_refused(&other),
+            })?;
+        let mut person = claims.to_json();
+        if let (Some(person), Some(more)) = (
+            person.as_object_mut(),
+            userinfo.as_ref().and_then(|more| more.as_object()),
+        ) {
+            for (name, value) in more {
+                person.entry(name).or_insert_with(|| value.clone());
+            }
+        }
+        if let Some(person) = person.as_object_mut() {
+            person.retain(|name, _| !PROTOCOL_CLAIMS.contains(&name.as_str()));
+        }
+        let mut data = SessionData {
+            issuer: client.provider().issuer().to_owned(),
+            sid: claims.str("sid").map(str::to_owned),
+            subject,
+            claims: person,
+            id_token,
+            access_token: response.access_token.clone(),
+            access_expires: None,
+            refresh_token: None,
+        };
+        data.take_tokens(response, asked);
+        Ok(data)
+    }
+
+    fn tell_login(&self, data: &SessionData, id: &RequestId) {
+        let (frontend, subject) = (self.0.settings.name.clone(), data.subject.clone());
+        let client_id = Some(self.0.settings.client.client_id().to_owned());
+        let succeeded = Event::LoginSucceeded {
+            frontend: frontend.clone(),
+            subject: subject.clone(),
+            client_id,
+        };
+        self.0.audit.emit(Some(id), succeeded);
+        let expires_in = data
+            .access_expires
+            .map_or(0, |expires| expires.since(self.0.clock.now()));
+        let refreshable = data.refresh_token.is_some();
+        self.0.audit.emit(
+            Some(id),
+            Event::TokenStored {
+                frontend,
+                subject,
+                expires_in,
+                refreshable,
+            },
+        );
+    }
+}
+
+pub(crate) fn redirect(location: &str, set_cookies: Vec<HeaderValue>) -> Result<Response<Body>, Failure> {
+    let mut response = Response::new(Body::empty());
+    // RFC 9700 s4.12: 303, so that no form is posted on.
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let location = HeaderValue::from_str(location).map_err(|_| Refused::new("internal.error").found("location"))?;
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, location);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    for cookie in set_cookies {
+        headers.append(SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+pub(crate) fn provider_refused(error: &ProviderError) -> Refused {
+    Refused::new(error.code()).found(error.to_string())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is the shape that map_err asks for")]
+fn login_refused(error: LoginError) -> Refused {
+    let refused = Refused::new(error.code());
+    match &error {
+        LoginError::IssuerMismatch { expected, found } => refused.expected(expected).found(found),
+        LoginError::Provider { error } => refused.found(error),
+        LoginError::DuplicateParameter(name) => refused.found(name),
+        _ => refused,
+    }
+}

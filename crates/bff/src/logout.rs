@@ -1,0 +1,96 @@
+use axum_core::body::Body;
+use http::Response;
+use http::request::Parts;
+use portcullis_audit::{Event, Refused, RequestId};
+use portcullis_jose::{Secret, random_token};
+
+use crate::login::redirect;
+use crate::session::store_refused;
+use crate::{Bff, Failure, Session};
+
+impl Bff {
+    pub(crate) async fn logout(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
+        let settings = &self.0.settings;
+        let session = match self.session(&request.headers).await {
+            Ok(Some(session)) => session,
+            // Nothing to end: a second click, or a session that is over.
+            Ok(None) => return redirect("/", Vec::new()),
+            Err(refused) if refused.status() < 500 => {
+                return redirect("/", settings.clear_session_cookie().into_iter().collect());
+            }
+            Err(refused) => return Err(refused.into()),
+        };
+        // Another site can make the browser go here; it cannot know the token.
+        if let Err(refused) = check_token(request.uri.query(), &session) {
+            let event = Event::LogoutRefused {
+                frontend: settings.name.clone(),
+                refused: refused.clone(),
+            };
+            self.0.audit.emit(Some(id), event);
+            return Err(Failure {
+                told: true,
+                ..Failure::from(refused)
+            });
+        }
+        self.0.store.delete(session.key).await.map_err(store_refused)?;
+        self.revoke_in_background(&session, id);
+        let (frontend, subject) = (settings.name.clone(), session.data.subject.clone());
+        self.0.audit.emit(
+            Some(id),
+            Event::LoggedOut {
+                frontend,
+                subject,
+                how: "local",
+            },
+        );
+        let cookies = settings.clear_session_cookie().into_iter().collect();
+        redirect(&self.after_logout(&session).await, cookies)
+    }
+
+    /// The provider's logout page, or our own start where the provider has none or cannot be asked.
+    async fn after_logout(&self, session: &Session) -> String {
+        let settings = &self.0.settings;
+        let home = format!("{}/", settings.origin());
+        let hint = settings.id_token_hint.then_some(&session.data.id_token);
+        match settings.client.end_session_url(hint, &home, &random_token(16)).await {
+            Ok(Some(mut url)) => {
+                // RP-Initiated Logout 1.0 s2: the session's `sid` is a hint that is no token.
+                if let (false, Some(sid)) = (settings.id_token_hint, &session.data.sid) {
+                    url.query_pairs_mut().append_pair("logout_hint", sid);
+                }
+                url.into()
+            }
+            Ok(None) | Err(_) => home,
+        }
+    }
+
+    /// RFC 7009. The person does not wait for it, and a failure is an event.
+    fn revoke_in_background(&self, session: &Session, id: &RequestId) {
+        let Some(token) = session.data.refresh_token.clone() else {
+            return;
+        };
+        let (bff, id) = (self.clone(), id.clone());
+        tokio::spawn(async move {
+            let client = &bff.0.settings.client;
+            if let Err(error) = client.revoke(&token, "refresh_token").await {
+                let refused = Refused::new(error.code()).found(error.to_string());
+                let provider = client.provider().name().to_owned();
+                let event = Event::ProviderUnavailable {
+                    provider,
+                    operation: "revocation",
+                    refused,
+                };
+                bff.0.audit.emit(Some(&id), event);
+            }
+        });
+    }
+}
+
+fn check_token(query: Option<&str>, session: &Session) -> Result<(), Refused> {
+    let mut tokens = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).filter(|(name, _)| name == "token");
+    match (tokens.next(), tokens.next()) {
+        (None, _) => Err(Refused::new("logout.token_missing")),
+        (Some((_, token)), None) if Secret::new(token.as_ref()) == session.logout_token => Ok(()),
+        _ => Err(Refused::new("logout.token_mismatch")),
+    }
+}

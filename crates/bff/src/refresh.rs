@@ -1,0 +1,204 @@
+//! Renewing a session's access token: once for each session, in this process by a lock, over all replicas by a lease
+//! with a fencing number.
+
+use std::time::Duration;
+
+use portcullis_audit::{Event, Refused, RequestId};
+use portcullis_jose::{Secret, random_token};
+use portcullis_oidc::ProviderError;
+use portcullis_store::{LeaseName, StoreError};
+use tokio::sync::Mutex;
+
+use crate::session::store_refused;
+use crate::{Bff, Session};
+
+/// Longer than the provider's time-out, so that no second replica begins while the first still waits.
+const LEASE_SECONDS: u32 = 15;
+/// How long and how often to look for the result of another replica.
+const WAIT_STEP: Duration = Duration::from_millis(50);
+const WAIT_STEPS: u32 = 140;
+
+/// One lock for every few sessions: enough that strangers seldom wait for each other.
+#[derive(Debug)]
+pub(crate) struct Flights([Mutex<()>; 64]);
+
+impl Default for Flights {
+    fn default() -> Flights {
+        Flights(std::array::from_fn(|_| Mutex::new(())))
+    }
+}
+
+impl Bff {
+    pub(crate) async fn fresh_access_token(&self, session: &Session, id: &RequestId) -> Result<Secret, Refused> {
+        if !self.is_due(session) {
+            return Ok(session.data.access_token.clone());
+        }
+        // A task of its own: a browser that goes away must not drop the answer with the rotated refresh token.
+        let (bff, session, id) = (self.clone(), session.clone(), id.clone());
+        tokio::spawn(async move { bff.renew(session, &id).await })
+            .await
+            .unwrap_or_else(|_| Err(Refused::new("internal.error").found("refresh")))
+    }
+
+    fn is_due(&self, session: &Session) -> bool {
+        let margin = self.0.settings.refresh_before;
+        session
+            .data
+            .access_expires
+            .is_some_and(|expires| expires.since(self.0.clock.now()) <= margin)
+    }
+
+    fn is_alive(&self, session: &Session) -> bool {
+        session
+            .data
+            .access_expires
+            .is_none_or(|expires| expires > self.0.clock.now())
+    }
+
+    async fn renew(&self, session: Session, id: &RequestId) -> Result<Secret, Refused> {
+        let [first, ..] = *session.key.as_bytes();
+        #[expect(clippy::indexing_slicing, reason = "64 locks, and the index is taken modulo 64")]
+        let _flight = self.0.refreshing.0[usize::from(first) % 64].lock().await;
+        let mut session = self.again(&session).await?;
+        for _ in 0..WAIT_STEPS {
+            if !self.is_due(&session) {
+                return Ok(session.data.access_token.clone());
+            }
+            if session.data.refresh_token.is_none() {
+                return self.without_refresh_token(&session, id).await;
+            }
+            let name = LeaseName::session(&session.key);
+            let lease = self
+                .0
+                .store
+                .acquire(name, &random_token(8), LEASE_SECONDS)
+                .await
+                .map_err(store_refused)?;
+            if let Some(lease) = lease {
+                // The lease came after the last look: whoever had it before may have renewed the token.
+                session = self.again(&session).await?;
+                let result = match self.is_due(&session) {
+                    true => self.ask_provider(&session, lease.fencing, id).await,
+                    false => Ok(session.data.access_token.clone()),
+                };
+                // Not released in time, it ends by itself.
+                let _ = self.0.store.release(lease).await;
+                return result;
+            }
+            if self.is_alive(&session) {
+                return Ok(session.data.access_token.clone());
+            }
+            tokio::time::sleep(WAIT_STEP).await;
+            session = self.again(&session).await?;
+        }
+        Err(Refused::new("refresh.unavailable").found("another replica holds the refresh"))
+    }
+
+    async fn again(&self, session: &Session) -> Result<Session, Refused> {
+        let found = self.read(session.key, session.logout_token.clone()).await?;
+        found.ok_or_else(|| Refused::new("session.expired"))
+    }
+
+    async fn without_refresh_token(&self, session: &Session, id: &RequestId) -> Result<Secret, Refused> {
+        if self.is_alive(session) {
+            return Ok(session.data.access_token.clone());
+        }
+        let refused = Refused::new("session.expired").found("the access token is over and there is no refresh token");
+        self.end(session, refused, id).await
+    }
+
+    async fn ask_provider(&self, session: &Session, fencing: u64, id: &RequestId) -> Result<Secret, Refused> {
+        let client = &self.0.settings.client;
+        let Some(refresh_token) = &session.data.refresh_token else {
+            return self.without_refresh_token(session, id).await;
+        };
+        let asked = self.0.clock.now();
+        let response = match client.refresh(refresh_token, self.0.settings.resource.as_deref()).await {
+            Ok(response) => response,
+            Err(error) => return self.refresh_failed(session, &error, id).await,
+        };
+        if let Some(id_token) = &response.id_token {
+            // OpenID Connect Core 1.0 s12.2: the same person at the same issuer, and the rules of any ID token.
+            let verified = client
+                .verify_id_token(id_token, None, Some(&response.access_token))
+                .await;
+            let same = verified.map(|claims| claims.str("sub") == Some(&session.data.subject));
+            if !matches!(same, Ok(true)) {
+                let found = same.map_or_else(|error| error.to_string(), |_| "another subject".into());
+                return self
+                    .end(session, Refused::new("login.id_token_invalid").found(found), id)
+                    .await;
+            }
+        }
+        let mut data = session.data.clone();
+        let expires_in = response.expires_in.unwrap_or_default();
+        data.take_tokens(response, asked);
+        let mut record = session.record.clone();
+        record.sealed = self.seal(session.key, &data)?;
+        match self
+            .0
+            .store
+            .update_fenced(session.key, session.version, fencing, record)
+            .await
+        {
+            Ok(_) => {}
+            // Logged out meanwhile: what came is worth nothing any more, and is not used.
+            Err(StoreError::Gone) => return Err(Refused::new("session.expired")),
+            Err(error) => return Err(store_refused(error)),
+        }
+        let (frontend, subject) = (self.0.settings.name.clone(), data.subject);
+        self.0.audit.emit(
+            Some(id),
+            Event::TokenRefreshed {
+                frontend,
+                subject,
+                expires_in,
+            },
+        );
+        Ok(data.access_token)
+    }
+
+    async fn refresh_failed(
+        &self,
+        session: &Session,
+        error: &ProviderError,
+        id: &RequestId,
+    ) -> Result<Secret, Refused> {
+        if error.is_invalid_grant() {
+            // Another replica may have used it up and be ahead of us.
+            let now = self.again(session).await?;
+            if now.version != session.version {
+                return Ok(now.data.access_token);
+            }
+            return self
+                .end(session, Refused::new("refresh.rejected").found(error.to_string()), id)
+                .await;
+        }
+        let refused = Refused::new("refresh.unavailable").found(error.to_string());
+        self.tell_failure(session, false, refused.clone(), id);
+        if self.is_alive(session) {
+            Ok(session.data.access_token.clone())
+        } else {
+            Err(refused)
+        }
+    }
+
+    async fn end(&self, session: &Session, refused: Refused, id: &RequestId) -> Result<Secret, Refused> {
+        self.0.store.delete(session.key).await.map_err(store_refused)?;
+        self.tell_failure(session, true, refused.clone(), id);
+        Err(refused)
+    }
+
+    fn tell_failure(&self, session: &Session, session_ended: bool, refused: Refused, id: &RequestId) {
+        let (frontend, subject) = (self.0.settings.name.clone(), session.data.subject.clone());
+        self.0.audit.emit(
+            Some(id),
+            Event::RefreshFailed {
+                frontend,
+                subject,
+                session_ended,
+                refused,
+            },
+        );
+    }
+}

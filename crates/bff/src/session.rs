@@ -1,0 +1,198 @@
+use http::HeaderMap;
+use portcullis_audit::Refused;
+use portcullis_jose::{Secret, UnixTime, base64url_encode, random_token, sha256};
+use portcullis_oidc::TokenResponse;
+use portcullis_store::{IndexKey, SessionKey, SessionRecord, StoreError, Version};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{Bff, cookies};
+
+/// A session as it was found in the store.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub(crate) key: SessionKey,
+    pub(crate) version: Version,
+    pub(crate) record: SessionRecord,
+    pub(crate) data: SessionData,
+    pub(crate) logout_token: Secret,
+}
+
+/// What a session knows. In the store it is sealed.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionData {
+    pub(crate) issuer: String,
+    pub(crate) subject: String,
+    pub(crate) sid: Option<String>,
+    pub(crate) claims: serde_json::Value,
+    pub(crate) id_token: Secret,
+    pub(crate) access_token: Secret,
+    pub(crate) access_expires: Option<UnixTime>,
+    pub(crate) refresh_token: Option<Secret>,
+}
+
+/// The same in the clear, for sealing alone.
+#[derive(Serialize, Deserialize)]
+struct Sealable {
+    issuer: String,
+    subject: String,
+    sid: Option<String>,
+    claims: serde_json::Value,
+    id_token: String,
+    access_token: String,
+    access_expires: Option<UnixTime>,
+    refresh_token: Option<String>,
+}
+
+impl Session {
+    /// `sub` of the person.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.data.subject
+    }
+
+    /// Seconds until the session ends, unless it is used before.
+    pub(crate) fn seconds_left(&self, now: UnixTime) -> i64 {
+        self.record.idle_expires.min(self.record.expires).since(now).max(0)
+    }
+}
+
+impl SessionData {
+    /// Takes over what a grant or a refresh brought; what it did not bring stays.
+    pub(crate) fn take_tokens(&mut self, response: TokenResponse, now: UnixTime) {
+        self.access_expires = response.expires_at(now);
+        self.access_token = response.access_token;
+        // RFC 6749 s6: a new refresh token replaces the old one; without one the old one stays good.
+        if response.refresh_token.is_some() {
+            self.refresh_token = response.refresh_token;
+        }
+        if let Some(id_token) = response.id_token {
+            self.id_token = id_token;
+        }
+    }
+
+    fn to_sealable(&self) -> Zeroizing<Vec<u8>> {
+        let sealable = Sealable {
+            issuer: self.issuer.clone(),
+            subject: self.subject.clone(),
+            sid: self.sid.clone(),
+            claims: self.claims.clone(),
+            id_token: self.id_token.expose().to_owned(),
+            access_token: self.access_token.expose().to_owned(),
+            access_expires: self.access_expires,
+            refresh_token: self.refresh_token.as_ref().map(|token| token.expose().to_owned()),
+        };
+        Zeroizing::new(serde_json::to_vec(&sealable).unwrap_or_default())
+    }
+
+    fn from_sealable(bytes: &[u8]) -> Option<SessionData> {
+        let sealable: Sealable = serde_json::from_slice(bytes).ok()?;
+        Some(SessionData {
+            issuer: sealable.issuer,
+            subject: sealable.subject,
+            sid: sealable.sid,
+            claims: sealable.claims,
+            id_token: Secret::new(sealable.id_token),
+            access_token: Secret::new(sealable.access_token),
+            access_expires: sealable.access_expires,
+            refresh_token: sealable.refresh_token.map(Secret::new),
+        })
+    }
+}
+
+impl Bff {
+    /// The session that a request's cookie names; `None` when it has no such cookie.
+    ///
+    /// # Errors
+    /// `session.expired` when the cookie names no session that is alive, `session.invalid` when the session cannot
+    /// be opened, `store.unavailable` when it is not known: then the cookie is kept.
+    pub async fn session(&self, headers: &HeaderMap) -> Result<Option<Session>, Refused> {
+        let Some(cookie) = cookies::single(headers, &self.0.settings.session_cookie()) else {
+            return Ok(None);
+        };
+        let session = self.read(SessionKey::from_cookie(cookie), logout_token(cookie)).await?;
+        match session {
+            Some(session) => {
+                self.slide(&session).await?;
+                Ok(Some(session))
+            }
+            None => Err(Refused::new("session.expired")),
+        }
+    }
+
+    pub(crate) async fn read(&self, key: SessionKey, logout_token: Secret) -> Result<Option<Session>, Refused> {
+        let Some(found) = self.0.store.get(key).await.map_err(store_refused)? else {
+            return Ok(None);
+        };
+        let opened = self.0.sessions.open(key.as_bytes(), &found.value.sealed);
+        // A session that cannot be opened (the sealing key is gone) is a clean logout.
+        let data = opened
+            .ok()
+            .and_then(|opened| SessionData::from_sealable(&opened.plaintext));
+        let data = data.ok_or_else(|| Refused::new("session.invalid"))?;
+        Ok(Some(Session {
+            key,
+            version: found.version,
+            record: found.value,
+            data,
+            logout_token,
+        }))
+    }
+
+    /// Begins a session under a new name. Returns the cookie's value.
+    pub(crate) async fn begin_session(&self, data: &SessionData) -> Result<Secret, Refused> {
+        let cookie = Secret::new(random_token(32));
+        let key = SessionKey::from_cookie(cookie.expose());
+        let now = self.0.clock.now();
+        let record = SessionRecord {
+            sealed: self.seal(key, data)?,
+            subject_index: Some(IndexKey::subject(&data.issuer, &data.subject)),
+            sid_index: data.sid.as_ref().map(|sid| IndexKey::sid(&data.issuer, sid)),
+            created: now,
+            idle_expires: now.plus(self.0.settings.idle.min(self.0.settings.lifetime)),
+            expires: now.plus(self.0.settings.lifetime),
+        };
+        self.0.store.create(key, record).await.map_err(store_refused)?;
+        Ok(cookie)
+    }
+
+    /// Deletes the session that a request's cookie names, if there is one.
+    pub(crate) async fn end_session_of(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        if let Some(cookie) = cookies::single(headers, &self.0.settings.session_cookie()) {
+            self.0
+                .store
+                .delete(SessionKey::from_cookie(cookie))
+                .await
+                .map_err(store_refused)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn seal(&self, key: SessionKey, data: &SessionData) -> Result<Vec<u8>, Refused> {
+        let sealed = self.0.sessions.seal(key.as_bytes(), &data.to_sealable());
+        sealed.map_err(|_| Refused::new("internal.error").found("sealing"))
+    }
+
+    /// Moves the idle limit on, but writes only when a tenth of it has passed.
+    async fn slide(&self, session: &Session) -> Result<(), Refused> {
+        let idle = self.0.settings.idle;
+        let until = self.0.clock.now().plus(idle).min(session.record.expires);
+        if until.since(session.record.idle_expires) > idle / 10 {
+            self.0.store.touch(session.key, until).await.map_err(store_refused)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a logout URL carries to prove that our own page made it: derived from the cookie, but neither the cookie nor
+/// the name of the session in the store can be had from it.
+fn logout_token(cookie: &str) -> Secret {
+    Secret::new(base64url_encode(&sha256(
+        format!("portcullis logout {cookie}").as_bytes(),
+    )))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is the shape that map_err asks for")]
+pub(crate) fn store_refused(error: StoreError) -> Refused {
+    Refused::new(error.code()).found(error.to_string())
+}

@@ -1,0 +1,77 @@
+use portcullis_oidc::Client;
+use url::Url;
+
+/// `SameSite` of the session cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SameSite {
+    /// Sent with a top-level navigation from another site: links into the app keep working.
+    #[default]
+    Lax,
+    /// Never sent with a request that another site began.
+    Strict,
+}
+
+/// What is configured of a frontend.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FrontendSettings {
+    /// The name in configuration, cookies and events.
+    pub name: String,
+    /// The origin that the browser sees.
+    pub public_url: Url,
+    /// The client that people sign in through.
+    pub client: Client,
+    /// The scopes that are asked for.
+    pub scopes: Vec<String>,
+    /// RFC 8707: the API that access tokens are for.
+    pub resource: Option<String>,
+    /// A session ends after so many seconds without a request.
+    pub idle: i64,
+    /// A session ends so many seconds after the login, whatever happens.
+    pub lifetime: i64,
+    /// The access token is renewed so many seconds before it expires.
+    pub refresh_before: i64,
+    /// `SameSite` of the session cookie.
+    pub same_site: SameSite,
+    /// Whether a logout sends `id_token_hint`, which puts the ID token into a URL. Without it `client_id` and
+    /// `logout_hint` are sent, and some providers ask the person to confirm.
+    pub id_token_hint: bool,
+}
+
+impl FrontendSettings {
+    /// A frontend with the defaults: 30 minutes idle, 12 hours in all, tokens renewed a minute ahead.
+    #[must_use]
+    pub fn new(name: impl Into<String>, public_url: Url, client: Client) -> FrontendSettings {
+        FrontendSettings {
+            name: name.into(),
+            public_url,
+            client,
+            scopes: Vec::new(),
+            resource: None,
+            idle: 30 * 60,
+            lifetime: 12 * 60 * 60,
+            refresh_before: 60,
+            same_site: SameSite::Lax,
+            id_token_hint: false,
+        }
+    }
+
+    pub(crate) fn origin(&self) -> String {
+        self.public_url.origin().ascii_serialization()
+    }
+
+    pub(crate) fn redirect_uri(&self) -> String {
+        format!("{}/bff/callback", self.origin())
+    }
+
+    pub(crate) fn secure(&self) -> bool {
+        self.public_url.scheme() == "https"
+    }
+
+    /// RFC 6265bis s4.1.3.2: with `__Host-` no subdomain and no plain-http page can plant the cookie. Browsers
+    /// refuse the prefix without Secure, so it falls away on http, which is loopback alone.
+    pub(crate) fn session_cookie(&self) -> String {
+        format!("{}portcullis-{}", if self.secure() { "__Host-" } else { "" }, self.name)
+    }
+}

@@ -1,0 +1,141 @@
+//! Opening the file: what is refused, and how a connection is set up.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::migrations;
+use crate::{StoreError, private_file};
+
+/// How long a connection waits for another process's lock.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Up to this size the whole file is checked at start; that costs some ten milliseconds.
+const CHECKED_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The WAL file is cut back to this after a checkpoint.
+const WAL_BYTES: i64 = 16 * 1024 * 1024;
+
+/// The connection that writes, to a file whose schema is up to date.
+pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
+    let size = prepare_file(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection =
+        Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error.to_string()))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    refuse_foreign_or_damaged(&connection, path, size)?;
+
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(cannot_open(
+            path,
+            &format!("the file system allows no write-ahead log (journal mode is {mode})"),
+        ));
+    }
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
+    set_up_writer(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// A connection that reads.
+pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error.to_string()))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    set_up(&connection)?;
+    Ok(connection)
+}
+
+/// The connection to a new database in memory.
+pub(super) fn in_memory() -> Result<Connection, StoreError> {
+    let mut connection = Connection::open_in_memory()?;
+    set_up_writer(&mut connection, Path::new(":memory:"))?;
+    Ok(connection)
+}
+
+fn set_up_writer(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    set_up(connection)?;
+    // What was deleted is overwritten, not only forgotten.
+    connection.pragma_update(None, "secure_delete", true)?;
+    migrations::migrate(connection, path)
+}
+
+fn set_up(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // A file may come from anywhere (a backup, another machine): its schema is not trusted, its cells are checked.
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    Ok(())
+}
+
+/// Makes the file where there is none, checks who may use it, and returns its size.
+fn prepare_file(path: &Path) -> Result<u64, StoreError> {
+    let refuse = |error: &io::Error| cannot_open(path, &error.to_string());
+    match private_file::create_new(path) {
+        Ok(_) => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(refuse(&error)),
+    }
+    let file = std::fs::File::open(path).map_err(|error| refuse(&error))?;
+    let metadata = file.metadata().map_err(|error| refuse(&error))?;
+    if !metadata.is_file() {
+        return Err(cannot_open(path, "this is no file"));
+    }
+    if let Some(mode) = private_file::shared_mode(&file).map_err(|error| refuse(&error))? {
+        return Err(StoreError::InsecureFile {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    Ok(metadata.len())
+}
+
+/// Looks before anything is written: a file of another program stays as it is.
+fn refuse_foreign_or_damaged(connection: &Connection, path: &Path, size: u64) -> Result<(), StoreError> {
+    let in_file = |error: rusqlite::Error| match StoreError::from(error) {
+        StoreError::Corrupt { what } => damaged(path, &what),
+        other => other,
+    };
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(in_file)?;
+    let id: i64 = connection
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(in_file)?;
+    if tables > 0 && id != migrations::APPLICATION_ID {
+        return Err(StoreError::CannotOpen {
+            path: path.to_owned(),
+            cause: "this is a SQLite file of another program".into(),
+            fix: "name another file; where there is none, one is made".into(),
+        });
+    }
+    if size <= CHECKED_BYTES {
+        let verdict: String = connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(in_file)?;
+        if verdict != "ok" {
+            return Err(damaged(path, &verdict));
+        }
+    }
+    Ok(())
+}
+
+fn damaged(path: &Path, what: &str) -> StoreError {
+    StoreError::corrupt(format!(
+        "{}: {what}; put a backup in its place, or move the file away and let everybody sign in again",
+        path.display()
+    ))
+}
+
+fn cannot_open(path: &Path, cause: &str) -> StoreError {
+    StoreError::CannotOpen {
+        path: path.to_owned(),
+        cause: cause.to_owned(),
+        fix: "the directory must exist on a local disk, and it and the file must be writable for the user that \
+              Portcullis runs as"
+            .into(),
+    }
+}
