@@ -8,15 +8,35 @@ use crate::Bff;
 pub const CSRF_HEADER: &str = "x-csrf";
 
 impl Bff {
+    /// Checks that the frontend's own page asks for a WebSocket. A browser cannot send a header of ours with it, but
+    /// always sends `Origin` (RFC 6455 s10.2), so that has to be there.
+    ///
+    /// # Errors
+    /// `csrf.cross_site` or `csrf.origin_mismatch`.
+    pub fn check_upgrade_origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        let origin = self.0.settings.origin();
+        match headers.get(ORIGIN).map(|value| value.to_str().unwrap_or("(not ASCII)")) {
+            Some(found) if found == origin => self.check_fetch_site(headers),
+            found => {
+                Err(Refused::new("csrf.origin_mismatch").expected(origin).found(found.unwrap_or("no Origin header")))
+            }
+        }
+    }
+
+    fn check_fetch_site(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        match headers.get("sec-fetch-site").map(|value| value.to_str().unwrap_or("(not ASCII)")) {
+            None | Some("same-origin") => Ok(()),
+            Some(site) => Err(Refused::new("csrf.cross_site").expected("same-origin").found(site)),
+        }
+    }
+
     /// Checks that the frontend's own page made the request, by three independent signs.
     ///
     /// # Errors
     /// `csrf.cross_site`, `csrf.origin_mismatch` or `csrf.header_missing`.
     pub fn check_same_origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("(not ASCII)"));
-        if let Some(site) = text("sec-fetch-site").filter(|site| *site != "same-origin") {
-            return Err(Refused::new("csrf.cross_site").expected("same-origin").found(site));
-        }
+        self.check_fetch_site(headers)?;
         let origin = self.0.settings.origin();
         if let Some(found) = text(ORIGIN.as_str()).filter(|found| *found != origin) {
             return Err(Refused::new("csrf.origin_mismatch").expected(origin).found(found));

@@ -19,7 +19,7 @@ const PROTOCOL_CLAIMS: [&str; 12] = [
 impl Bff {
     pub(crate) async fn login(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
         let settings = &self.0.settings;
-        let return_to = return_path::from_query(request.uri.query(), &settings.public_url)?;
+        let return_to = return_path::from_query(request.uri.query(), &settings.public_url, &settings.return_to)?;
         let redirect_uri = settings.redirect_uri();
         let mut login = LoginRequest::new(&redirect_uri, &settings.scopes);
         login.resource = settings.resource.as_deref();

@@ -4,8 +4,8 @@ use url::Url;
 
 const MAX_LENGTH: usize = 2048;
 
-/// The local path that a login goes back to: `return_to` of the query, `/` without one.
-pub(crate) fn from_query(query: Option<&str>, public_url: &Url) -> Result<String, Refused> {
+/// Where a login goes back to: `return_to` of the query, a local path or one of the `allowed` URLs; `/` without one.
+pub(crate) fn from_query(query: Option<&str>, public_url: &Url, allowed: &[String]) -> Result<String, Refused> {
     let mut values = parse(query.unwrap_or_default().as_bytes()).filter(|(name, _)| name == "return_to");
     let Some((_, path)) = values.next() else {
         return Ok("/".into());
@@ -13,7 +13,7 @@ pub(crate) fn from_query(query: Option<&str>, public_url: &Url) -> Result<String
     if values.next().is_some() {
         return Err(Refused::new("login.duplicate_parameter").found("return_to"));
     }
-    if is_local(&path, public_url) {
+    if is_local(&path, public_url) || allowed.iter().any(|url| *url == path) {
         return Ok(path.into_owned());
     }
     Err(Refused::new("login.return_path_refused")
@@ -39,7 +39,7 @@ mod tests {
 
     fn check(encoded: &str) -> Result<String, &'static str> {
         let url = Url::parse("https://app.example").unwrap();
-        from_query(Some(&format!("return_to={encoded}")), &url).map_err(|refused| refused.code)
+        from_query(Some(&format!("return_to={encoded}")), &url, &["https://docs.example/start".into()]).map_err(|refused| refused.code)
     }
 
     #[test]
@@ -56,7 +56,7 @@ mod tests {
             assert_eq!(check(&encoded).as_deref(), Ok(path));
         }
         assert_eq!(
-            from_query(None, &Url::parse("https://app.example").unwrap()).unwrap(),
+            from_query(None, &Url::parse("https://app.example").unwrap(), &[]).unwrap(),
             "/"
         );
     }
@@ -99,7 +99,7 @@ mod tests {
         assert!(check(&"/a".repeat(2000)).is_err());
         let url = Url::parse("https://app.example").unwrap();
         assert_eq!(
-            from_query(Some("return_to=/a&return_to=/b"), &url).unwrap_err().code,
+            from_query(Some("return_to=/a&return_to=/b"), &url, &[]).unwrap_err().code,
             "login.duplicate_parameter"
         );
     }

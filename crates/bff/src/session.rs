@@ -101,6 +101,12 @@ impl SessionData {
 }
 
 impl Bff {
+    /// Whether a request carries a cookie that could name a session of this frontend.
+    #[must_use]
+    pub fn has_cookie(&self, headers: &HeaderMap) -> bool {
+        cookies::single(headers, &self.0.settings.session_cookie()).is_some()
+    }
+
     /// The session that a request's cookie names; `None` when it has no such cookie.
     ///
     /// # Errors

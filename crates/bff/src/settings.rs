@@ -34,6 +34,8 @@ pub struct FrontendSettings {
     pub refresh_before: i64,
     /// `SameSite` of the session cookie.
     pub same_site: SameSite,
+    /// Absolute URLs that a login may return to, besides local paths; compared exactly.
+    pub return_to: Vec<String>,
     /// Whether a logout sends `id_token_hint`, which puts the ID token into a URL. Without it `client_id` and
     /// `logout_hint` are sent, and some providers ask the person to confirm.
     pub id_token_hint: bool,
@@ -53,6 +55,7 @@ impl FrontendSettings {
             lifetime: 12 * 60 * 60,
             refresh_before: 60,
             same_site: SameSite::Lax,
+            return_to: Vec::new(),
             id_token_hint: false,
         }
     }

@@ -9,6 +9,8 @@ use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use crate::{BoxFuture, HttpClient, HttpError};
 
@@ -38,8 +40,30 @@ impl HyperClient {
         Ok(HyperClient::with_tls_config(config))
     }
 
-    /// A client with a TLS configuration of the caller's, such as one that trusts a private authority.
-    pub(crate) fn with_tls_config(config: rustls::ClientConfig) -> HyperClient {
+    /// A client that trusts the authorities of a PEM file instead.
+    ///
+    /// # Errors
+    /// [`HttpError::Unreachable`] when the text holds no certificate that can be used.
+    pub fn with_ca(pem: &[u8]) -> Result<HyperClient, HttpError> {
+        let unusable = |why: String| HttpError::Unreachable(format!("the authorities: {why}"));
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+            roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(unusable("no certificate in PEM form".into()));
+        }
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let config = rustls::ClientConfig::builder_with_provider(provider.into())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(HyperClient::with_tls_config(config))
+    }
+
+    fn with_tls_config(config: rustls::ClientConfig) -> HyperClient {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_connect_timeout(Some(CONNECT));

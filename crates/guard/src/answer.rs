@@ -1,0 +1,320 @@
+//! What the caller sees of a refusal.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use portcullis_audit::RequestId;
+use portcullis_jose::Refusal;
+use serde::Serialize;
+
+use crate::error::GuardError;
+
+/// Seconds after which it is worth to try again when our keys or our store are missing.
+const RETRY_AFTER: u32 = 5;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The public side of a refusal: status, challenge and problem. It holds nothing that tells one bad token from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// OAuth's error code, as in the body's `code`.
+    pub error: &'static str,
+    /// The problem's title.
+    pub title: &'static str,
+    /// A sentence for whoever wrote the client.
+    pub detail: &'static str,
+    /// The `WWW-Authenticate` header.
+    pub challenge: Option<String>,
+    /// The `Retry-After` header, in seconds.
+    pub retry_after: Option<u32>,
+    /// The private code, which is the label of the metrics and the key of the audit event. Never sent.
+    pub label: &'static str,
+}
+
+/// The protection space that a challenge names (RFC 9110 s11.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realm(Box<str>);
+
+/// RFC 9457.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// The one place where a refusal becomes a status, a challenge, a body and a label.
+    #[must_use]
+    pub fn of(error: &GuardError, realm: &Realm) -> Answer {
+        let mut scope = None;
+        let mut acr_values = None;
+        let (status, code, title, detail) = match error {
+            // RFC 6750 s3: without any authentication information, no error code.
+            GuardError::NoCredential { .. } => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "Unauthorized",
+                "This resource needs an access token in the Authorization header.",
+            ),
+            // RFC 6750 s3.1: invalid_request, "uses more than one method for including an access token, or is otherwise
+            // malformed".
+            GuardError::Token(Refusal::InQuery) => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "Bad Request",
+                "Send the access token in the Authorization header, not in the URL. Treat this one as disclosed.",
+            ),
+            GuardError::Token(Refusal::MultipleCredentials) => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "Bad Request",
+                "The request has more than one credential: send one Authorization header with one access token.",
+            ),
+            GuardError::MalformedCredential => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "Bad Request",
+                "The Authorization header has no access token after Bearer.",
+            ),
+            // What is missing on our side is not the caller's fault: a 401 would make clients throw good tokens away.
+            GuardError::KeysUnavailable { .. } | GuardError::RevocationsUnavailable(_) => unavailable(),
+            // RFC 6750 s3.1: one answer for every bad token, so that it cannot be used to try tokens out.
+            GuardError::Token(_) => (
+                StatusCode::UNAUTHORIZED,
+                "invalid_token",
+                "Unauthorized",
+                "The access token is not valid here. The operator finds the reason under the request id.",
+            ),
+            // RFC 9470 s3: the token is fine, the way its user was authenticated is not.
+            GuardError::Denied(denied) if denied.acr_values.is_some() => {
+                acr_values = denied.acr_values.as_deref();
+                (
+                    StatusCode::UNAUTHORIZED,
+                    "insufficient_user_authentication",
+                    "Unauthorized",
+                    "A different authentication level is required.",
+                )
+            }
+            GuardError::Denied(denied) => {
+                scope = denied.scope.as_deref();
+                forbidden()
+            }
+            GuardError::ClaimsMismatch { .. } => forbidden(),
+            GuardError::NotGuarded => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "server_error",
+                "Internal Server Error",
+                "The service is not set up correctly. The operator finds the reason under the request id.",
+            ),
+        };
+        let challenge = match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => None,
+            _ => {
+                let mut challenge = format!("Bearer realm=\"{}\"", realm.0);
+                let described = !matches!(error, GuardError::NoCredential { .. });
+                let attributes = [
+                    ("error", described.then_some(code)),
+                    ("error_description", described.then_some(detail)),
+                    ("scope", scope),
+                    ("acr_values", acr_values),
+                ];
+                for (name, value) in attributes {
+                    if let Some(value) = value.filter(|value| quotable(value)) {
+                        challenge.push_str(&format!(", {name}=\"{value}\""));
+                    }
+                }
+                Some(challenge)
+            }
+        };
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER);
+        Answer {
+            status,
+            error: code,
+            title,
+            detail,
+            challenge,
+            retry_after,
+            label: error.code(),
+        }
+    }
+
+    /// The answer as an HTTP response.
+    #[must_use]
+    pub fn response(&self, request_id: &RequestId) -> Response<Bytes> {
+        let problem = Problem {
+            r#type: "about:blank",
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.error,
+            request_id: request_id.as_str(),
+        };
+        // Text and a number: there is nothing that could fail.
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
+            headers.insert(X_REQUEST_ID, id);
+        }
+        if let Some(challenge) = self
+            .challenge
+            .as_deref()
+            .and_then(|text| HeaderValue::from_str(text).ok())
+        {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+// === impl Realm ===
+
+impl Realm {
+    /// The text must fit into quotes as it is: visible ASCII and spaces, without quotes and backslashes.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Realm> {
+        quotable(text).then(|| Realm(text.into()))
+    }
+
+    /// For a place that has no name.
+    #[must_use]
+    pub fn unnamed() -> Realm {
+        Realm("api".into())
+    }
+
+    /// The realm as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+type Public = (StatusCode, &'static str, &'static str, &'static str);
+
+fn unavailable() -> Public {
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "temporarily_unavailable",
+        "Service Unavailable",
+        "The access token cannot be checked at the moment. It was not refused: send the request again later.",
+    )
+}
+
+fn forbidden() -> Public {
+    (
+        StatusCode::FORBIDDEN,
+        "insufficient_scope",
+        "Forbidden",
+        "The access token does not carry the rights that this resource needs.",
+    )
+}
+
+/// RFC 6750 s3: error_description and scope have no quotes, no backslashes and nothing outside of %x20-7E, so nothing
+/// needs escaping.
+fn quotable(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn realm() -> Realm {
+        Realm::new("orders").unwrap()
+    }
+
+    #[test]
+    fn every_challenge_is_safe_in_a_header_and_every_label_is_in_the_catalogue() {
+        let unavailable = portcullis_store::StoreError::Unavailable { cause: "disk".into() };
+        for error in [
+            GuardError::NoCredential { scheme: Some("Basic") },
+            Refusal::InQuery.into(),
+            Refusal::MultipleCredentials.into(),
+            GuardError::MalformedCredential,
+            Refusal::Revoked { what: "session" }.into(),
+            GuardError::KeysUnavailable {
+                issuer: "i".into(),
+                reason: "down".into(),
+            },
+            GuardError::RevocationsUnavailable(unavailable),
+            GuardError::ClaimsMismatch {
+                message: "missing field".into(),
+            },
+            GuardError::NotGuarded,
+        ] {
+            let answer = Answer::of(&error, &realm());
+            assert_eq!(
+                error.refused().code,
+                answer.label,
+                "the catalogue knows {}",
+                answer.label
+            );
+            let response = answer.response(&RequestId::new());
+            assert_eq!(
+                response.headers().contains_key("www-authenticate"),
+                answer.status.is_client_error(),
+                "{error}"
+            );
+            assert_eq!(
+                response.headers().contains_key("retry-after"),
+                answer.status == 503,
+                "{error}"
+            );
+            assert!(
+                quotable(answer.detail) && answer.detail.ends_with('.'),
+                "{}",
+                answer.detail
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_token_is_answered_without_an_error() {
+        let answer = Answer::of(&GuardError::NoCredential { scheme: None }, &realm());
+        assert_eq!(
+            (answer.status.as_u16(), answer.challenge.as_deref()),
+            (401, Some("Bearer realm=\"orders\""))
+        );
+    }
+
+    #[test]
+    fn what_is_missing_on_our_side_is_never_a_401() {
+        let error = GuardError::KeysUnavailable {
+            issuer: "https://issuer.test".into(),
+            reason: "connection refused".into(),
+        };
+        let answer = Answer::of(&error, &realm());
+        assert_eq!(
+            (answer.status.as_u16(), answer.challenge, answer.retry_after),
+            (503, None, Some(5))
+        );
+    }
+
+    #[test]
+    fn a_realm_fits_into_quotes() {
+        assert_eq!(Realm::new("api://orders v1").unwrap().as_str(), "api://orders v1");
+        for bad in ["", "a\"b", "a\\b", "a\r\nb", "caf\u{e9}"] {
+            assert_eq!(Realm::new(bad), None, "{bad:?}");
+        }
+    }
+}

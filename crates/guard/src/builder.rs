@@ -1,0 +1,430 @@
+//! Setting up a guard. What would be a hole if it were left out cannot be left out: there is no `build` then.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use portcullis_audit::{Audit, AuditSettings, Event};
+use portcullis_jose::{AlgorithmSet, Clock, Limits, SystemClock};
+use portcullis_oidc::token_rules::{AccessTokenRules, TokenType};
+use portcullis_oidc::{HttpsUrl, HyperClient, Observer, Provider, ProviderError, ProviderEvent, ProviderSettings};
+use portcullis_policy::{NamedPolicy, Policy, PolicyError};
+use portcullis_store::RevocationStore;
+
+use crate::answer::Realm;
+use crate::cache::TokenCache;
+use crate::guard::Guard;
+use crate::revocation::Revocations;
+use crate::verify::{Inner, Issuer, Refresh};
+
+/// The most that clocks may be assumed to be apart, in seconds.
+const MAX_LEEWAY: i64 = 300;
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// The state of a builder that was not told yet whose tokens count.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NeedsAuthority;
+
+/// The state of a builder that was not told yet whom the tokens must be for.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NeedsAudience;
+
+/// Whose tokens count.
+#[derive(Debug)]
+pub struct Authorities(Vec<Authority>);
+
+/// Whom the tokens must be for.
+#[derive(Debug)]
+pub struct Audiences(Vec<String>);
+
+#[derive(Debug)]
+enum Authority {
+    Discovered(String),
+    Given(Provider),
+}
+
+/// Sets up a [`Guard`].
+#[must_use = "a guard is made by `build`"]
+pub struct GuardBuilder<I, A> {
+    authorities: I,
+    audiences: A,
+    options: Options,
+}
+
+struct Options {
+    policies: Vec<(String, Policy)>,
+    realm: Option<String>,
+    token_type: TokenType,
+    algorithms: Option<AlgorithmSet>,
+    leeway: Option<i64>,
+    max_lifetime: Option<i64>,
+    cache_bytes: usize,
+    clock: Arc<dyn Clock>,
+    audit: AuditTo,
+    revocations: Revocations,
+}
+
+enum AuditTo {
+    Memory,
+    Stdout,
+    Given(Audit),
+}
+
+/// All that is wrong with a guard's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BuildError {
+    /// The faults, in the order of the settings.
+    pub faults: Vec<BuildFault>,
+}
+
+/// One thing that is wrong with a guard's settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildFault {
+    /// The authority cannot be used.
+    #[error("the authority {issuer:?} cannot be used: {error}")]
+    Authority {
+        /// The authority.
+        issuer: String,
+        /// Why not.
+        error: ProviderError,
+    },
+    /// The same issuer twice: nobody could say which keys count.
+    #[error("the authority {0:?} is named twice: name each issuer once")]
+    RepeatedAuthority(String),
+    /// An audience without text would match nothing.
+    #[error("an audience is empty: name this API as the provider names it in the `aud` claim")]
+    EmptyAudience,
+    /// The policy makes no sense.
+    #[error("the policy {name:?}: {error}")]
+    Policy {
+        /// Its name.
+        name: String,
+        /// Why.
+        error: PolicyError,
+    },
+    /// Two policies of one name.
+    #[error("the policy {0:?} is declared twice: give each its own name")]
+    RepeatedPolicy(String),
+    /// The realm would break out of its quotes.
+    #[error("the realm must be visible ASCII and spaces, without quotes and backslashes")]
+    Realm,
+    /// The leeway would keep dead tokens alive.
+    #[error("the leeway of {0} s is not between 0 and {MAX_LEEWAY} s: set the machines' clocks instead")]
+    Leeway(i64),
+    /// No token could be accepted.
+    #[error("the longest lifetime of {0} s is not positive")]
+    Lifetime(i64),
+}
+
+// === impl GuardBuilder ===
+
+impl GuardBuilder<NeedsAuthority, NeedsAudience> {
+    pub(crate) fn new() -> Self {
+        GuardBuilder {
+            authorities: NeedsAuthority,
+            audiences: NeedsAudience,
+            options: Options {
+                policies: Vec::new(),
+                realm: None,
+                token_type: TokenType::AtJwt,
+                algorithms: None,
+                leeway: None,
+                max_lifetime: None,
+                cache_bytes: CACHE_BYTES,
+                clock: Arc::new(SystemClock),
+                audit: AuditTo::Memory,
+                revocations: Revocations::in_memory(),
+            },
+        }
+    }
+}
+
+impl<A> GuardBuilder<NeedsAuthority, A> {
+    /// The issuer whose tokens count, to the letter. Its keys are found by discovery and kept fresh in the background.
+    pub fn authority(self, issuer: impl Into<String>) -> GuardBuilder<Authorities, A> {
+        self.with(Authority::Discovered(issuer.into()))
+    }
+
+    /// A provider that you have set up, and whose keys you keep fresh.
+    pub fn provider(self, provider: Provider) -> GuardBuilder<Authorities, A> {
+        self.with(Authority::Given(provider))
+    }
+
+    fn with(self, authority: Authority) -> GuardBuilder<Authorities, A> {
+        GuardBuilder {
+            authorities: Authorities(vec![authority]),
+            audiences: self.audiences,
+            options: self.options,
+        }
+    }
+}
+
+impl<A> GuardBuilder<Authorities, A> {
+    /// One more issuer. A token's `iss` picks the issuer, exactly, and only that issuer's keys are tried.
+    pub fn also_authority(mut self, issuer: impl Into<String>) -> Self {
+        self.authorities.0.push(Authority::Discovered(issuer.into()));
+        self
+    }
+
+    /// One more provider.
+    pub fn also_provider(mut self, provider: Provider) -> Self {
+        self.authorities.0.push(Authority::Given(provider));
+        self
+    }
+}
+
+impl<I> GuardBuilder<I, NeedsAudience> {
+    /// What the tokens' `aud` must hold: this API, as the provider names it.
+    pub fn audience(self, audience: impl Into<String>) -> GuardBuilder<I, Audiences> {
+        GuardBuilder {
+            authorities: self.authorities,
+            audiences: Audiences(vec![audience.into()]),
+            options: self.options,
+        }
+    }
+}
+
+impl<I> GuardBuilder<I, Audiences> {
+    /// One more name that this API goes by, such as the old one while it is being changed.
+    pub fn also_audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.0.push(audience.into());
+        self
+    }
+}
+
+impl<I, A> GuardBuilder<I, A> {
+    /// Declares a policy, for [`Guard::require`] to refer to.
+    pub fn policy(mut self, name: impl Into<String>, policy: Policy) -> Self {
+        self.options.policies.push((name.into(), policy));
+        self
+    }
+
+    /// The protection space that challenges name. The first audience by default.
+    pub fn realm(mut self, realm: impl Into<String>) -> Self {
+        self.options.realm = Some(realm.into());
+        self
+    }
+
+    /// Which `typ` tokens must have. `at+jwt` by default (RFC 9068); [`TokenType::Any`] for providers that do not issue
+    /// it.
+    pub fn token_type(mut self, token_type: TokenType) -> Self {
+        self.options.token_type = token_type;
+        self
+    }
+
+    /// The algorithms that signatures may have; by default those of the provider's settings.
+    pub fn algorithms(mut self, algorithms: AlgorithmSet) -> Self {
+        self.options.algorithms = Some(algorithms);
+        self
+    }
+
+    /// How far clocks may be apart, in seconds: 30 by default, at most 300.
+    pub fn leeway(mut self, seconds: i64) -> Self {
+        self.options.leeway = Some(seconds);
+        self
+    }
+
+    /// The longest time from a token's issue to its expiry, in seconds: a day by default.
+    pub fn max_lifetime(mut self, seconds: i64) -> Self {
+        self.options.max_lifetime = Some(seconds);
+        self
+    }
+
+    /// How many bytes the cache of verified tokens may take: 16 MiB by default, 0 for no cache.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.options.cache_bytes = bytes;
+        self
+    }
+
+    /// Where refusals are reported. In memory only by default.
+    pub fn audit(mut self, audit: Audit) -> Self {
+        self.options.audit = AuditTo::Given(audit);
+        self
+    }
+
+    /// Writes each refusal with its cause and fix to standard output, one line of JSON each.
+    pub fn audit_to_stdout(mut self) -> Self {
+        self.options.audit = AuditTo::Stdout;
+        self
+    }
+
+    /// Where revocations are kept, so that they survive a restart. In memory only by default.
+    pub fn revocations(mut self, store: Arc<dyn RevocationStore>) -> Self {
+        self.options.revocations = Revocations::stored(store);
+        self
+    }
+
+    /// Revocations that other guards of this program go by too.
+    pub fn shared_revocations(mut self, revocations: Revocations) -> Self {
+        self.options.revocations = revocations;
+        self
+    }
+
+    /// What tells the time.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.options.clock = clock;
+        self
+    }
+}
+
+impl GuardBuilder<Authorities, Audiences> {
+    /// Makes the guard. Nothing is asked of the provider yet, so it may be down.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the settings.
+    pub fn build(self) -> Result<Guard, BuildError> {
+        let GuardBuilder {
+            authorities,
+            audiences,
+            options,
+        } = self;
+        let mut faults = Vec::new();
+        let audit = match options.audit {
+            AuditTo::Given(audit) => audit,
+            AuditTo::Stdout => Audit::new(AuditSettings::default(), Arc::clone(&options.clock)),
+            AuditTo::Memory => Audit::new(AuditSettings::in_memory(), Arc::clone(&options.clock)),
+        };
+
+        let mut issuers: Vec<Issuer> = Vec::new();
+        for authority in authorities.0 {
+            let (provider, refresh) = match authority {
+                Authority::Given(provider) => (provider, Refresh::Others),
+                Authority::Discovered(issuer) => match discovered(&issuer, &options.clock, &audit) {
+                    Ok(provider) => (provider, Refresh::Ours(OnceLock::new())),
+                    Err(error) => {
+                        faults.push(BuildFault::Authority { issuer, error });
+                        continue;
+                    }
+                },
+            };
+            if issuers.iter().any(|other| other.provider.issuer() == provider.issuer()) {
+                faults.push(BuildFault::RepeatedAuthority(provider.issuer().to_owned()));
+            }
+            let algorithms = options.algorithms.unwrap_or(provider.settings().algorithms);
+            let mut rules = AccessTokenRules::new(provider.issuer(), "", algorithms);
+            rules.audiences.clone_from(&audiences.0);
+            rules.token_type = options.token_type;
+            rules.leeway = options.leeway.unwrap_or(rules.leeway);
+            rules.max_lifetime = options.max_lifetime.unwrap_or(rules.max_lifetime);
+            issuers.push(Issuer {
+                provider,
+                rules,
+                refresh,
+            });
+        }
+        if audiences.0.iter().any(String::is_empty) {
+            faults.push(BuildFault::EmptyAudience);
+        }
+        let policies = named(options.policies, &mut faults);
+        let realm = match &options.realm {
+            Some(realm) => Realm::new(realm).unwrap_or_else(|| {
+                faults.push(BuildFault::Realm);
+                Realm::unnamed()
+            }),
+            None => audiences
+                .0
+                .first()
+                .and_then(|audience| Realm::new(audience))
+                .unwrap_or_else(Realm::unnamed),
+        };
+        if let Some(leeway) = options.leeway.filter(|leeway| !(0..=MAX_LEEWAY).contains(leeway)) {
+            faults.push(BuildFault::Leeway(leeway));
+        }
+        if let Some(lifetime) = options.max_lifetime.filter(|lifetime| *lifetime <= 0) {
+            faults.push(BuildFault::Lifetime(lifetime));
+        }
+        if !faults.is_empty() {
+            return Err(BuildError { faults });
+        }
+        issuers.iter().for_each(Issuer::keep_fresh);
+        Ok(Guard::new(Inner {
+            issuers,
+            policies,
+            realm,
+            limits: Limits::default(),
+            cache: TokenCache::new(options.cache_bytes),
+            revocations: options.revocations,
+            clock: options.clock,
+            audit,
+        }))
+    }
+}
+
+impl<I, A> fmt::Debug for GuardBuilder<I, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardBuilder")
+            .field("policies", &self.options.policies)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells an audit of what happens to a provider's keys.
+#[must_use]
+pub fn report_keys(audit: Audit) -> Observer {
+    Arc::new(move |provider, event| {
+        let provider = provider.to_owned();
+        let event = match event {
+            ProviderEvent::KeysRefreshed { keys, ignored, .. } => Event::KeysRefreshed {
+                provider,
+                keys: *keys,
+                ignored: ignored.clone(),
+            },
+            ProviderEvent::KeysUnavailable { age, error, .. } => Event::KeysUnavailable {
+                provider,
+                age_seconds: *age,
+                reason: error.to_string(),
+            },
+            _ => return,
+        };
+        audit.emit(None, event);
+    })
+}
+
+fn discovered(issuer: &str, clock: &Arc<dyn Clock>, audit: &Audit) -> Result<Provider, ProviderError> {
+    HttpsUrl::parse(issuer).map_err(|error| ProviderError::Url { what: "issuer", error })?;
+    let http = HyperClient::new().map_err(|error| ProviderError::Unreachable {
+        endpoint: "discovery document",
+        error,
+    })?;
+    let settings = ProviderSettings::new(issuer, issuer);
+    Ok(Provider::new(
+        settings,
+        Arc::new(http),
+        Arc::clone(clock),
+        report_keys(audit.clone()),
+    ))
+}
+
+fn named(policies: Vec<(String, Policy)>, faults: &mut Vec<BuildFault>) -> BTreeMap<Box<str>, Arc<NamedPolicy>> {
+    let mut declared = BTreeMap::new();
+    for (name, policy) in policies {
+        match NamedPolicy::new(name.as_str(), policy) {
+            Ok(policy) => {
+                if declared
+                    .insert(name.clone().into_boxed_str(), Arc::new(policy))
+                    .is_some()
+                {
+                    faults.push(BuildFault::RepeatedPolicy(name));
+                }
+            }
+            Err(error) => faults.push(BuildFault::Policy { name, error }),
+        }
+    }
+    declared
+}
+
+// === impl BuildError ===
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the guard cannot be set up")?;
+        self.faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for BuildError {}

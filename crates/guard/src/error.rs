@@ -1,0 +1,110 @@
+//! Why a call is refused.
+
+use portcullis_audit::Refused;
+use portcullis_jose::Refusal;
+use portcullis_policy::Denied;
+use portcullis_store::StoreError;
+
+/// Why a call is refused. What the caller sees of it is decided in one place: [`Answer::of`](crate::Answer::of).
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GuardError {
+    /// There is no `Authorization: Bearer` header.
+    #[error("the request carries no bearer token")]
+    NoCredential {
+        /// What was sent instead, where it is a scheme that is known.
+        scheme: Option<&'static str>,
+    },
+    /// The header says `Bearer` and has no token that could be read.
+    #[error("the Authorization header has no readable bearer token")]
+    MalformedCredential,
+    /// The token is no good: broken, not ours, out of time, revoked, or not the only one.
+    #[error(transparent)]
+    Token(#[from] Refusal),
+    /// The provider's keys cannot be had, so nobody can say whether the token is good.
+    #[error("the keys of {issuer} are unavailable: {reason}")]
+    KeysUnavailable {
+        /// The issuer.
+        issuer: Box<str>,
+        /// What failed.
+        reason: Box<str>,
+    },
+    /// The list of revocations cannot be had, so nobody can say whether the token is good.
+    #[error("the list of revocations is unavailable: {0}")]
+    RevocationsUnavailable(StoreError),
+    /// The token is good, and the policy says no.
+    #[error(transparent)]
+    Denied(Box<Denied>),
+    /// The token is good, and its claims are not of the type that the handler asks for.
+    #[error("the token's claims are not what the handler needs: {message}")]
+    ClaimsMismatch {
+        /// What does not fit.
+        message: Box<str>,
+    },
+    /// An extractor is used on a route without a guard. Wrap the route with [`Guard::require`](crate::Guard::require).
+    #[error(
+        "the route takes a token's claims, but no guard is wrapped around it: add `.route_layer(guard.require(...)?)`"
+    )]
+    NotGuarded,
+}
+
+impl GuardError {
+    /// The stable code, such as `token.expired`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            GuardError::NoCredential { .. } => "token.missing",
+            GuardError::MalformedCredential => "token.malformed",
+            GuardError::Token(refusal) => refusal.code(),
+            GuardError::KeysUnavailable { .. } => "keys.unavailable",
+            GuardError::RevocationsUnavailable(_) => "store.unavailable",
+            GuardError::Denied(denied) => denied.code(),
+            GuardError::ClaimsMismatch { .. } => "policy.claim_mismatch",
+            GuardError::NotGuarded => "internal.error",
+        }
+    }
+
+    /// What would have been accepted, for those who run the API.
+    #[must_use]
+    pub fn expected(&self) -> Option<String> {
+        match self {
+            GuardError::NoCredential { .. }
+            | GuardError::MalformedCredential
+            | GuardError::Token(Refusal::InQuery | Refusal::MultipleCredentials) => {
+                Some("one header: Authorization: Bearer <access token>".to_owned())
+            }
+            GuardError::Token(refusal) => refusal.expected(),
+            GuardError::Denied(denied) => Some(denied.expected.to_string()),
+            _ => None,
+        }
+    }
+
+    /// What came instead; never a token.
+    #[must_use]
+    pub fn found(&self) -> Option<String> {
+        match self {
+            GuardError::NoCredential { scheme } => scheme.map(str::to_owned),
+            GuardError::Token(refusal) => refusal.found(),
+            GuardError::KeysUnavailable { reason, .. } => Some(reason.to_string()),
+            GuardError::RevocationsUnavailable(error) => Some(error.to_string()),
+            GuardError::Denied(denied) => denied.found.as_deref().map(str::to_owned),
+            GuardError::ClaimsMismatch { message } => Some(message.to_string()),
+            GuardError::NotGuarded => Some(self.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The audit event's side: cause and fix, expected and found.
+    #[must_use]
+    pub fn refused(&self) -> Refused {
+        Refused::new(self.code())
+            .expected_if(self.expected())
+            .found_if(self.found())
+    }
+}
+
+impl From<Denied> for GuardError {
+    fn from(denied: Denied) -> GuardError {
+        GuardError::Denied(Box::new(denied))
+    }
+}

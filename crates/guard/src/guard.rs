@@ -1,0 +1,305 @@
+//! The guard: what the layer, the extractors and the gateway have in common.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use portcullis_audit::{Audit, Credential, Event, RequestId};
+use portcullis_policy::{Authorized, NamedPolicy};
+use portcullis_store::{Revocation, RevocationTarget, StoreError, TokenId};
+
+use crate::answer::{Answer, Realm};
+use crate::builder::{GuardBuilder, NeedsAudience, NeedsAuthority};
+use crate::error::GuardError;
+use crate::layer::{Require, Token};
+use crate::revocation::Revocations;
+use crate::token::{VerifiedToken, Window};
+use crate::verify::{Inner, Step};
+
+/// Protects an API. A cheap handle; clones share everything.
+#[derive(Clone)]
+pub struct Guard(Arc<Inner>);
+
+/// The request that is refused, as its audit event tells it.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'r> {
+    /// The route's name, where there is one.
+    pub route: Option<&'r str>,
+    /// The method.
+    pub method: &'r str,
+    /// The path, without the query.
+    pub path: &'r str,
+    /// What the call was made with.
+    pub credential: Credential,
+    /// The token, where it was found to be good and something else is the matter.
+    pub token: Option<&'r VerifiedToken>,
+}
+
+/// A route asks for a policy that was not declared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no policy {name:?}; declared are: {known}. Add `.policy({name:?}, ...)` to the guard's builder")]
+#[non_exhaustive]
+pub struct UnknownPolicy {
+    /// The name that was asked for.
+    pub name: String,
+    /// The names that were declared.
+    pub known: String,
+}
+
+// === impl Guard ===
+
+impl Guard {
+    /// Begins a guard. It takes an authority and an audience; without both there is no `build`.
+    pub fn builder() -> GuardBuilder<NeedsAuthority, NeedsAudience> {
+        GuardBuilder::new()
+    }
+
+    pub(crate) fn new(inner: Inner) -> Guard {
+        Guard(Arc::new(inner))
+    }
+
+    /// The layer that lets a request through only with a token that this policy says yes to.
+    ///
+    /// # Errors
+    ///
+    /// No policy of this name was declared.
+    pub fn require(&self, policy: &str) -> Result<Require, UnknownPolicy> {
+        Ok(Require::new(self.clone(), self.policy(policy)?, Token::Required))
+    }
+
+    /// The layer that lets a request through without a token, or with one that this policy says yes to. A bad token is
+    /// refused.
+    ///
+    /// # Errors
+    ///
+    /// No policy of this name was declared.
+    pub fn optional(&self, policy: &str) -> Result<Require, UnknownPolicy> {
+        Ok(Require::new(self.clone(), self.policy(policy)?, Token::Optional))
+    }
+
+    /// The policy of this name.
+    ///
+    /// # Errors
+    ///
+    /// No policy of this name was declared.
+    pub fn policy(&self, name: &str) -> Result<Arc<NamedPolicy>, UnknownPolicy> {
+        self.0.policies.get(name).cloned().ok_or_else(|| UnknownPolicy {
+            name: name.to_owned(),
+            known: self
+                .0
+                .policies
+                .keys()
+                .map(|name| &**name)
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
+    }
+
+    /// The one access token of a request, as text.
+    ///
+    /// # Errors
+    ///
+    /// There is none, there are several, or it is where it must not be.
+    pub fn credential(parts: &Parts) -> Result<&str, GuardError> {
+        crate::credential::credential(&parts.headers, parts.uri.query())
+    }
+
+    /// A token that was verified before and still is good; `None` where it has to be verified (again).
+    ///
+    /// # Errors
+    ///
+    /// Inside the option: the token was revoked.
+    #[must_use]
+    pub fn try_verify_cached(&self, token: &str) -> Option<Result<Arc<VerifiedToken>, GuardError>> {
+        let inner = &*self.0;
+        if token.len() > inner.limits.token {
+            return None;
+        }
+        let verified = inner.cache.get(token)?;
+        let now = inner.clock.now();
+        let Window { from, until } = verified.window();
+        let origin = verified.origin();
+        let keys = inner.issuers.get(origin.issuer)?.provider.keys();
+        let same_keys = keys.is_some_and(|keys| keys.generation == origin.generation);
+        if now < from || now >= until || !same_keys {
+            // The rules, or the new keys, will say what is wrong, if anything is.
+            inner.cache.remove(token);
+            return None;
+        }
+        Some(inner.unrevoked(verified, now))
+    }
+
+    /// Verifies a token with what is at hand; `None` where the provider or the store must be asked first.
+    ///
+    /// # Errors
+    ///
+    /// Inside the option: the token is refused.
+    #[must_use]
+    pub fn try_verify(&self, token: &str) -> Option<Result<Arc<VerifiedToken>, GuardError>> {
+        match self.try_verify_cached(token) {
+            Some(done) => Some(done),
+            None => match self.0.step(token) {
+                Step::Done(done) => Some(done),
+                Step::NeedsKeys { .. } | Step::NeedsRevocations => None,
+            },
+        }
+    }
+
+    /// Verifies a token. It waits only where keys must be fetched, or at the start the revocations.
+    ///
+    /// # Errors
+    ///
+    /// The token is refused, or what is needed to judge it cannot be had.
+    pub async fn verify(&self, token: &str) -> Result<Arc<VerifiedToken>, GuardError> {
+        if let Some(done) = self.try_verify_cached(token) {
+            return done;
+        }
+        let mut asked = false;
+        loop {
+            match self.0.step(token) {
+                Step::Done(done) => return done,
+                Step::NeedsRevocations => {
+                    self.sync_revocations()
+                        .await
+                        .map_err(GuardError::RevocationsUnavailable)?;
+                }
+                Step::NeedsKeys { issuer, unknown } => self.0.fetch_keys(issuer, unknown, &mut asked).await?,
+            }
+        }
+    }
+
+    /// Asks a policy about a token. It is asked for every request: what a token may do is never remembered.
+    ///
+    /// # Errors
+    ///
+    /// The policy says no.
+    pub fn authorize(&self, token: &VerifiedToken, policy: &NamedPolicy) -> Result<Authorized, GuardError> {
+        Ok(policy.evaluate(token.claims())?)
+    }
+
+    /// Refuses a call: writes the audit event and makes the answer, both with the same request id.
+    #[must_use]
+    pub fn refuse(&self, error: &GuardError, call: &Call<'_>, request_id: Option<&RequestId>) -> Response<Bytes> {
+        let request_id = request_id.cloned().unwrap_or_else(RequestId::new);
+        let answer = Answer::of(error, &self.0.realm);
+        let event = Event::CallRefused {
+            route: call.route.map(str::to_owned),
+            method: call.method.to_owned(),
+            path: call.path.to_owned(),
+            credential: call.credential,
+            subject: call.token.and_then(VerifiedToken::subject).map(str::to_owned),
+            client: call.token.and_then(VerifiedToken::client).map(str::to_owned),
+            status: answer.status.as_u16(),
+            refused: error.refused(),
+        };
+        self.0.audit.emit(Some(&request_id), event);
+        answer.response(&request_id)
+    }
+
+    /// Revokes: in the store first, where there is one, then for the next request. Cached tokens are no exception.
+    ///
+    /// `issued_before` compares whole seconds and is exclusive: to include tokens of this very second, name the next
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// The store did not take it; nothing is revoked then.
+    pub async fn revoke(&self, revocation: Revocation) -> Result<(), StoreError> {
+        let until = revocation.expires;
+        let kind = self.0.revocations.add(revocation, self.0.clock.now()).await?;
+        self.0.audit.emit(None, Event::Revoked { kind, until });
+        Ok(())
+    }
+
+    /// Revokes one token until it expires: by its `jti`, or where it has none by the hash of what was signed.
+    ///
+    /// # Errors
+    ///
+    /// The store did not take it; the token is not revoked then.
+    pub async fn revoke_token(&self, token: &VerifiedToken, reason: &str) -> Result<(), StoreError> {
+        let id = match token.jti() {
+            Some(jti) => TokenId::Jti {
+                iss: token.issuer().to_owned(),
+                jti: jti.to_owned(),
+            },
+            None => TokenId::SignedPart(*token.signed_part_hash()),
+        };
+        self.revoke(Revocation {
+            target: RevocationTarget::Token { id },
+            issued_before: None,
+            expires: token.window().until,
+            reason: reason.to_owned(),
+        })
+        .await
+    }
+
+    /// Reads from the store what other replicas have revoked. The first request does it where nobody did before.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read; the list stays as it is.
+    pub async fn sync_revocations(&self) -> Result<(), StoreError> {
+        if let Some(entries) = self.0.revocations.sync(self.0.clock.now()).await? {
+            self.0.audit.emit(None, Event::RevocationsLoaded { entries });
+        }
+        Ok(())
+    }
+
+    /// Gets ready for the first request: reads the revocations and fetches the keys. Not needed, but the first request
+    /// is faster.
+    ///
+    /// # Errors
+    ///
+    /// What is missing; the guard works nevertheless, as soon as it can be had.
+    pub async fn prepare(&self) -> Result<(), GuardError> {
+        self.sync_revocations()
+            .await
+            .map_err(GuardError::RevocationsUnavailable)?;
+        for index in 0..self.0.issuers.len() {
+            self.0.fetch_keys(index, None, &mut false).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a token could be judged now: the revocations are read and there are keys of every issuer.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.revocations.is_loaded() && self.0.issuers.iter().all(|issuer| issuer.provider.keys().is_some())
+    }
+
+    /// The revocations that this guard goes by.
+    #[must_use]
+    pub fn revocations(&self) -> &Revocations {
+        &self.0.revocations
+    }
+
+    /// Where refusals are reported.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.0.audit
+    }
+
+    /// The protection space that challenges name.
+    #[must_use]
+    pub fn realm(&self) -> &Realm {
+        &self.0.realm
+    }
+
+    /// How many tokens are cached, and how many bytes they take.
+    #[must_use]
+    pub fn cached(&self) -> (usize, u64) {
+        (self.0.cache.len(), self.0.cache.bytes())
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let issuers: Vec<&str> = self.0.issuers.iter().map(|issuer| issuer.provider.issuer()).collect();
+        f.debug_struct("Guard")
+            .field("issuers", &issuers)
+            .field("policies", &self.0.policies.keys())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,230 @@
+//! The tower layer.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, Either};
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
+use portcullis_audit::{Credential, RequestId};
+use portcullis_policy::{Authorized, NamedPolicy};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::error::GuardError;
+use crate::guard::{Call, Guard};
+use crate::token::VerifiedToken;
+
+/// Lets a request through to the inner service only with a good token that a policy says yes to.
+///
+/// Made by [`Guard::require`] and [`Guard::optional`]; every refusal is answered here, and the inner service sees
+/// nothing of it.
+#[derive(Clone, Debug)]
+pub struct Require(Arc<Route>);
+
+/// A service with a guard before it.
+#[derive(Clone, Debug)]
+pub struct Guarded<S> {
+    inner: S,
+    route: Arc<Route>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Route {
+    guard: Guard,
+    policy: Arc<NamedPolicy>,
+    token: Token,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    Required,
+    Optional,
+}
+
+/// What the layer leaves for the extractors. The type is private, so nothing else can leave it.
+#[derive(Clone, Debug)]
+pub(crate) struct Passed {
+    pub(crate) permit: Option<Permit>,
+    pub(crate) route: Arc<Route>,
+}
+
+/// A good token, and the proof that the route's policy said yes to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Permit {
+    pub(crate) token: Arc<VerifiedToken>,
+    pub(crate) authorized: Authorized,
+}
+
+/// The parts of a request that an answer and its event need.
+#[derive(Clone, Copy)]
+pub(crate) struct Head<'r> {
+    method: &'r Method,
+    uri: &'r Uri,
+    headers: &'r HeaderMap,
+    extensions: &'r Extensions,
+}
+
+// === impl Require ===
+
+impl Require {
+    pub(crate) fn new(guard: Guard, policy: Arc<NamedPolicy>, token: Token) -> Require {
+        Require(Arc::new(Route { guard, policy, token }))
+    }
+}
+
+impl<S> Layer<S> for Require {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded {
+            inner,
+            route: Arc::clone(&self.0),
+        }
+    }
+}
+
+// === impl Guarded ===
+
+impl<S, B, R> Service<Request<B>> for Guarded<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send + 'static,
+    B: Send + 'static,
+    R: From<Bytes> + Send + 'static,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Either<S::Future, BoxFuture<'static, Result<Response<R>, S::Error>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        match self.route.check(Head::of(&request)) {
+            Some(Ok(permit)) => {
+                pass(&self.route, &mut request, permit);
+                Either::Left(self.inner.call(request))
+            }
+            Some(Err(refusal)) => Either::Right(Box::pin(ready(Ok(refusal.map(R::from))))),
+            None => {
+                // The service that is ready is the one to be called; the clone is for the next request.
+                let next = self.inner.clone();
+                let mut inner = std::mem::replace(&mut self.inner, next);
+                let route = Arc::clone(&self.route);
+                Either::Right(Box::pin(async move {
+                    let (parts, body) = request.into_parts();
+                    match route.check_with_keys(Head::of_parts(&parts)).await {
+                        Ok(permit) => {
+                            let mut request = Request::from_parts(parts, body);
+                            pass(&route, &mut request, permit);
+                            inner.call(request).await
+                        }
+                        Err(refusal) => Ok(refusal.map(R::from)),
+                    }
+                }))
+            }
+        }
+    }
+}
+
+fn pass<B>(route: &Arc<Route>, request: &mut Request<B>, permit: Option<Permit>) {
+    // What comes after may log the headers: a sensitive value prints as such.
+    if let Some(value) = request.headers_mut().get_mut(AUTHORIZATION) {
+        value.set_sensitive(true);
+    }
+    request.extensions_mut().insert(Passed {
+        permit,
+        route: Arc::clone(route),
+    });
+}
+
+// === impl Route ===
+
+/// The refusal is boxed because it is rare and large.
+type Checked = Result<Option<Permit>, Box<Response<Bytes>>>;
+
+impl Route {
+    /// Decides without waiting; `None` where the provider or the store must be asked first.
+    fn check(&self, head: Head<'_>) -> Option<Checked> {
+        let token = match self.credential(head) {
+            Ok(Some(token)) => token,
+            Ok(None) => return Some(Ok(None)),
+            Err(error) => return Some(Err(self.refuse(&error, head, None))),
+        };
+        let verified = self.guard.try_verify(token)?;
+        Some(self.authorize(verified, head))
+    }
+
+    async fn check_with_keys(&self, head: Head<'_>) -> Checked {
+        match self.credential(head) {
+            Ok(Some(token)) => self.authorize(self.guard.verify(token).await, head),
+            Ok(None) => Ok(None),
+            Err(error) => Err(self.refuse(&error, head, None)),
+        }
+    }
+
+    fn credential<'r>(&self, head: Head<'r>) -> Result<Option<&'r str>, GuardError> {
+        match crate::credential::credential(head.headers, head.uri.query()) {
+            Ok(token) => Ok(Some(token)),
+            // Only a request without any credential is anonymous; one with a bad credential is refused.
+            Err(GuardError::NoCredential { scheme: None }) if self.token == Token::Optional => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn authorize(&self, verified: Result<Arc<VerifiedToken>, GuardError>, head: Head<'_>) -> Checked {
+        let token = verified.map_err(|error| self.refuse(&error, head, None))?;
+        match self.guard.authorize(&token, &self.policy) {
+            Ok(authorized) => Ok(Some(Permit { token, authorized })),
+            Err(error) => Err(self.refuse(&error, head, Some(&token))),
+        }
+    }
+
+    pub(crate) fn refuse(
+        &self,
+        error: &GuardError,
+        head: Head<'_>,
+        token: Option<&VerifiedToken>,
+    ) -> Box<Response<Bytes>> {
+        let credential = match error {
+            GuardError::NoCredential { .. } => Credential::None,
+            _ => Credential::Bearer,
+        };
+        let call = Call {
+            route: None,
+            method: head.method.as_str(),
+            path: head.uri.path(),
+            credential,
+            token,
+        };
+        Box::new(self.guard.refuse(error, &call, head.extensions.get::<RequestId>()))
+    }
+}
+
+// === impl Head ===
+
+impl<'r> Head<'r> {
+    fn of<B>(request: &'r Request<B>) -> Head<'r> {
+        Head {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        }
+    }
+
+    pub(crate) fn of_parts(parts: &'r Parts) -> Head<'r> {
+        Head {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
+        }
+    }
+}

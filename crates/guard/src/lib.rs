@@ -1,0 +1,80 @@
+//! Protects an API with OAuth 2.0 bearer tokens.
+//!
+//! ```
+//! # use portcullis_guard::{BearerClaims, BuildError, Guard, Policy};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let guard = Guard::builder()
+//!     .authority("https://login.example.com")
+//!     .audience("api://orders")
+//!     .policy("ReadOrders", Policy::scope("orders.read"))
+//!     .policy("WriteOrders", Policy::all([Policy::scope("orders.write"), Policy::role("Orders.Admin")]))
+//!     .build()?;
+//!
+//! // axum: `.route("/orders", get(list).route_layer(guard.require("ReadOrders")?))`
+//! let layer = guard.require("ReadOrders")?;
+//!
+//! async fn list(claims: BearerClaims) -> String {
+//!     format!("orders of {}", claims.subject().unwrap_or("a service"))
+//! }
+//! # let _ = (layer, list);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What this crate promises
+//!
+//! - A guard has an authority and an audience, or it does not compile; a route that asks for a policy that was not
+//!   declared, or a policy that makes no sense, is an error at the start. No setting turns a check off.
+//! - One request, one credential, in the `Authorization` header (RFC 6750 s2). A token in the URL is refused even where
+//!   it is good.
+//! - A verified token is a [`VerifiedToken`], a policy's yes is an [`Authorized`]; nothing but the checks makes them.
+//! - The cache of verified tokens holds successes only, compares the whole token, and never answers for what may have
+//!   changed: lifetime, keys, revocations and policies are asked on every request.
+//! - A revocation holds for the next request, and with a store it survives a restart. It names a token by `jti` or by
+//!   the hash of what was signed, so that a signature's twin does not slip through.
+//! - One function makes every answer ([`Answer::of`]). All bad tokens get the same one; the reason, with its fix, is in
+//!   the audit event of the same request id. Where the keys or the store are missing the answer is 503, never 401.
+//!
+//! # Not for axum alone
+//!
+//! [`Guard::require`] is a tower layer for any `Service<http::Request<_>>`. A program that has no tower uses what the
+//! layer is made of:
+//!
+//! ```
+//! # use portcullis_guard::{Authorized, Guard, GuardError};
+//! # async fn check(guard: &Guard, parts: &http::request::Parts) -> Result<Authorized, Box<dyn std::error::Error>> {
+//! let policy = guard.policy("ReadOrders")?;
+//! let token = guard.verify(Guard::credential(parts)?).await?;
+//! let authorized = guard.authorize(&token, &policy)?;
+//! # Ok(authorized)
+//! # }
+//! ```
+
+mod answer;
+mod builder;
+mod cache;
+mod credential;
+mod error;
+mod extract;
+mod guard;
+mod layer;
+mod revocation;
+#[cfg(test)]
+mod testing;
+mod token;
+mod verify;
+
+pub use answer::{Answer, Realm};
+pub use builder::{
+    Audiences, Authorities, BuildError, BuildFault, GuardBuilder, NeedsAudience, NeedsAuthority, report_keys,
+};
+pub use error::GuardError;
+pub use extract::{BearerClaims, Claims, Rejection};
+pub use guard::{Call, Guard, UnknownPolicy};
+pub use layer::{Guarded, Require};
+pub use portcullis_audit::{Audit, AuditSettings};
+pub use portcullis_oidc::token_rules::TokenType;
+pub use portcullis_policy::{Authorized, Denied, Kind, NamedPolicy, Policy};
+pub use portcullis_store::{Revocation, RevocationStore, RevocationTarget, TokenId};
+pub use revocation::Revocations;
+pub use token::VerifiedToken;

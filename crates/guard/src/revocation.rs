@@ -1,0 +1,10 @@
+//! What is refused although it would be valid: in memory for every request, in the store for the next start.
+
+mod durable;
+mod kind;
+mod list;
+
+pub use durable::Revocations;
+pub(crate) use list::Handles;
+#[cfg(test)]
+pub(crate) use list::RevocationList;

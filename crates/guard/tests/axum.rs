@@ -1,0 +1,182 @@
+//! The guard in an axum program.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
+
+mod support;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use http::Request;
+use http_body_util::BodyExt as _;
+use portcullis_guard::{BearerClaims, Claims, Guard};
+use serde_json::json;
+use support::World;
+use tower::ServiceExt as _;
+
+#[derive(serde::Deserialize)]
+struct User {
+    sub: String,
+    #[serde(default)]
+    scope: String,
+    tenant: u32,
+}
+
+async fn list(claims: BearerClaims) -> String {
+    let scopes: Vec<&str> = claims.scopes().collect();
+    format!(
+        "{} {} {scopes:?} {}",
+        claims.subject().unwrap_or("-"),
+        claims.client().unwrap_or("-"),
+        claims.authorized().policy()
+    )
+}
+
+async fn greet(claims: Option<BearerClaims>) -> String {
+    format!(
+        "hello {}",
+        claims
+            .as_ref()
+            .and_then(|claims| claims.subject())
+            .unwrap_or("stranger")
+    )
+}
+
+async fn typed(Claims(user): Claims<User>) -> String {
+    format!("{} {} {}", user.sub, user.scope, user.tenant)
+}
+
+async fn typed_or_not(user: Option<Claims<User>>) -> String {
+    user.map_or_else(|| "nobody".to_owned(), |Claims(user)| user.sub)
+}
+
+fn app(guard: &Guard) -> Router {
+    Router::new()
+        .route("/list", get(list).route_layer(guard.require("Read").unwrap()))
+        .route("/typed", get(typed).route_layer(guard.require("Read").unwrap()))
+        .route("/greet", get(greet).route_layer(guard.optional("Read").unwrap()))
+        .route(
+            "/typed-or-not",
+            get(typed_or_not).route_layer(guard.optional("Read").unwrap()),
+        )
+        .route("/needs-token", get(list).route_layer(guard.optional("Read").unwrap()))
+        .route("/forgotten", get(list))
+        .route("/forgotten-too", get(greet))
+        .route("/forgotten-typed", get(typed))
+        .nest(
+            "/nested",
+            Router::new()
+                .route("/list", get(list))
+                .route_layer(guard.require("Write").unwrap()),
+        )
+}
+
+async fn send(guard: &Guard, path: &str, authorization: Option<&str>) -> (u16, String) {
+    let mut request = Request::get(path);
+    if let Some(authorization) = authorization {
+        request = request.header("authorization", authorization);
+    }
+    let response = app(guard).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let status = response.status().as_u16();
+    (
+        status,
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn handlers_get_the_claims() {
+    let world = World::new();
+    let guard = world.guard();
+    let bearer = format!("Bearer {}", world.token(json!({"tenant": 7})));
+    assert_eq!(
+        send(&guard, "/list", Some(&bearer)).await,
+        (200, "user-1 spa [\"orders:read\"] Read".into())
+    );
+    assert_eq!(
+        send(&guard, "/typed", Some(&bearer)).await,
+        (200, "user-1 orders:read 7".into())
+    );
+    assert_eq!(send(&guard, "/list", None).await.0, 401);
+    assert_eq!(send(&guard, "/list?access_token=x", Some(&bearer)).await.0, 400);
+    assert_eq!(send(&guard, "/nested/list", Some(&bearer)).await.0, 403);
+    let writer = format!("Bearer {}", world.token(json!({"scope": "orders:read orders:write"})));
+    assert_eq!(send(&guard, "/nested/list", Some(&writer)).await.0, 200);
+}
+
+#[tokio::test]
+async fn claims_that_do_not_fit_the_type_are_forbidden() {
+    let world = World::new();
+    let guard = world.guard();
+    for changes in [json!({}), json!({"tenant": "seven"})] {
+        let (status, body) = send(&guard, "/typed", Some(&format!("Bearer {}", world.token(changes)))).await;
+        assert_eq!(status, 403);
+        assert!(!body.contains("tenant") && !body.contains("seven"), "{body}");
+        let record = world.last_event();
+        let refused = record.event.refused().unwrap();
+        assert_eq!(refused.code, "policy.claim_mismatch");
+        assert!(
+            refused
+                .found
+                .as_deref()
+                .is_some_and(|found| found.contains("tenant") || found.contains("seven"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_optional_token_may_be_absent_but_not_bad() {
+    let world = World::new();
+    let guard = world.guard();
+    assert_eq!(send(&guard, "/greet", None).await, (200, "hello stranger".into()));
+    let good = format!("Bearer {}", world.token(json!({"tenant": 7})));
+    assert_eq!(send(&guard, "/greet", Some(&good)).await, (200, "hello user-1".into()));
+    assert_eq!(send(&guard, "/typed-or-not", None).await, (200, "nobody".into()));
+    assert_eq!(send(&guard, "/typed-or-not", Some(&good)).await, (200, "user-1".into()));
+    for (bad, status) in [("Bearer abc", 401), ("Bearer", 400), ("Basic dXNlcjpw", 401)] {
+        assert_eq!(send(&guard, "/greet", Some(bad)).await.0, status, "{bad}");
+    }
+    let poor = format!("Bearer {}", world.token(json!({"scope": "x"})));
+    assert_eq!(send(&guard, "/greet", Some(&poor)).await.0, 403);
+    assert_eq!(send(&guard, "/greet?access_token=x", None).await.0, 400);
+    // A handler that insists gets no anonymous caller.
+    assert_eq!(send(&guard, "/needs-token", None).await.0, 401);
+    assert_eq!(send(&guard, "/needs-token", Some(&good)).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_forgotten_guard_lets_nobody_in() {
+    let world = World::new();
+    let guard = world.guard();
+    let good = format!("Bearer {}", world.token(json!({"tenant": 7})));
+    for path in ["/forgotten", "/forgotten-too", "/forgotten-typed"] {
+        for authorization in [None, Some(good.as_str())] {
+            let (status, body) = send(&guard, path, authorization).await;
+            assert_eq!(status, 500, "{path}");
+            assert!(body.contains("\"code\":\"server_error\""), "{body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_handler_sees_a_header_that_prints_as_sensitive() {
+    let world = World::new();
+    let guard = world.guard();
+    let show = |headers: http::HeaderMap| async move { format!("{headers:?}") };
+    let app = Router::new().route("/", get(show).route_layer(guard.require("Read").unwrap()));
+    let token = world.token(json!({}));
+    let request = Request::get("/")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Body::empty())
+        .unwrap();
+    let body = app
+        .oneshot(request)
+        .await
+        .unwrap()
+        .into_body()
+        .collect()
+        .await
+        .unwrap()
+        .to_bytes();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    assert!(body.contains("Sensitive") && !body.contains(&token), "{body}");
+}

@@ -1,0 +1,263 @@
+//! What was revoked stays out: cached or not, restarted or not, however it is written.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail loudly"
+)]
+
+mod support;
+
+use std::sync::Arc;
+
+use portcullis_guard::{Guard, Revocation, RevocationTarget, Revocations};
+use portcullis_jose::{Algorithm, ManualClock, SigningKey, UnixTime, base64url_decode, base64url_encode};
+use portcullis_store::{BoxFuture, RevocationStore, SqliteStore, StoreError};
+use serde_json::json;
+use support::{ISSUER, NOW, World};
+
+fn subject(sub: &str, issued_before: Option<i64>) -> Revocation {
+    Revocation {
+        target: RevocationTarget::Subject {
+            iss: ISSUER.into(),
+            sub: sub.into(),
+        },
+        issued_before: issued_before.map(UnixTime::from_secs),
+        expires: UnixTime::from_secs(NOW + 86_400),
+        reason: "test".into(),
+    }
+}
+
+async fn code(guard: &Guard, token: &str) -> &'static str {
+    guard.verify(token).await.map_or_else(|error| error.code(), |_| "ok")
+}
+
+#[tokio::test]
+async fn a_revocation_holds_for_the_next_request_also_for_cached_tokens() {
+    let world = World::new();
+    let guard = world.guard();
+    let (alice, bob) = (world.token(json!({"sub": "alice"})), world.token(json!({"sub": "bob"})));
+    assert_eq!((code(&guard, &alice).await, code(&guard, &bob).await), ("ok", "ok"));
+    guard.revoke(subject("alice", None)).await.unwrap();
+    assert_eq!(
+        guard.try_verify_cached(&alice).unwrap().unwrap_err().code(),
+        "token.revoked"
+    );
+    assert_eq!(
+        (code(&guard, &alice).await, code(&guard, &bob).await),
+        ("token.revoked", "ok")
+    );
+    assert_eq!(world.audit.recent(0).last().unwrap().event.name(), "revoked");
+    let answer = world.send_token(&guard, "Read", &alice).await;
+    assert_eq!(answer.status, 401);
+    assert!(
+        answer
+            .header("www-authenticate")
+            .unwrap()
+            .contains("error=\"invalid_token\"")
+    );
+    // It ends by itself.
+    world.clock.advance(86_400);
+    assert_eq!(code(&guard, &world.token(json!({"sub": "alice"}))).await, "ok");
+}
+
+#[tokio::test]
+async fn what_was_issued_later_passes() {
+    let world = World::new();
+    let guard = world.guard();
+    guard.revoke(subject("user-1", Some(NOW - 30))).await.unwrap();
+    assert_eq!(
+        code(&guard, &world.token(json!({"iat": NOW - 60}))).await,
+        "token.revoked"
+    );
+    assert_eq!(code(&guard, &world.token(json!({"iat": NOW - 30}))).await, "ok");
+}
+
+#[tokio::test]
+async fn one_token_is_revoked_with_or_without_a_jti() {
+    let world = World::new();
+    let guard = world.guard();
+    for changes in [json!({}), json!({"jti": null})] {
+        let (token, other) = (world.token(changes.clone()), world.token(json!({"jti": "other"})));
+        let verified = guard.verify(&token).await.unwrap();
+        guard.revoke_token(&verified, "stolen").await.unwrap();
+        assert_eq!(
+            (code(&guard, &token).await, code(&guard, &other).await),
+            ("token.revoked", "ok"),
+            "{changes}"
+        );
+    }
+}
+
+/// (r, n - s) is a good signature too: RFC 7515 has no canonical one for ES256.
+#[tokio::test]
+async fn the_twin_of_a_revoked_token_is_revoked() {
+    let world = World::new();
+    assert_eq!(world.key.algorithm(), Algorithm::ES256);
+    let guard = world.guard();
+    for changes in [json!({}), json!({"jti": null})] {
+        let token = world.token(changes);
+        let twin = high_s(&token);
+        assert_ne!(token, twin);
+        assert_eq!(
+            (code(&guard, &token).await, code(&guard, &twin).await),
+            ("ok", "ok"),
+            "both verify"
+        );
+        let verified = guard.verify(&token).await.unwrap();
+        guard.revoke_token(&verified, "stolen").await.unwrap();
+        assert_eq!(
+            (code(&guard, &token).await, code(&guard, &twin).await),
+            ("token.revoked", "token.revoked")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_survives_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store.db");
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let (revoked, session, good);
+    {
+        let world = World::with_key(key.clone());
+        let guard = world.builder().revocations(open(&file, &world.clock)).build().unwrap();
+        (revoked, session) = (
+            world.token(json!({"sub": "alice"})),
+            world.token(json!({"sid": "sid-out"})),
+        );
+        good = world.token(json!({"sub": "bob", "sid": "sid-in"}));
+        assert_eq!(
+            (code(&guard, &revoked).await, code(&guard, &session).await),
+            ("ok", "ok")
+        );
+        guard.revoke(subject("alice", None)).await.unwrap();
+        let target = RevocationTarget::Session {
+            iss: ISSUER.into(),
+            sid: "sid-out".into(),
+        };
+        guard
+            .revoke(Revocation {
+                target,
+                ..subject("", None)
+            })
+            .await
+            .unwrap();
+    }
+    let world = World::with_key(key);
+    let guard = world.builder().revocations(open(&file, &world.clock)).build().unwrap();
+    assert!(!guard.is_ready(), "the list is read by whoever comes first");
+    for (token, expected) in [(&revoked, "token.revoked"), (&session, "token.revoked"), (&good, "ok")] {
+        assert_eq!(code(&guard, token).await, expected);
+    }
+    assert!(guard.is_ready());
+}
+
+#[tokio::test]
+async fn another_replica_learns_of_it_and_of_its_end() {
+    let world = World::new();
+    let store: Arc<dyn RevocationStore> = Arc::new(SqliteStore::in_memory(world.clock.clone()).unwrap());
+    let guards = [(); 2].map(|()| world.builder().revocations(Arc::clone(&store)).build().unwrap());
+    let [here, there] = &guards;
+    let token = world.token(json!({}));
+    assert_eq!((code(here, &token).await, code(there, &token).await), ("ok", "ok"));
+    here.revoke(subject("user-1", None)).await.unwrap();
+    assert_eq!(
+        (code(here, &token).await, code(there, &token).await),
+        ("token.revoked", "ok")
+    );
+    there.sync_revocations().await.unwrap();
+    assert_eq!(code(there, &token).await, "token.revoked");
+    let (sequence, _) = store.list_after(0).await.unwrap()[0];
+    assert!(store.remove(sequence).await.unwrap());
+    for guard in &guards {
+        guard.sync_revocations().await.unwrap();
+        assert_eq!(code(guard, &token).await, "ok", "taken back");
+    }
+}
+
+#[tokio::test]
+async fn guards_that_share_a_list_learn_at_once() {
+    let world = World::new();
+    let shared = Revocations::in_memory();
+    let [orders, billing] = [(); 2].map(|()| world.builder().shared_revocations(shared.clone()).build().unwrap());
+    let (token, alone) = (world.token(json!({})), world.guard());
+    assert_eq!(
+        (code(&orders, &token).await, code(&billing, &token).await),
+        ("ok", "ok")
+    );
+    orders.revoke(subject("user-1", None)).await.unwrap();
+    assert_eq!(
+        (code(&orders, &token).await, code(&billing, &token).await),
+        ("token.revoked", "token.revoked")
+    );
+    assert_eq!((billing.revocations().len(), code(&alone, &token).await), (1, "ok"));
+}
+
+#[tokio::test]
+async fn an_unreadable_list_is_503_and_a_failed_write_is_an_error() {
+    let world = World::new();
+    let guard = world.builder().revocations(Arc::new(Broken)).build().unwrap();
+    let answer = world.send_token(&guard, "Read", &world.token(json!({}))).await;
+    assert_eq!(
+        (answer.status, answer.header("retry-after"), world.reached()),
+        (503, Some("5"), 0)
+    );
+    assert_eq!(world.last_event().event.refused().unwrap().code, "store.unavailable");
+    assert_eq!(
+        guard.revoke(subject("alice", None)).await.unwrap_err().code(),
+        "store.unavailable"
+    );
+    assert_eq!(guard.cached().0, 0);
+}
+
+fn open(file: &std::path::Path, clock: &Arc<ManualClock>) -> Arc<dyn RevocationStore> {
+    Arc::new(SqliteStore::open(file, clock.clone()).unwrap())
+}
+
+fn high_s(token: &str) -> String {
+    // The order of P-256 (FIPS 186-5).
+    const ORDER: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6,
+        0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let mut signature = base64url_decode(signature).unwrap();
+    let mut borrow = 0;
+    for index in (0..32).rev() {
+        let difference = i16::from(ORDER[index]) - i16::from(signature[32 + index]) - borrow;
+        borrow = i16::from(difference < 0);
+        signature[32 + index] = u8::try_from(difference.rem_euclid(256)).unwrap();
+    }
+    format!("{signed}.{}", base64url_encode(&signature))
+}
+
+#[derive(Debug)]
+struct Broken;
+
+impl Broken {
+    fn down<T: Send + 'static>() -> BoxFuture<'static, Result<T, StoreError>> {
+        Box::pin(async {
+            Err(StoreError::Unavailable {
+                cause: "connection refused".into(),
+            })
+        })
+    }
+}
+
+impl RevocationStore for Broken {
+    fn add(&self, _: Revocation) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Broken::down()
+    }
+
+    fn list_after(&self, _: u64) -> BoxFuture<'_, Result<Vec<(u64, Revocation)>, StoreError>> {
+        Broken::down()
+    }
+
+    fn remove(&self, _: u64) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Broken::down()
+    }
+
+    fn removals(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Broken::down()
+    }
+}

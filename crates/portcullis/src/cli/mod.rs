@@ -1,0 +1,141 @@
+//! The command line: what a person types, and exit statuses.
+//!
+//! 0 is success, 1 is a failure at run time, 2 is a wrong command line or a faulty configuration. Data goes to stdout,
+//! everything else to stderr.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is the command's output")]
+
+mod idp;
+
+use std::io::stderr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Settings};
+use crate::demo::{self, DemoArgs};
+use crate::diagnostic::Style;
+use crate::serve;
+
+const FAILED: u8 = 1;
+const FAULTY: u8 = 2;
+
+/// OAuth 2.0 and OpenID Connect security for APIs and single-page apps.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// See it work: provider, app, API and gateway on this machine, with three people to be
+    Demo(DemoArgs),
+    /// Run the gateway
+    Serve {
+        /// The configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Say what is wrong with a configuration; exit status 2 if anything is
+    Check {
+        /// The configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Answer with one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the development provider: loopback only, never for production
+    Idp {
+        /// The provider's users, clients and APIs
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print {"issuer": ..., "admin_token": ...} on one line when it is ready
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what an error code means and what to change
+    Explain {
+        /// For example token.audience_mismatch
+        code: String,
+    },
+    /// Print a generated page of the manual
+    #[command(hide = true)]
+    Docs {
+        /// Which one
+        #[arg(value_parser = ["error-codes", "configuration"])]
+        page: String,
+    },
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Demo(args) => finish(demo::run(&args)),
+        Command::Serve { config } => match load(&config) {
+            Ok(settings) => finish(serve::run(&settings)),
+            Err(code) => code,
+        },
+        Command::Check { config, json } => check(&config, json),
+        Command::Idp { config, json } => idp::run(&config, json),
+        Command::Explain { code } => explain(&code),
+        Command::Docs { page } => {
+            let text = match page.as_str() {
+                "configuration" => config::reference_markdown(),
+                _ => portcullis_audit::catalogue::markdown(),
+            };
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn load(path: &PathBuf) -> Result<Settings, ExitCode> {
+    config::load(path).map_err(|faults| {
+        eprint!("{}", faults.render(Style::for_stream(&stderr())));
+        ExitCode::from(FAULTY)
+    })
+}
+
+fn check(path: &PathBuf, json: bool) -> ExitCode {
+    let result = config::load(path);
+    if json {
+        println!("{}", config::check_json(&path.display().to_string(), &result));
+    }
+    match result {
+        Ok(_) => {
+            if !json {
+                println!("{}: valid", path.display());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(faults) => {
+            if !json {
+                eprint!("{}", faults.render(Style::for_stream(&stderr())));
+            }
+            ExitCode::from(FAULTY)
+        }
+    }
+}
+
+fn explain(code: &str) -> ExitCode {
+    let Some(entry) = portcullis_audit::catalogue::find(code) else {
+        eprintln!("error: there is no error code {code:?}; docs/error-codes.md lists them all");
+        return ExitCode::from(FAULTY);
+    };
+    println!("{}: {}\n\nCause: {}\n\nFix: {}\n\nPublic status: {}", entry.code, entry.title, entry.cause, entry.fix, entry.status);
+    ExitCode::SUCCESS
+}
+
+fn finish(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::from(FAILED)
+        }
+    }
+}

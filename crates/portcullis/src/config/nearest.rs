@@ -1,0 +1,82 @@
+//! Which known name somebody probably meant.
+
+/// The known name that `given` looks like a slip of, if there is one.
+pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let given = plain(given);
+    let allowed = match given.len() {
+        0 | 1 => return None,
+        2..=4 => 1,
+        5..=7 => 2,
+        _ => 3,
+    };
+    known
+        .into_iter()
+        .map(|name| (distance(&given, &plain(name)), name))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Case and the kind of dash are slips of their own; they cost nothing.
+fn plain(name: &str) -> Vec<char> {
+    name.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
+}
+
+/// Edit distance that counts two swapped neighbours as one step (optimal string alignment).
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let mut a_last = None;
+    for (i, &in_a) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        let mut b_last = None;
+        for (j, &in_b) in b.iter().enumerate() {
+            let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX - 1);
+            let mut best = (cell(&last, j) + usize::from(in_a != in_b)).min(cell(&last, j + 1) + 1).min(cell(&row, j) + 1);
+            if j > 0 && Some(in_b) == a_last && Some(in_a) == b_last {
+                best = best.min(cell(&before, j - 1) + 1);
+            }
+            row.push(best);
+            b_last = Some(in_b);
+        }
+        a_last = Some(in_a);
+        before = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 5] = ["path", "upstream", "audience", "policy", "public_url"];
+
+    #[test]
+    fn slips_are_recognised() {
+        for (given, meant) in [
+            ("audiance", "audience"),
+            ("upsteam", "upstream"),
+            ("apth", "path"),
+            ("Policy", "policy"),
+            ("public-url", "public_url"),
+            ("publicurl", "public_url"),
+        ] {
+            assert_eq!(nearest(given, KNOWN), Some(meant), "{given}");
+        }
+    }
+
+    #[test]
+    fn other_words_are_not() {
+        for given in ["", "p", "colour", "timeout", "au"] {
+            assert_eq!(nearest(given, KNOWN), None, "{given}");
+        }
+    }
+
+    #[test]
+    fn swapped_neighbours_cost_one_step() {
+        let chars = |s: &str| s.chars().collect::<Vec<_>>();
+        assert_eq!(distance(&chars("scope"), &chars("socpe")), 1);
+        assert_eq!(distance(&chars("kitten"), &chars("sitting")), 3);
+        assert_eq!(distance(&chars(""), &chars("abc")), 3);
+    }
+}

@@ -1,0 +1,240 @@
+//! `[api.NAME]`.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeValue;
+
+use super::overlap::{Paths, RoutePlace, check_routes, is_within};
+use crate::config::faults::FaultKind;
+use crate::config::kinds::{distinct, duration, list, one_or_more, reference, text, word};
+use crate::config::reader::{At, Context, Item, Reader, listed};
+use crate::config::schema::{API_POLICY, Kind, METHODS, ROUTE};
+use crate::config::settings::{Access, ApiSettings, DangerSettings, Guarded, PolicyByMethod, RouteSettings};
+use crate::config::urls::{PlainHttp, upstream};
+use crate::diagnostic::Diagnostic;
+
+/// What an API needs to know of the rest.
+pub(super) struct Around<'a> {
+    pub(super) danger: &'a DangerSettings,
+    pub(super) has_frontend: bool,
+    /// The provider that sessions are made with.
+    pub(super) session_provider: Option<&'a str>,
+}
+
+static POLICY_NAME: Kind = Kind::Reference("policy");
+
+pub(super) fn api(reader: &Reader<'_>, name: &str, around: &Around<'_>, paths: &mut Paths) -> Option<ApiSettings> {
+    let path = reader.get("path", api_path);
+    if let Some(path) = &path {
+        paths.add(name, path);
+    }
+    let plain = PlainHttp::Hosts(&around.danger.plain_http_upstream_hosts);
+    let upstream = reader.get("upstream", |cx, item| upstream(cx, item, plain));
+    let access = access(reader, around, path.as_ref());
+    let timeout = reader.get("timeout", duration);
+    let realm = reader.get("realm", realm);
+    Some(ApiSettings {
+        path: path?.value,
+        upstream: upstream?.value,
+        access: access?,
+        timeout: timeout?.value,
+        realm: realm.map(|realm| realm.value),
+    })
+}
+
+fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -> Option<Access> {
+    let accept = reader.get("accept", |cx, item| accept(cx, item, around.has_frontend));
+    let provider = reader.get("provider", reference);
+    let audience = reader.get("audience", one_or_more);
+    let policy = reader.get("policy", by_method);
+    let routes = reader.get("routes", |cx, item| routes(cx, item, path));
+    if let Some(item) = reader.item("accept").filter(says_anyone) {
+        accept?;
+        return nothing_is_checked(reader, &item).then_some(Access::Anyone);
+    }
+    reader.missing("provider");
+    if reader.lacks("audience") {
+        reader.cx.push(missing_audience(reader));
+    }
+    let accepted = match &accept {
+        Some(accept) => accept.value.iter().map(String::as_str).collect(),
+        None if reader.has("accept") => return None,
+        None if around.has_frontend => vec!["session", "bearer"],
+        None => vec!["bearer"],
+    };
+    let session = accepted.contains(&"session");
+    if let (true, Some(provider), Some(of_sessions)) = (session, &provider, around.session_provider)
+        && provider.value != of_sessions
+    {
+        let message = format!("{} accepts sessions, but their tokens come from another provider", reader.title());
+        let fault = FaultKind::Contradiction.says(message);
+        let fault = fault.at(provider.span.clone(), format!("sessions are made with `{of_sessions}`"));
+        reader.cx.push(fault.help("name that provider, or write accept = [\"bearer\"]"));
+    }
+    // What is there and wrong must not become what is absent.
+    if (reader.has("policy") && policy.is_none()) || (reader.has("routes") && routes.is_none()) {
+        return None;
+    }
+    Some(Access::Guarded(Guarded {
+        session,
+        bearer: accepted.contains(&"bearer"),
+        provider: provider?.value,
+        audience: audience?.value,
+        policy: policy.map(|policy| policy.value).unwrap_or_default(),
+        routes: routes.map(|routes| routes.value).unwrap_or_default(),
+    }))
+}
+
+fn accept(cx: &Context<'_>, item: &Item<'_>, has_frontend: bool) -> Option<Vec<String>> {
+    let words = list(cx, item, &Kind::OneOf(&["session", "bearer", "anyone"]), word)?;
+    let words: Vec<_> = words.into_iter().map(|At { value, span }| At { value: value.to_owned(), span }).collect();
+    if let Some(anyone) = words.iter().find(|word| word.value == "anyone" && words.len() > 1) {
+        let message = format!("{} has \"anyone\" beside others", item.what);
+        let fault = FaultKind::Contradiction.says(message).at(anyone.span.clone(), "anyone needs no credential");
+        cx.push(fault.expected("[\"anyone\"] alone, or \"session\" and \"bearer\""));
+        return None;
+    }
+    if let Some(session) = words.iter().find(|word| word.value == "session" && !has_frontend) {
+        let message = format!("{} has \"session\", but there is no [frontend.NAME]", item.what);
+        let fault = FaultKind::Contradiction.says(message).at(session.span.clone(), "nobody could have a session");
+        cx.push(fault.help("add a [frontend.NAME], or write accept = [\"bearer\"]"));
+        return None;
+    }
+    distinct(cx, item, words)
+}
+
+/// Whether it is meant to be a public route, also where the list has faults.
+fn says_anyone(item: &Item<'_>) -> bool {
+    match item.value {
+        DeValue::Array(words) => words.iter().any(|word| word.get_ref().as_str() == Some("anyone")),
+        other => other.as_str() == Some("anyone"),
+    }
+}
+
+fn missing_audience(reader: &Reader<'_>) -> Diagnostic {
+    FaultKind::MissingAudience
+        .says(format!("{} has no `audience`", reader.title()))
+        .at(reader.place(), "add `audience = \"...\"`")
+        .expected("the text that the provider puts into `aud` for this API")
+        // RFC 9068 s4: the resource server must validate `aud`.
+        .help("without it, a token that was issued for any other API would be accepted here")
+}
+
+/// A public route that names a policy was not meant to be public.
+fn nothing_is_checked(reader: &Reader<'_>, accept: &Item<'_>) -> bool {
+    let idle: Vec<_> = ["provider", "audience", "policy", "routes"].into_iter().filter(|key| reader.has(key)).collect();
+    if idle.is_empty() {
+        return true;
+    }
+    let message = format!("{} accepts \"anyone\", but also has {}", reader.title(), listed(&idle));
+    let fault = FaultKind::Contradiction.says(message).at(accept.span.clone(), "makes it public");
+    let fault = idle.iter().fold(fault, |fault, key| fault.related(reader.key_span(key), "never looked at on a public route"));
+    reader.cx.push(fault.help("leave them out, or accept \"session\" or \"bearer\" instead of \"anyone\""));
+    false
+}
+
+fn by_method(cx: &Context<'_>, item: &Item<'_>) -> Option<PolicyByMethod> {
+    let table = match item.value {
+        DeValue::String(_) => {
+            let default = reference(cx, &item.of_kind(&POLICY_NAME))?;
+            return Some(PolicyByMethod { methods: BTreeMap::new(), default: Some(default) });
+        }
+        DeValue::Table(table) => table,
+        _ => {
+            cx.push(item.wrong_type());
+            return None;
+        }
+    };
+    let reader = Reader::new(cx, &API_POLICY, item.what.clone(), table, item.span.clone());
+    if table.is_empty() {
+        cx.push(item.fault(FaultKind::Empty, format!("{} is empty", item.what), "nobody could call"));
+    }
+    let mut by_method = PolicyByMethod::default();
+    let mut good = true;
+    for key in METHODS.into_iter().chain(["default"]).filter(|key| reader.has(key)) {
+        match (reader.get(key, reference), key) {
+            (None, _) => good = false,
+            (Some(policy), "default") => by_method.default = Some(policy.value),
+            (Some(policy), method) => {
+                by_method.methods.insert(method.to_owned(), policy.value);
+            }
+        }
+    }
+    good.then_some(by_method)
+}
+
+fn routes(cx: &Context<'_>, item: &Item<'_>, api: Option<&At<String>>) -> Option<Vec<RouteSettings>> {
+    let kind = &Kind::Table("a table { path = \"/PATH\", methods = [\"METHOD\"], policy = \"NAME\" }");
+    let routes = list(cx, item, kind, |cx, item| {
+        let DeValue::Table(table) = item.value else {
+            cx.push(item.wrong_type());
+            return None;
+        };
+        let reader = Reader::new(cx, &ROUTE, item.what.clone(), table, item.span.clone());
+        let path = reader.get("path", api_path);
+        let methods = reader.get("methods", |cx, item| {
+            let words = list(cx, item, &Kind::OneOf(&METHODS), word)?;
+            distinct(cx, item, words.into_iter().map(|At { value, span }| At { value: value.to_owned(), span }).collect())
+        });
+        let policy = reader.get("policy", reference);
+        if let (Some(path), Some(api)) = (&path, api)
+            && !is_within(&path.value, &api.value)
+        {
+            let fault = FaultKind::InvalidValue
+                .says(format!("`path` in {} is outside of the API's", item.what))
+                .at(path.span.clone(), "never reached")
+                .related(api.span.clone(), "the API's path")
+                .expected(format!("a path that begins with {}/", api.value.trim_end_matches('/')));
+            cx.push(fault);
+        }
+        if methods.is_none() && reader.has("methods") {
+            return None;
+        }
+        let path = path?;
+        let methods = methods.map(|methods| methods.value).unwrap_or_default();
+        let settings = RouteSettings { path: path.value, methods, policy: policy?.value };
+        Some(RoutePlace { settings, span: path.span })
+    })?;
+    let routes: Vec<_> = routes.into_iter().map(|route| route.value).collect();
+    check_routes(cx, &item.what, &routes);
+    Some(routes.into_iter().map(|route| route.settings).collect())
+}
+
+/// A path that is its own normal form, so that it is the one that requests are compared with.
+fn api_path(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
+    let given = text(cx, item)?;
+    let segments = || given.split('/');
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "/-._~!$&'()+,=:@".contains(c);
+    let problem = if !given.starts_with('/') {
+        Some("must begin with `/`")
+    } else if given == "/" {
+        None
+    } else if given.ends_with("/*") || given.ends_with("/**") {
+        Some("leave out the `*`: everything below is included")
+    } else if given.ends_with('/') {
+        Some("leave out the `/` at the end: everything below is included")
+    } else if segments().skip(1).any(str::is_empty) {
+        Some("has `//`, which no request has")
+    } else if segments().any(|segment| matches!(segment, "." | "..")) {
+        Some("has `.` or `..`, which no request has")
+    } else if !given.chars().all(allowed) {
+        Some("has a character that has a meaning of its own, or must be encoded")
+    } else {
+        None
+    };
+    let Some(problem) = problem else { return Some(given) };
+    let fault = FaultKind::InvalidValue.says(format!("{} is no plain path", item.what)).at(item.span.clone(), problem);
+    cx.push(fault.expected("a path such as \"/api/orders\", compared whole, segment by segment"));
+    None
+}
+
+/// RFC 9110 s5.6.4: a quoted string, as it stands.
+fn realm(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
+    let given = text(cx, item)?;
+    if given.bytes().all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
+        return Some(given);
+    }
+    let fault = FaultKind::InvalidValue.says(format!("{} cannot stand in a header", item.what));
+    cx.push(fault.at(item.span.clone(), "").expected("visible ASCII characters without quote and backslash"));
+    None
+}

@@ -1,0 +1,178 @@
+//! `[server]`, `[store]` and `[danger]`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use portcullis_jose::{Secret, base64url_decode};
+use url::{Host, Url};
+
+use super::secret::{DevOnly, is_private, secret};
+use crate::config::faults::FaultKind;
+use crate::config::kinds::{address, count, list, path, text, texts};
+use crate::config::reader::{Context, Item, Reader};
+use crate::config::schema::{Kind, TLS};
+use crate::config::settings::{DangerSettings, ServerSettings, StoreSettings, TlsSettings};
+use crate::config::urls::{is_loopback, origin};
+
+pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
+    let public_url = reader.get("public_url", origin);
+    let listen = reader.get("listen", address);
+    let tls = reader.table("tls", &TLS).map(|tls| read_tls(&tls));
+    let admin = reader.get("admin", loopback_address);
+    let workers = reader.get("workers", count);
+    if let Some(url) = public_url.as_ref().filter(|url| url.value.scheme() == "http" && reader.has("tls")) {
+        let fault = FaultKind::Contradiction
+            .says(format!("{} has `tls`, but `public_url` is http", reader.title()))
+            .at(url.span.clone(), "browsers would be sent to http://")
+            .related(reader.key_span("tls"), "and https is served");
+        reader.cx.push(fault.help("write https:// in `public_url`, or leave `tls` out"));
+    }
+    if let (Some(listen), Some(admin)) = (&listen, &admin)
+        && listen.value == admin.value
+        && admin.value.port() != 0
+    {
+        let fault = FaultKind::Contradiction
+            .says(format!("`admin` in {} is the address of `listen`", reader.title()))
+            .at(admin.span.clone(), "the console must not be on the public listener")
+            .related(listen.span.clone(), "the same");
+        reader.cx.push(fault.expected("another port"));
+    }
+    let public_url = public_url?.value;
+    let listen = match listen {
+        Some(listen) => listen.value,
+        None if reader.has("listen") => return None,
+        None => match own_address(&public_url) {
+            Some(address) => address,
+            None => {
+                reader.missing("listen");
+                return None;
+            }
+        },
+    };
+    Some(ServerSettings {
+        public_url,
+        listen,
+        tls: match tls {
+            Some(tls) => Some(tls?),
+            None => None,
+        },
+        admin: admin.map(|admin| admin.value),
+        workers: workers.map(|workers| workers.value),
+    })
+}
+
+/// Reads `[store]`, or what holds without it.
+pub(super) fn store(cx: &Context<'_>, reader: Option<&Reader<'_>>, public_is_loopback: Option<bool>) -> Option<StoreSettings> {
+    let Some(reader) = reader else {
+        return Some(StoreSettings { sqlite: cx.base_dir.join("portcullis.db"), keys: Vec::new() });
+    };
+    let dev_only = match public_is_loopback {
+        Some(true) => DevOnly::Allowed,
+        Some(false) => DevOnly::Refused("`public_url`"),
+        None => DevOnly::Unknown,
+    };
+    let sqlite = reader.get("url", sqlite);
+    let keys = reader.get("keys", |cx, item| {
+        list(cx, item, &Kind::Secret, |cx, item| {
+            let key = secret(cx, item, dev_only)?;
+            if is_sealing_key(&key) {
+                return Some(key);
+            }
+            let fault = item.fault(FaultKind::InvalidValue, format!("{} is no sealing key", item.what), "not 32 bytes");
+            cx.push(fault.help("make one:  openssl rand -hex 32 > seal.key && chmod 600 seal.key"));
+            None
+        })
+    });
+    let keys = keys.map(|keys| keys.value.into_iter().map(|key| key.value).collect());
+    Some(StoreSettings { sqlite: sqlite?.value, keys: keys.unwrap_or_default() })
+}
+
+pub(super) fn danger(reader: &Reader<'_>) -> DangerSettings {
+    let hosts = reader.get("dangerous_allow_plain_http_upstream_hosts", |cx, item| {
+        let hosts = texts(cx, item)?;
+        if hosts.iter().all(|host| Host::parse(host).is_ok_and(|parsed| parsed.to_string() == *host)) {
+            return Some(hosts);
+        }
+        let fault = item.fault(FaultKind::InvalidValue, format!("{} has an entry that is no host", item.what), "");
+        cx.push(fault.help("names as they stand in the URL: small letters, no scheme, no port, no `*`"));
+        None
+    });
+    DangerSettings { plain_http_upstream_hosts: hosts.map(|hosts| hosts.value).unwrap_or_default() }
+}
+
+fn read_tls(reader: &Reader<'_>) -> Option<TlsSettings> {
+    let cert = reader.get("cert", existing_file);
+    let key = reader.get("key", |cx, item| existing_file(cx, item).filter(|file| is_private(cx, item, file)));
+    Some(TlsSettings { cert: cert?.value, key: key?.value })
+}
+
+/// A file that is there and can be read.
+pub(super) fn existing_file(cx: &Context<'_>, item: &Item<'_>) -> Option<PathBuf> {
+    let file = path(cx, item)?;
+    let why = match std::fs::File::open(&file).and_then(|file| file.metadata()) {
+        Ok(metadata) if metadata.is_file() => return Some(file),
+        Ok(_) => "not a file".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let fault = item.fault(FaultKind::MissingFile, format!("{} cannot be read", item.what), why);
+    cx.push(fault.help(format!("the path is {}", file.display())));
+    None
+}
+
+/// The console shows what happens inside, and has no login of its own.
+fn loopback_address(cx: &Context<'_>, item: &Item<'_>) -> Option<SocketAddr> {
+    let address = address(cx, item)?;
+    if address.ip().is_loopback() {
+        return Some(address);
+    }
+    let message = format!("{} is not a loopback address", item.what);
+    let fault = FaultKind::InvalidValue.says(message).at(item.span.clone(), "others could reach it");
+    let fault = fault.expected("an address in 127.0.0.0/8, or [::1], and a port");
+    cx.push(fault.help(format!("write \"127.0.0.1:{}\", and reach it through ssh or a sidecar", address.port())));
+    None
+}
+
+/// Where a loopback `public_url` is listened on.
+fn own_address(public_url: &Url) -> Option<SocketAddr> {
+    if !is_loopback(public_url) {
+        return None;
+    }
+    let ip = match public_url.host()? {
+        Host::Domain(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Host::Ipv4(ip) => IpAddr::V4(ip),
+        Host::Ipv6(ip) => IpAddr::V6(ip),
+    };
+    Some(SocketAddr::new(ip, public_url.port_or_known_default()?))
+}
+
+fn sqlite(cx: &Context<'_>, item: &Item<'_>) -> Option<PathBuf> {
+    let given = text(cx, item)?;
+    let scheme = given.split(':').next().unwrap_or_default();
+    if matches!(scheme, "redis" | "rediss" | "postgres" | "postgresql" | "cookie") {
+        let message = format!("{}: the {scheme} store is not available in this version", item.what);
+        let fault = FaultKind::NotAvailable.says(message).at(item.span.clone(), "not available in this version");
+        cx.push(fault.expected("\"sqlite:PATH\""));
+        return None;
+    }
+    let Some(path) = given.strip_prefix("sqlite:").filter(|path| !path.is_empty()) else {
+        let fault = FaultKind::InvalidValue.says(format!("{} names no store", item.what)).at(item.span.clone(), "");
+        cx.push(fault.expected("\"sqlite:PATH\""));
+        return None;
+    };
+    let path = cx.base_dir.join(path.strip_prefix("//").unwrap_or(path));
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    if directory.is_some_and(|directory| !directory.is_dir()) {
+        let fault = FaultKind::MissingFile.says(format!("the directory of {} does not exist", item.what));
+        let fault = fault.at(item.span.clone(), "not there").expected("a path in a directory that exists");
+        cx.push(fault.help(format!("the path is {}", path.display())));
+        return None;
+    }
+    Some(path)
+}
+
+/// 32 bytes, base64url or hex.
+fn is_sealing_key(key: &Secret) -> bool {
+    let text = key.expose();
+    let hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    hex || base64url_decode(text).is_some_and(|bytes| bytes.len() == 32)
+}

@@ -1,0 +1,495 @@
+//! The tables. A key that is not here does not exist.
+
+use super::Kind::{Address, Count, Duration, List, OneOf, OneOrMore, Other, Path, Reference, Secret, Text, True, Url};
+use super::Presence::{Default, Depends, Optional, Required};
+use super::{Key, Kind, Section, Table};
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// What may stand at the top of the file.
+pub(crate) const SECTIONS: &[Section] = &[
+    Section { name: "server", named: false, also: &["listener", "gateway"] },
+    Section { name: "store", named: false, also: &["session_store", "database"] },
+    Section { name: "provider", named: true, also: &["idp", "issuer", "identity_provider"] },
+    Section { name: "client", named: true, also: &["application"] },
+    Section { name: "frontend", named: true, also: &["spa", "bff"] },
+    Section { name: "api", named: true, also: &["route", "upstream", "backend"] },
+    Section { name: "policy", named: true, also: &["policies", "authorization"] },
+    Section { name: "danger", named: false, also: &[] },
+];
+
+/// All tables, in the order of the manual.
+pub(crate) const TABLES: &[&Table] = &[
+    &SERVER,
+    &TLS,
+    &STORE,
+    &PROVIDER,
+    &CLIENT,
+    &SECRET,
+    &FRONTEND,
+    &ASSETS,
+    &SESSION,
+    &API,
+    &API_POLICY,
+    &ROUTE,
+    &POLICY,
+    &CLAIM,
+    &DANGER,
+];
+
+pub(crate) const SERVER: Table = Table {
+    name: "server",
+    about: "Where the gateway is seen, and where it listens.",
+    keys: &[
+        Key::new(
+            "public_url",
+            Url,
+            Required,
+            r#""https://app.example.com""#,
+            "The origin that browsers see. `https://`, or `http://` on loopback. No path.",
+        )
+        .also(&["url", "origin", "external_url", "base_url"]),
+        Key::new(
+            "listen",
+            Address,
+            Depends("required, unless `public_url` is loopback: then its host and port"),
+            r#""0.0.0.0:8443""#,
+            "Address and port to listen on.",
+        )
+        .also(&["bind", "address", "port", "host"]),
+        Key::new(
+            "tls",
+            Kind::Table("a table { cert = \"PATH\", key = \"PATH\" }"),
+            Optional,
+            r#"{ cert = "tls.pem", key = "tls.key" }"#,
+            "The certificate to serve. Absent where something in front ends TLS.",
+        ),
+        Key::new(
+            "admin",
+            Address,
+            Optional,
+            r#""127.0.0.1:9090""#,
+            "Console, `/metrics`, `/livez` and `/readyz`. Always a loopback address. Absent: none of them is served.",
+        ),
+        Key::new("workers", Count(1, 1024), Depends("one for each core"), "2", "Number of threads.").also(&["threads"]),
+    ],
+};
+
+pub(crate) const TLS: Table = Table {
+    name: "tls of [server]",
+    about: "PEM files, relative to the configuration's directory.",
+    keys: &[
+        Key::new("cert", Path, Required, r#""tls.pem""#, "The certificate and its chain.").also(&["certificate", "chain"]),
+        Key::new("key", Path, Required, r#""tls.key""#, "Its private key. Other users must not be able to read it.")
+            .also(&["private_key"]),
+    ],
+};
+
+pub(crate) const STORE: Table = Table {
+    name: "store",
+    about: "Where sessions and revocations live. Without this table: `portcullis.db` beside the configuration.",
+    keys: &[
+        Key::new("url", Text, Default(r#""sqlite:portcullis.db""#), r#""sqlite:/var/lib/portcullis/state.db""#,
+            "`sqlite:PATH`; the directory must exist.")
+            .also(&["path", "file"]),
+        Key::new("keys", List("secrets"), Optional, r#"[{ file = "/run/secrets/seal" }]"#,
+            "Keys that seal what is stored: 32 random bytes each, base64url or hex. The first seals, all open, so a new one is put in front to rotate. Absent: a key file is made beside the store.")
+            .also(&["key", "secret", "sealing_keys"]),
+    ],
+};
+
+const ALGORITHM: Kind = OneOf(&ALGORITHMS);
+/// Signature algorithms by name; symmetric ones and `none` are not among them.
+pub(crate) const ALGORITHMS: [&str; 11] =
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"];
+
+pub(crate) const PROVIDER: Table = Table {
+    name: "provider.NAME",
+    about: "An identity provider: who issues the tokens.",
+    keys: &[
+        Key::new("issuer", Url, Required, r#""https://login.example.com""#,
+            "The provider's issuer, exactly as its discovery document and its tokens spell it. `https://`, or `http://` on loopback.")
+            .also(&["authority", "domain", "url", "discovery_url"]),
+        Key::new("jwks_url", Url, Optional, r#""https://login.example.com/keys""#,
+            "Where the keys are. Absent: discovery says it.")
+            .also(&["jwks_uri", "keys"]),
+        Key::new("id_token_algorithm", ALGORITHM, Default(r#""RS256""#), r#""ES256""#, "The algorithm of ID tokens."),
+        Key::new("access_token_type", OneOf(&["at+jwt", "any"]), Default(r#""at+jwt""#), r#""any""#,
+            "The `typ` of access tokens. `any` is for providers that do not mark them (RFC 9068 asks for `at+jwt`); an ID token is refused in both cases."),
+        Key::new("algorithms", List("algorithms"), Default(r#"["RS256", "PS256", "ES256", "EdDSA"]"#), r#"["ES256"]"#,
+            "The algorithms of access tokens. Asymmetric only.")
+            .also(&["algs", "signing_algorithms"]),
+        Key::new("leeway", Duration(0, 5 * MINUTE), Default(r#""30s""#), r#""5s""#, "How far the provider's clock and ours may differ.")
+            .also(&["clock_skew", "skew"]),
+        Key::new("ca_file", Path, Optional, r#""corporate-ca.pem""#, "PEM file of the authority that signed the provider's certificate, to trust instead of the system's.")
+            .also(&["ca", "ca_cert"]),
+    ],
+};
+
+pub(crate) const CLIENT: Table = Table {
+    name: "client.NAME",
+    about: "A registration at a provider.",
+    keys: &[
+        Key::new("provider", Reference("provider"), Required, r#""entra""#, "NAME of the provider."),
+        Key::new(
+            "client_id",
+            Text,
+            Required,
+            r#""6cb04018-a3f5-46a7-b995-940c78f5aef3""#,
+            "The identifier that the provider gave out.",
+        )
+        .also(&["id", "clientid"]),
+        Key::new(
+            "secret",
+            Secret,
+            Depends("required, unless `auth` is `none`: a public client"),
+            r#"{ file = "/run/secrets/web" }"#,
+            "The client's secret.",
+        )
+        .also(&["client_secret", "password"]),
+        Key::new(
+            "auth",
+            OneOf(&["client_secret_basic", "client_secret_post", "none"]),
+            Default(r#""client_secret_basic""#),
+            r#""client_secret_post""#,
+            "How the client proves itself at the token endpoint (RFC 6749 s2.3.1). `none`: a public client.",
+        )
+        .also(&["token_endpoint_auth_method", "authentication", "method"]),
+    ],
+};
+
+pub(crate) const SECRET: Table = Table {
+    name: "a secret",
+    about: "A secret is never written into the configuration. It is a table with exactly one of these keys.",
+    keys: &[
+        Key::new(
+            "file",
+            Path,
+            Optional,
+            r#""/run/secrets/web""#,
+            "A file that no other user can read (`chmod 600`). A line break at its end is left out.",
+        )
+        .also(&["path"]),
+        Key::new("env", Text, Optional, r#""WEB_SECRET""#, "An environment variable.").also(&["variable", "environment"]),
+        Key::new(
+            "command",
+            List("the program and its arguments"),
+            Optional,
+            r#"["op", "read", "op://vault/web/secret"]"#,
+            "A program whose standard output is the secret. No shell; 10 seconds.",
+        )
+        .also(&["cmd", "exec", "run"]),
+        Key::new(
+            "dev_only",
+            Text,
+            Optional,
+            r#""web-secret""#,
+            "The secret itself. Accepted only where `public_url` and the provider's issuer are both loopback.",
+        ),
+    ],
+};
+
+pub(crate) const FRONTEND: Table = Table {
+    name: "frontend.NAME",
+    about: "A single-page app: Portcullis logs its users in, keeps their tokens and serves its pages. One in this version.",
+    keys: &[
+        Key::new("client", Reference("client"), Required, r#""web""#, "NAME of the client that users log in with."),
+        Key::new(
+            "scopes",
+            List("scopes"),
+            Required,
+            r#"["openid", "profile", "offline_access"]"#,
+            "Scopes to ask for. `openid` must be one; `offline_access` is what most providers want for a refresh token.",
+        )
+        .also(&["scope"]),
+        Key::new(
+            "assets",
+            Kind::Table("a table { dir = \"PATH\" } or { upstream = \"URL\" }"),
+            Optional,
+            r#"{ dir = "dist" }"#,
+            "Where the pages come from. Absent: none are served.",
+        )
+        .also(&["static", "root", "files"]),
+        Key::new(
+            "session",
+            Kind::Table("a table { idle = \"30m\", lifetime = \"12h\" }"),
+            Depends("those of its keys"),
+            r#"{ idle = "30m", lifetime = "12h" }"#,
+            "How long a session lives.",
+        ),
+        Key::new(
+            "resource",
+            Url,
+            Optional,
+            r#""https://api.example.com""#,
+            "The resource to ask an access token for (RFC 8707), where the provider wants one.",
+        )
+        .also(&["audience"]),
+        Key::new(
+            "refresh_before",
+            Duration(0, HOUR),
+            Default(r#""60s""#),
+            r#""2m""#,
+            "How long before its end an access token is renewed.",
+        ),
+        Key::new(
+            "return_to",
+            List("URLs"),
+            Optional,
+            r#"["https://www.example.com/welcome"]"#,
+            "Absolute URLs, compared exactly, that a login may return to. Local paths are always allowed.",
+        ),
+        Key::new(
+            "same_site",
+            OneOf(&["lax", "strict"]),
+            Default(r#""lax""#),
+            r#""strict""#,
+            "SameSite of the session's cookie. With `strict`, who follows a link from another site arrives signed out.",
+        )
+        .also(&["samesite"]),
+        Key::new(
+            "logout_hint",
+            OneOf(&["session", "id_token"]),
+            Default(r#""session""#),
+            r#""id_token""#,
+            "What a logout tells the provider. `session` is its `sid`, and some providers then ask the person to confirm. `id_token` sends `id_token_hint`, which puts the ID token into a URL.",
+        )
+        .also(&["id_token_hint"]),
+    ],
+};
+
+pub(crate) const ASSETS: Table =
+    Table {
+        name: "assets of [frontend.NAME]",
+        about: "Exactly one of them.",
+        keys: &[
+            Key::new("dir", Path, Optional, r#""dist""#, "A directory of files, relative to the configuration's directory.")
+                .also(&["path", "root", "directory"]),
+            Key::new("upstream", Url, Optional, r#""http://127.0.0.1:5173""#, "A server, while developing that of the bundler.")
+                .also(&["url", "proxy"]),
+        ],
+    };
+
+pub(crate) const SESSION: Table = Table {
+    name: "session of [frontend.NAME]",
+    about: "Both hold; `idle` is not longer than `lifetime`.",
+    keys: &[
+        Key::new(
+            "idle",
+            Duration(MINUTE, 90 * DAY),
+            Default(r#""30m""#),
+            r#""1h""#,
+            "A session ends when it was not used for so long.",
+        )
+        .also(&["idle_timeout", "timeout"]),
+        Key::new(
+            "lifetime",
+            Duration(MINUTE, 90 * DAY),
+            Default(r#""12h""#),
+            r#""8h""#,
+            "A session ends after so long in any case.",
+        )
+        .also(&["max_age", "absolute"]),
+    ],
+};
+
+pub(crate) const API: Table = Table {
+    name: "api.NAME",
+    about: "An API: which calls are checked, how, and where they go.",
+    keys: &[
+        Key::new(
+            "path",
+            Text,
+            Required,
+            r#""/api/orders""#,
+            "The path, and everything below it. The paths of two APIs do not overlap.",
+        )
+        .also(&["prefix", "location", "path_prefix"]),
+        Key::new(
+            "upstream",
+            Url,
+            Required,
+            r#""http://127.0.0.1:5000""#,
+            "Where calls go. `https://`, or `http://` on loopback, because tokens go there too; see `[danger]`.",
+        )
+        .also(&["url", "backend", "target", "proxy_pass"]),
+        Key::new(
+            "accept",
+            List("\"session\", \"bearer\" or \"anyone\""),
+            Depends(r#"`["session", "bearer"]`, without a frontend `["bearer"]`"#),
+            r#"["bearer"]"#,
+            "The credentials that a call may bring. `[\"anyone\"]`: a public route, nothing is checked.",
+        ),
+        Key::new(
+            "provider",
+            Reference("provider"),
+            Depends("required, unless `accept` is `[\"anyone\"]`"),
+            r#""entra""#,
+            "NAME of the provider that issues the tokens.",
+        ),
+        Key::new(
+            "audience",
+            OneOrMore("an audience in quotes"),
+            Depends("required, unless `accept` is `[\"anyone\"]`"),
+            r#""api://orders""#,
+            "What `aud` of a token must be, or one of it. It is always checked.",
+        )
+        .also(&["aud", "audiences"]),
+        Key::new(
+            "policy",
+            Other("the NAME of a [policy.NAME] table, or a table { GET = \"NAME\", default = \"NAME\" }"),
+            Optional,
+            r#"{ GET = "ReadOrders", default = "WriteOrders" }"#,
+            "Who may call. Absent: every valid token for this audience.",
+        )
+        .also(&["policies", "authorize"]),
+        Key::new(
+            "routes",
+            List("tables { path, methods, policy }"),
+            Optional,
+            r#"[{ path = "/api/orders/report", policy = "Admin" }]"#,
+            "Paths inside with policies of their own. The longest that matches decides.",
+        )
+        .also(&["route", "rules"]),
+        Key::new(
+            "timeout",
+            Duration(1, HOUR),
+            Default(r#""30s""#),
+            r#""5s""#,
+            "How long the upstream may take to begin its answer.",
+        ),
+        Key::new("realm", Text, Depends("the API's NAME"), r#""orders""#, "The realm of `WWW-Authenticate`."),
+    ],
+};
+
+pub(crate) const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+const METHOD_EXAMPLE: &str = r#""WriteOrders""#;
+const METHOD_ABOUT: &str = "NAME of the policy for this method.";
+
+pub(crate) const API_POLICY: Table = Table {
+    name: "policy of [api.NAME], by method",
+    about: "HTTP methods and `default`. A method that is not named, where there is no `default`, is refused.",
+    keys: &[
+        Key::new(
+            "GET",
+            Reference("policy"),
+            Optional,
+            r#""ReadOrders""#,
+            "NAME of the policy for GET, and for HEAD where that is not named.",
+        ),
+        Key::new("HEAD", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
+        Key::new("POST", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
+        Key::new("PUT", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
+        Key::new("PATCH", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
+        Key::new("DELETE", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
+        Key::new("OPTIONS", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
+        Key::new("default", Reference("policy"), Optional, METHOD_EXAMPLE, "NAME of the policy for all other methods.")
+            .also(&["*", "other", "any"]),
+    ],
+};
+
+pub(crate) const ROUTE: Table = Table {
+    name: "routes of [api.NAME]",
+    about: "Also written as `[[api.NAME.routes]]`.",
+    keys: &[
+        Key::new(
+            "path",
+            Text,
+            Required,
+            r#""/api/orders/report""#,
+            "The path, and everything below it. It lies inside the API's.",
+        ),
+        Key::new(
+            "methods",
+            List("HTTP methods"),
+            Optional,
+            r#"["GET"]"#,
+            "Absent: all. For other methods the API's own policy holds.",
+        )
+        .also(&["method"]),
+        Key::new("policy", Reference("policy"), Required, r#""Admin""#, "NAME of the policy."),
+    ],
+};
+
+const POLICIES: Kind = List("tables, each with one rule");
+
+pub(crate) const POLICY: Table = Table {
+    name: "policy.NAME",
+    about: "Who may pass: exactly one rule, which `all`, `any` and `not` combine.",
+    keys: &[
+        Key::new("all", POLICIES, Optional, r#"[{ scope = "orders.write" }, { role = "Orders.Admin" }]"#, "Every one passes."),
+        Key::new("any", POLICIES, Optional, r#"[{ role = "Admin" }, { kind = "service" }]"#, "At least one passes.")
+            .also(&["or", "one_of"]),
+        Key::new(
+            "not",
+            Kind::Table("a table with one rule"),
+            Optional,
+            r#"{ client = "legacy" }"#,
+            "The rule inside does not pass.",
+        ),
+        Key::new("scope", Text, Optional, r#""orders.read""#, "The token has this scope (`scope` or `scp`)."),
+        Key::new("scopes", List("scopes"), Optional, r#"["orders.read", "orders.write"]"#, "The token has all of these scopes."),
+        Key::new("role", Text, Optional, r#""Orders.Admin""#, "The role is in `roles` or `realm_access.roles`.").also(&["roles"]),
+        Key::new("group", Text, Optional, r#""staff""#, "The group is in `groups`.").also(&["groups"]),
+        Key::new(
+            "claim",
+            Kind::Table("a table { path = \"CLAIM\", equals = VALUE }"),
+            Optional,
+            r#"{ path = "tenant", equals = "acme" }"#,
+            "A claim has a value.",
+        )
+        .also(&["claims"]),
+        Key::new(
+            "client",
+            OneOrMore("a client identifier in quotes"),
+            Optional,
+            r#"["reports", "billing"]"#,
+            "The token was issued to this client, or one of these (`client_id`, else `azp`).",
+        )
+        .also(&["clients", "client_id", "azp"]),
+        Key::new("kind", OneOf(&["user", "service"]), Optional, r#""user""#, "The token is a person's, or a service's."),
+        Key::new(
+            "acr",
+            OneOrMore("an authentication context class in quotes"),
+            Optional,
+            r#""urn:example:mfa""#,
+            "The user was authenticated in this way, or one of these. A refusal asks for it (RFC 9470).",
+        ),
+        Key::new("authenticated", True, Optional, "true", "Every valid token passes."),
+    ],
+};
+
+pub(crate) const CLAIM: Table = Table {
+    name: "claim of a policy",
+    about: "`path` and exactly one of the others. Values are texts, whole numbers, `true` or `false`, and are compared whole.",
+    keys: &[
+        Key::new("path", Text, Required, r#""realm_access.tenant""#, "The claim; a dot leads into an object.")
+            .also(&["name", "claim"]),
+        Key::new("equals", Other("a text, a whole number, true or false"), Optional, r#""acme""#, "It is this value.")
+            .also(&["value", "is"]),
+        Key::new("one_of", List("texts, whole numbers, true or false"), Optional, r#"["acme", "globex"]"#, "It is one of these.")
+            .also(&["in", "any_of"]),
+        Key::new(
+            "contains",
+            Other("a text, a whole number, true or false"),
+            Optional,
+            r#""beta""#,
+            "It is a list that has this value.",
+        ),
+    ],
+};
+
+pub(crate) const DANGER: Table = Table {
+    name: "danger",
+    about: "What weakens security, where there is no other way. Every key is listed at each start. Nothing turns off the check of a signature, an issuer, an audience or a lifetime.",
+    keys: &[Key::new(
+        "dangerous_allow_plain_http_upstream_hosts",
+        List("host names"),
+        Optional,
+        r#"["orders.internal"]"#,
+        "Hosts that an API's `upstream` may name with plain `http://`: who can read that network can read the tokens.",
+    )],
+};

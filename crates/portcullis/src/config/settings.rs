@@ -1,0 +1,362 @@
+//! The configuration as types. Who holds a [`Settings`] holds one without a known fault.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use portcullis_jose::{Algorithm, Secret};
+use portcullis_policy::NamedPolicy;
+use url::Url;
+
+use super::read::is_within;
+
+/// The whole configuration. Every name that one part uses for another exists.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The listeners.
+    pub server: ServerSettings,
+    /// Where sessions live.
+    pub store: StoreSettings,
+    /// Identity providers, by name.
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// Registrations at providers, by name.
+    pub clients: BTreeMap<String, ClientSettings>,
+    /// Frontends, by name; at most one in this version.
+    pub frontends: BTreeMap<String, FrontendSettings>,
+    /// APIs, by name.
+    pub apis: BTreeMap<String, ApiSettings>,
+    /// Policies, by name.
+    pub policies: BTreeMap<String, NamedPolicy>,
+    /// What `[danger]` weakens.
+    pub danger: DangerSettings,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerSettings {
+    /// The origin that browsers see: https, or http on loopback.
+    pub public_url: Url,
+    /// Where the gateway listens.
+    pub listen: SocketAddr,
+    /// The certificate to serve, where this process ends TLS.
+    pub tls: Option<TlsSettings>,
+    /// Where console, metrics and health checks listen: always loopback.
+    pub admin: Option<SocketAddr>,
+    /// Number of threads; all cores where it is absent.
+    pub workers: Option<usize>,
+}
+
+/// `tls` of `[server]`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TlsSettings {
+    /// PEM file of the certificate chain.
+    pub cert: PathBuf,
+    /// PEM file of its private key.
+    pub key: PathBuf,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoreSettings {
+    /// The SQLite file.
+    pub sqlite: PathBuf,
+    /// Texts of 32-byte sealing keys, base64url or hex: the first seals, all open. None: the store keeps its own.
+    pub keys: Vec<Secret>,
+}
+
+/// `[provider.NAME]`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProviderSettings {
+    /// The issuer exactly as it was written: tokens must carry the same text.
+    pub issuer: String,
+    /// The keys' address, where discovery is not to be asked for it.
+    pub jwks_url: Option<Url>,
+    /// The algorithm of ID tokens.
+    pub id_token_algorithm: Algorithm,
+    /// The `typ` that access tokens must have.
+    pub access_token_type: AccessTokenType,
+    /// The algorithms of access tokens.
+    pub algorithms: Vec<Algorithm>,
+    /// How far the clocks may differ.
+    pub leeway: Duration,
+    /// PEM file of the authority to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `access_token_type` of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccessTokenType {
+    /// Only `at+jwt` (RFC 9068).
+    AtJwt,
+    /// Any but that of an ID token or another purpose: for providers that do not mark access tokens.
+    Any,
+}
+
+/// `[client.NAME]`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientSettings {
+    /// Name of the provider.
+    pub provider: String,
+    /// The identifier that the provider gave out.
+    pub client_id: String,
+    /// How the client proves itself.
+    pub auth: ClientAuth,
+}
+
+/// How a client proves itself at the token endpoint.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ClientAuth {
+    /// `client_secret_basic`.
+    Basic(Secret),
+    /// `client_secret_post`.
+    Post(Secret),
+    /// `none`: a public client, which has PKCE alone.
+    None,
+}
+
+/// `[frontend.NAME]`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FrontendSettings {
+    /// Name of the client.
+    pub client: String,
+    /// The scopes to ask for.
+    pub scopes: Vec<String>,
+    /// Where the pages come from; none: only `/bff/` and the APIs are served.
+    pub assets: Option<Assets>,
+    /// Lifetimes of a session.
+    pub session: SessionSettings,
+    /// The resource to ask a token for (RFC 8707).
+    pub resource: Option<String>,
+    /// How long before its end an access token is renewed.
+    pub refresh_before: Duration,
+    /// Absolute URLs that a login may return to, besides local paths.
+    pub return_to: Vec<String>,
+    /// SameSite of the session's cookie.
+    pub same_site: SameSite,
+    /// What a logout tells the provider.
+    pub logout_hint: LogoutHint,
+}
+
+/// Where a frontend's pages come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Assets {
+    /// A directory of files.
+    Dir(PathBuf),
+    /// A server, for example the development server of a bundler.
+    Upstream(Url),
+}
+
+/// `session` of a frontend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionSettings {
+    /// A session ends when it was not used for so long.
+    pub idle: Duration,
+    /// A session ends after so long in any case.
+    pub lifetime: Duration,
+}
+
+/// SameSite of the session's cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SameSite {
+    /// Sent when a link from another site is followed.
+    Lax,
+    /// Not sent then either.
+    Strict,
+}
+
+/// What a logout tells the provider (RP-Initiated Logout 1.0 s2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogoutHint {
+    /// `logout_hint` with the session's `sid`, which is no token.
+    Session,
+    /// `id_token_hint`: the ID token, in a URL.
+    IdToken,
+}
+
+/// `[api.NAME]`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ApiSettings {
+    /// The path, and everything below it.
+    pub path: String,
+    /// Where calls are forwarded to.
+    pub upstream: Url,
+    /// Who may call.
+    pub access: Access,
+    /// How long the upstream may take to begin its answer.
+    pub timeout: Duration,
+    /// The realm of the challenge; the API's name where it is absent.
+    pub realm: Option<String>,
+}
+
+/// Who may call an API.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Access {
+    /// A public route: no credential is looked at.
+    Anyone,
+    /// Calls with a token, the caller's own or that of the session.
+    Guarded(Guarded),
+}
+
+/// What a call to a guarded API must show.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Guarded {
+    /// A session's cookie is accepted.
+    pub session: bool,
+    /// A bearer token is accepted.
+    pub bearer: bool,
+    /// Name of the provider that issues the tokens.
+    pub provider: String,
+    /// Audiences, one of which the token must have.
+    pub audience: Vec<String>,
+    /// The policies of the API's own path.
+    pub policy: PolicyByMethod,
+    /// Stricter paths inside: the longest that matches decides.
+    pub routes: Vec<RouteSettings>,
+}
+
+/// Which policy holds for which method.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PolicyByMethod {
+    /// Policies of single methods, by the method's name.
+    pub methods: BTreeMap<String, String>,
+    /// The policy of all other methods.
+    pub default: Option<String>,
+}
+
+/// What [`PolicyByMethod`] says about one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Selected<'a> {
+    /// This policy decides.
+    Policy(&'a str),
+    /// No policy was configured: a valid token for this audience is enough.
+    ValidToken,
+    /// Other methods have a policy and this one has none: refuse.
+    Refuse,
+}
+
+/// One of an API's `routes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteSettings {
+    /// The path, and everything below it.
+    pub path: String,
+    /// The methods that it is about; empty: all.
+    pub methods: Vec<String>,
+    /// Name of the policy.
+    pub policy: String,
+}
+
+/// `[danger]`: what is weaker than it should be, by explicit wish.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DangerSettings {
+    /// Hosts that tokens may be forwarded to over plain http.
+    pub plain_http_upstream_hosts: Vec<String>,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// The one frontend, with its name.
+    #[must_use]
+    pub fn frontend(&self) -> Option<(&str, &FrontendSettings)> {
+        self.frontends.iter().next().map(|(name, settings)| (name.as_str(), settings))
+    }
+
+    /// The keys of `[danger]` that are in use, for the start's event and for `doctor`.
+    #[must_use]
+    pub fn dangers(&self) -> Vec<String> {
+        let hosts = &self.danger.plain_http_upstream_hosts;
+        if hosts.is_empty() {
+            return Vec::new();
+        }
+        vec![format!("dangerous_allow_plain_http_upstream_hosts = [{}]", hosts.join(", "))]
+    }
+}
+
+// === impl Guarded ===
+
+impl Guarded {
+    /// Which policy decides about a call. The path is the one in normal form that is forwarded.
+    #[must_use]
+    pub fn select(&self, method: &str, path: &str) -> Selected<'_> {
+        let matching = self.routes.iter().filter(|route| route.matches(method, path));
+        match matching.max_by_key(|route| route.path.len()) {
+            Some(route) => Selected::Policy(&route.policy),
+            None => self.policy.select(method),
+        }
+    }
+}
+
+// === impl RouteSettings ===
+
+impl RouteSettings {
+    fn matches(&self, method: &str, path: &str) -> bool {
+        let named = |method: &str| self.methods.iter().any(|own| own == method);
+        let method = self.methods.is_empty() || named(method) || (method == "HEAD" && named("GET"));
+        method && is_within(path, &self.path)
+    }
+}
+
+// === impl PolicyByMethod ===
+
+impl PolicyByMethod {
+    /// Which policy decides about a call with this method.
+    #[must_use]
+    pub fn select(&self, method: &str) -> Selected<'_> {
+        // RFC 9110 s9.3.2: HEAD is GET without the content, so what guards GET guards HEAD.
+        let own = self.methods.get(method).or_else(|| match method {
+            "HEAD" => self.methods.get("GET"),
+            _ => None,
+        });
+        match own.or(self.default.as_ref()) {
+            Some(name) => Selected::Policy(name),
+            None if self.methods.is_empty() => Selected::ValidToken,
+            None => Selected::Refuse,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by_method(methods: &[(&str, &str)], default: Option<&str>) -> PolicyByMethod {
+        PolicyByMethod {
+            methods: methods.iter().map(|(m, p)| ((*m).to_owned(), (*p).to_owned())).collect(),
+            default: default.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_method_without_a_policy_is_refused_once_another_has_one() {
+        let read_only = by_method(&[("GET", "Read")], None);
+        assert_eq!(read_only.select("GET"), Selected::Policy("Read"));
+        assert_eq!(read_only.select("HEAD"), Selected::Policy("Read"));
+        assert_eq!(read_only.select("POST"), Selected::Refuse);
+        let with_default = by_method(&[("GET", "Read")], Some("Write"));
+        assert_eq!(with_default.select("POST"), Selected::Policy("Write"));
+        assert_eq!(with_default.select("HEAD"), Selected::Policy("Read"));
+        assert_eq!(by_method(&[], Some("Write")).select("GET"), Selected::Policy("Write"));
+        assert_eq!(PolicyByMethod::default().select("GET"), Selected::ValidToken);
+    }
+}

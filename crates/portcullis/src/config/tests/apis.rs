@@ -1,0 +1,267 @@
+//! `[api.NAME]`: who may call, and where calls go.
+//!
+//! Each case changes one thing in [`super::GOOD`], which has no fault, and shows the whole answer.
+
+use super::{GOOD, shows, without};
+
+#[test]
+fn an_api_without_an_audience() {
+    shows(
+        &GOOD.replace(
+            r#"audience = "api://orders"
+"#,
+            "",
+        ),
+        r#"
+error[config.missing_audience]: [api.orders] has no `audience`
+  --> t.toml:16:1
+   |
+16 | [api.orders]
+   | ^^^^^^^^^^^^ add `audience = "..."`
+   |
+   = note: expected the text that the provider puts into `aud` for this API
+   = help: without it, a token that was issued for any other API would be accepted here
+"#,
+    );
+}
+
+#[test]
+fn an_api_with_an_empty_audience() {
+    shows(
+        &GOOD.replace(
+            r#"audience = "api://orders"
+"#,
+            r#"audience = []
+"#,
+        ),
+        r#"
+error[config.empty]: `audience` in [api.orders] is an empty list
+  --> t.toml:20:12
+   |
+20 | audience = []
+   |            ^^ nothing in it
+   |
+   = note: expected an audience in quotes, one or a list
+"#,
+    );
+}
+
+#[test]
+fn an_api_that_accepts_sessions_without_a_frontend() {
+    shows(
+        &without(GOOD, &["frontend.shop"]).replace(
+            r#"policy = "Read""#,
+            r#"policy = "Read"
+accept = ["session", "bearer"]"#,
+        ),
+        r#"
+error[config.contradiction]: `accept` in [api.orders] has "session", but there is no [frontend.NAME]
+  --> t.toml:18:11
+   |
+18 | accept = ["session", "bearer"]
+   |           ^^^^^^^^^ nobody could have a session
+   |
+   = help: add a [frontend.NAME], or write accept = ["bearer"]
+"#,
+    );
+}
+
+#[test]
+fn an_api_that_accepts_anyone_and_is_guarded() {
+    shows(
+        &GOOD.replace(
+            r#"policy = "Read""#,
+            r#"accept = ["anyone"]
+policy = "Read""#,
+        ),
+        r#"
+error[config.contradiction]: [api.orders] accepts "anyone", but also has `provider`, `audience`, `policy`
+  --> t.toml:21:10
+   |
+19 | provider = "local"
+   | -------- never looked at on a public route
+20 | audience = "api://orders"
+   | -------- never looked at on a public route
+21 | accept = ["anyone"]
+   |          ^^^^^^^^^^ makes it public
+22 | policy = "Read"
+   | ------ never looked at on a public route
+   |
+   = help: leave them out, or accept "session" or "bearer" instead of "anyone"
+"#,
+    );
+}
+
+#[test]
+fn an_api_that_accepts_anyone_and_more() {
+    shows(
+        &GOOD.replace(
+            r#"policy = "Read""#,
+            r#"policy = "Read"
+accept = ["anyone", "bearer"]"#,
+        ),
+        r#"
+error[config.contradiction]: `accept` in [api.orders] has "anyone" beside others
+  --> t.toml:22:11
+   |
+22 | accept = ["anyone", "bearer"]
+   |           ^^^^^^^^ anyone needs no credential
+   |
+   = note: expected ["anyone"] alone, or "session" and "bearer"
+"#,
+    );
+}
+
+#[test]
+fn an_api_that_accepts_something_misspelt_still_needs_an_audience() {
+    shows(
+        &GOOD.replace(
+            r#"audience = "api://orders"
+policy = "Read""#,
+            r#"accept = ["sesion"]"#,
+        ),
+        r#"
+error[config.missing_audience]: [api.orders] has no `audience`
+  --> t.toml:16:1
+   |
+16 | [api.orders]
+   | ^^^^^^^^^^^^ add `audience = "..."`
+   |
+   = note: expected the text that the provider puts into `aud` for this API
+   = help: without it, a token that was issued for any other API would be accepted here
+
+error[config.invalid_value]: entry 1 of `accept` in [api.orders] cannot be `sesion`
+  --> t.toml:20:11
+   |
+20 | accept = ["sesion"]
+   |           ^^^^^^^^ did you mean "session"?
+   |
+   = note: expected "session", "bearer" or "anyone"
+"#,
+    );
+}
+
+#[test]
+fn an_api_whose_sessions_come_from_another_provider() {
+    shows(
+        &(GOOD.replace(
+            r#"provider = "local"
+audience"#,
+            r#"provider = "other"
+audience"#,
+        ) + "\n[provider.other]\nissuer = \"http://127.0.0.1:9001\"\n"),
+        r#"
+error[config.contradiction]: [api.orders] accepts sessions, but their tokens come from another provider
+  --> t.toml:19:12
+   |
+19 | provider = "other"
+   |            ^^^^^^^ sessions are made with `local`
+   |
+   = help: name that provider, or write accept = ["bearer"]
+"#,
+    );
+}
+
+#[test]
+fn an_upstream_over_plain_http() {
+    shows(
+        &GOOD.replace(r#"upstream = "http://127.0.0.1:5000""#, r#"upstream = "http://orders:5000""#),
+        r#"
+error[config.insecure_url]: `upstream` in [api.orders] is plain http to a host that is not loopback
+  --> t.toml:18:12
+   |
+18 | upstream = "http://orders:5000"
+   |            ^^^^^^^^^^^^^^^^^^^^ who listens on the way could read and change what is sent
+   |
+   = note: expected https://, or http:// to localhost, 127.0.0.1 or [::1]
+   = help: calls carry tokens there; where that network is trusted, say so: [danger] dangerous_allow_plain_http_upstream_hosts = ["orders"]
+"#,
+    );
+}
+
+#[test]
+fn an_upstream_with_a_query() {
+    shows(
+        &GOOD.replace(r#"upstream = "http://127.0.0.1:5000""#, r#"upstream = "http://127.0.0.1:5000/?x=1""#),
+        r#"
+error[config.invalid_url]: `upstream` in [api.orders] has a query
+  --> t.toml:18:12
+   |
+18 | upstream = "http://127.0.0.1:5000/?x=1"
+   |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ leave out what follows the `?`
+   |
+   = note: expected an absolute URL such as "https://host.example"
+"#,
+    );
+}
+
+#[test]
+fn two_apis_with_one_path() {
+    shows(
+        &GOOD.replace(
+            "[policy.Read]",
+            r#"[api.copy]
+path = "/api/orders"
+upstream = "http://127.0.0.1:5001"
+accept = ["anyone"]
+
+[policy.Read]"#,
+        ),
+        r#"
+error[config.overlapping_paths]: [api.copy] and [api.orders] have the same `path`
+  --> t.toml:24:8
+   |
+17 | path = "/api/orders"
+   |        ------------- it is here already
+...
+24 | path = "/api/orders"
+   |        ^^^^^^^^^^^^^ the same path
+   |
+   = note: expected a path of its own for each API
+"#,
+    );
+}
+
+#[test]
+fn two_apis_one_inside_the_other() {
+    shows(
+        &GOOD.replace(
+            "[policy.Read]",
+            r#"[api.all]
+path = "/api"
+upstream = "http://127.0.0.1:5001"
+accept = ["anyone"]
+
+[policy.Read]"#,
+        ),
+        r#"
+error[config.overlapping_paths]: the `path` of [api.orders] lies inside that of [api.all]
+  --> t.toml:17:8
+   |
+17 | path = "/api/orders"
+   |        ^^^^^^^^^^^^^ inside the other
+...
+24 | path = "/api"
+   |        ------ everything below is included
+   |
+   = note: expected paths that do not overlap
+   = help: for a stricter policy on a part of an API, use `routes` in [api.all]
+"#,
+    );
+}
+
+#[test]
+fn an_api_in_the_place_of_the_login() {
+    shows(
+        &GOOD.replace(r#"path = "/api/orders""#, r#"path = "/bff/orders""#),
+        r#"
+error[config.overlapping_paths]: `path` of [api.orders] takes the place of the frontend's `/bff`
+  --> t.toml:17:8
+   |
+17 | path = "/bff/orders"
+   |        ^^^^^^^^^^^^^ nobody could log in
+   |
+   = note: expected a path of its own, such as "/api"
+"#,
+    );
+}

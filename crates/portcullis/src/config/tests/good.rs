@@ -1,0 +1,203 @@
+//! What is accepted, and what it comes to.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use portcullis_jose::Algorithm;
+
+use super::super::reference::EXAMPLE;
+use super::super::{Access, AccessTokenType, Assets, ClientAuth, Guarded, SameSite, Selected, Settings, parse};
+use super::{GOOD, passes, without};
+
+fn guarded<'a>(settings: &'a Settings, api: &str) -> &'a Guarded {
+    match &settings.apis[api].access {
+        Access::Guarded(guarded) => guarded,
+        Access::Anyone => panic!("{api} is public"),
+    }
+}
+
+fn private_file(path: &Path, content: &str) {
+    std::fs::write(path, content).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+#[test]
+fn the_manuals_example_is_a_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["tls.pem", "tls.key", "web"] {
+        private_file(&dir.path().join(file), "from a file\n");
+    }
+    std::fs::create_dir(dir.path().join("dist")).unwrap();
+    let text = EXAMPLE.replace("/run/secrets/web", "web");
+    let settings = parse(&text, "example.toml", dir.path(), &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}"));
+
+    assert_eq!(settings.server.public_url.as_str(), "https://app.example.com/");
+    assert_eq!(settings.server.listen, "0.0.0.0:8443".parse::<SocketAddr>().unwrap());
+    assert_eq!(settings.server.tls.as_ref().unwrap().key, dir.path().join("tls.key"));
+    assert_eq!(settings.server.admin, Some("127.0.0.1:9090".parse().unwrap()));
+    assert_eq!(settings.server.workers, Some(2));
+    assert_eq!(settings.store.sqlite, dir.path().join("portcullis.db"));
+    assert_eq!(settings.providers["entra"].issuer, "https://login.microsoftonline.com/9122040d-6c67-4c5b-b112-36a304b66dad/v2.0");
+    let ClientAuth::Basic(secret) = &settings.clients["web"].auth else { panic!("another method") };
+    assert_eq!(secret.expose(), "from a file");
+    let (name, shop) = settings.frontend().unwrap();
+    assert_eq!(name, "shop");
+    assert_eq!(shop.assets, Some(Assets::Dir(dir.path().join("dist"))));
+    assert_eq!(shop.session.idle, Duration::from_secs(1_800));
+    assert_eq!(shop.session.lifetime, Duration::from_secs(43_200));
+    let orders = guarded(&settings, "orders");
+    assert!(orders.session && orders.bearer);
+    assert_eq!(orders.audience, ["api://orders"]);
+    assert_eq!(orders.select("GET", "/api/orders"), Selected::Policy("ReadOrders"));
+    assert_eq!(orders.select("POST", "/api/orders/7"), Selected::Policy("WriteOrders"));
+    assert_eq!(orders.select("GET", "/api/orders/report/may"), Selected::Policy("Admin"));
+    assert_eq!(orders.select("GET", "/api/orders/reports"), Selected::Policy("ReadOrders"));
+    assert_eq!(settings.policies["WriteOrders"].policy().to_string(), "scope orders.write and role Orders.Admin");
+    assert!(settings.dangers().is_empty());
+}
+
+#[test]
+fn defaults_hold_where_nothing_is_said() {
+    let settings = passes(GOOD);
+    assert_eq!(settings.server.listen, "127.0.0.1:8080".parse::<SocketAddr>().unwrap());
+    assert!(settings.server.admin.is_none() && settings.server.tls.is_none() && settings.server.workers.is_none());
+    assert_eq!(settings.store.sqlite, Path::new("/nonexistent/portcullis.db"));
+    let local = &settings.providers["local"];
+    assert_eq!(local.id_token_algorithm, Algorithm::RS256);
+    assert_eq!(local.access_token_type, AccessTokenType::AtJwt);
+    assert_eq!(local.algorithms, [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA]);
+    assert_eq!(local.leeway, Duration::from_secs(30));
+    let shop = &settings.frontends["shop"];
+    assert_eq!(shop.session.idle, Duration::from_secs(30 * 60));
+    assert_eq!(shop.refresh_before, Duration::from_secs(60));
+    assert_eq!(shop.same_site, SameSite::Lax);
+    assert!(shop.return_to.is_empty() && shop.resource.is_none() && shop.assets.is_none());
+    assert_eq!(settings.apis["orders"].timeout, Duration::from_secs(30));
+    assert!(guarded(&settings, "orders").session);
+}
+
+#[test]
+fn without_a_frontend_only_bearer_tokens_are_accepted() {
+    let settings = passes(&without(GOOD, &["frontend.shop", "client.web"]));
+    let orders = guarded(&settings, "orders");
+    assert!(orders.bearer && !orders.session);
+    assert!(settings.frontend().is_none());
+}
+
+#[test]
+fn an_api_without_a_policy_asks_for_a_valid_token() {
+    let settings = passes(&without(GOOD, &["policy.Read"]).replace("policy = \"Read\"\n", ""));
+    assert_eq!(guarded(&settings, "orders").select("DELETE", "/api/orders"), Selected::ValidToken);
+}
+
+#[test]
+fn a_public_api_has_nothing_to_check() {
+    let text = "server.public_url = \"http://localhost:8080\"\n[api.docs]\npath = \"/docs\"\nupstream = \"http://[::1]:1\"\naccept = [\"anyone\"]\n";
+    let settings = passes(text);
+    assert!(matches!(settings.apis["docs"].access, Access::Anyone));
+    assert_eq!(settings.server.listen, "127.0.0.1:8080".parse::<SocketAddr>().unwrap());
+}
+
+#[test]
+fn tables_may_be_written_in_any_way() {
+    let dotted = r#"
+server = { public_url = "http://[::1]:8080" }
+provider.local = { issuer = "http://127.0.0.1:9000", algorithms = ["ES256"] }
+client.web.provider = "local"
+client.web.client_id = "web"
+client.web.auth = "none"
+policy = { Read.scope = "orders.read", Admin = { any = [{ role = "Admin" }, { not = { kind = "service" } }] } }
+
+[frontend.shop]
+client = "web"
+scopes = ["openid"]
+session.lifetime = "8h"
+session.idle = "1h30m"
+
+[api]
+orders.path = "/api/orders"
+orders.upstream = "http://127.0.0.1:5000"
+orders.provider = "local"
+orders.audience = ["a", "b"]
+orders.policy.GET = "Read"
+
+[[api.orders.routes]]
+path = "/api/orders/report"
+methods = ["GET", "POST"]
+policy = "Admin"
+
+[[api.orders.routes]]
+path = "/api/orders/report"
+methods = ["DELETE"]
+policy = "Read"
+"#;
+    let settings = passes(dotted);
+    assert_eq!(settings.server.listen, "[::1]:8080".parse::<SocketAddr>().unwrap());
+    assert_eq!(settings.frontends["shop"].session.idle, Duration::from_secs(5_400));
+    assert!(matches!(settings.clients["web"].auth, ClientAuth::None));
+    assert_eq!(settings.policies["Admin"].policy().to_string(), "role Admin or not kind service");
+    let orders = guarded(&settings, "orders");
+    assert_eq!(orders.audience, ["a", "b"]);
+    assert_eq!(orders.select("HEAD", "/api/orders/report"), Selected::Policy("Admin"));
+    assert_eq!(orders.select("DELETE", "/api/orders/report/x"), Selected::Policy("Read"));
+    assert_eq!(orders.select("PUT", "/api/orders/report"), Selected::Refuse);
+    // The same with other line ends and a byte order mark.
+    passes(&format!("\u{feff}{}", dotted.replace('\n', "\r\n")));
+}
+
+#[test]
+fn every_rule_of_a_policy_becomes_what_it_says() {
+    for (rule, said) in [
+        (r#"scopes = ["a", "b"]"#, "scope a b"),
+        (r#"group = "staff""#, "group staff"),
+        (r#"client = ["a", "b"]"#, "client a or b"),
+        (r#"kind = "user""#, "kind user"),
+        (r#"acr = "urn:mfa""#, "acr urn:mfa"),
+        (r#"authenticated = true"#, "a verified token"),
+        (r#"claim = { path = "tenant.id", equals = 7 }"#, "claim tenant.id = 7"),
+        (r#"claim = { path = "tenant", one_of = ["a", true] }"#, "claim tenant one of \"a\", true"),
+        (r#"claim = { path = "tags", contains = "x" }"#, "claim tags with \"x\""),
+    ] {
+        let settings = passes(&GOOD.replace("scope = \"orders.read\"", rule));
+        assert_eq!(settings.policies["Read"].policy().to_string(), said, "{rule}");
+    }
+}
+
+#[test]
+fn what_weakens_security_is_listed() {
+    let text = GOOD.replace("http://127.0.0.1:5000", "http://orders.internal:5000/v1");
+    let allowed = text + "\n[danger]\ndangerous_allow_plain_http_upstream_hosts = [\"orders.internal\"]\n";
+    let settings = passes(&allowed);
+    assert_eq!(settings.apis["orders"].upstream.as_str(), "http://orders.internal:5000/v1");
+    assert_eq!(settings.dangers(), ["dangerous_allow_plain_http_upstream_hosts = [orders.internal]"]);
+}
+
+#[test]
+fn a_later_setting_is_what_was_written() {
+    let text = GOOD
+        .replace("issuer = \"http://127.0.0.1:9000\"", "issuer = \"http://127.0.0.1:9000\"\naccess_token_type = \"any\"\nleeway = \"0s\"\njwks_url = \"https://keys.example.com/\"")
+        .replace("client_id = \"web\"", "client_id = \"web\"\nauth = \"client_secret_post\"")
+        .replace("scopes = [\"openid\", \"orders.read\"]", "scopes = [\"openid\"]\nresource = \"https://api.example.com\"\nsame_site = \"strict\"\nreturn_to = [\"https://www.example.com/\"]\nassets.upstream = \"http://127.0.0.1:5173\"")
+        .replace("policy = \"Read\"", "policy = \"Read\"\naccept = [\"session\"]\nrealm = \"orders\"\ntimeout = \"1500ms\"");
+    let settings = passes(&text);
+    let local = &settings.providers["local"];
+    assert_eq!((local.access_token_type, local.leeway), (AccessTokenType::Any, Duration::ZERO));
+    assert_eq!(local.jwks_url.as_ref().unwrap().as_str(), "https://keys.example.com/");
+    let ClientAuth::Post(secret) = &settings.clients["web"].auth else { panic!("another method") };
+    assert_eq!(secret.expose(), "web-secret");
+    let shop = &settings.frontends["shop"];
+    // Byte for byte, where `Url` would add a slash.
+    assert_eq!(shop.resource.as_deref(), Some("https://api.example.com"));
+    assert_eq!(shop.same_site, SameSite::Strict);
+    assert_eq!(shop.return_to, ["https://www.example.com/"]);
+    let orders = guarded(&settings, "orders");
+    assert!(orders.session && !orders.bearer);
+    assert_eq!(settings.apis["orders"].realm.as_deref(), Some("orders"));
+    assert_eq!(settings.apis["orders"].timeout, Duration::from_millis(1_500));
+}

@@ -1,0 +1,326 @@
+//! `[server]` and `[store]`.
+//!
+//! Each case changes one thing in [`super::GOOD`], which has no fault, and shows the whole answer.
+
+use super::{GOOD, shows};
+
+#[test]
+fn a_public_url_without_a_scheme() {
+    shows(
+        &GOOD.replace(
+            r#"public_url = "http://127.0.0.1:8080""#,
+            r#"public_url = "app.example.com"
+listen = "0.0.0.0:443""#,
+        ),
+        r#"
+error[config.invalid_url]: `public_url` in [server] is no URL
+ --> t.toml:2:14
+  |
+2 | public_url = "app.example.com"
+  |              ^^^^^^^^^^^^^^^^^ write "https://app.example.com"
+  |
+  = note: expected an absolute URL such as "https://host.example"
+"#,
+    );
+}
+
+#[test]
+fn a_public_url_over_plain_http() {
+    shows(
+        &GOOD.replace(
+            r#"public_url = "http://127.0.0.1:8080""#,
+            r#"public_url = "http://app.example.com"
+listen = "0.0.0.0:80""#,
+        ),
+        r#"
+error[config.insecure_url]: `public_url` in [server] is plain http to a host that is not loopback
+ --> t.toml:2:14
+  |
+2 | public_url = "http://app.example.com"
+  |              ^^^^^^^^^^^^^^^^^^^^^^^^ who listens on the way could read and change what is sent
+  |
+  = note: expected https://, or http:// to localhost, 127.0.0.1 or [::1]
+  = help: write https://
+"#,
+    );
+}
+
+#[test]
+fn a_public_url_with_a_path() {
+    shows(
+        &GOOD.replace(r#"public_url = "http://127.0.0.1:8080""#, r#"public_url = "http://127.0.0.1:8080/shop""#),
+        r#"
+error[config.invalid_url]: `public_url` in [server] is more than an origin
+ --> t.toml:2:14
+  |
+2 | public_url = "http://127.0.0.1:8080/shop"
+  |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ write "http://127.0.0.1:8080"
+  |
+  = note: expected a scheme, a host and perhaps a port
+"#,
+    );
+}
+
+#[test]
+fn a_listen_address_that_cannot_be_guessed() {
+    shows(
+        &GOOD.replace(
+            r#"public_url = "http://127.0.0.1:8080"
+
+[provider.local]
+issuer = "http://127.0.0.1:9000""#,
+            r#"public_url = "https://app.example.com"
+
+[provider.local]
+issuer = "http://127.0.0.1:9000""#,
+        ),
+        r#"
+error[config.missing_key]: missing key `listen` in [server]
+ --> t.toml:1:1
+  |
+1 | [server]
+  | ^^^^^^^^ add `listen = "0.0.0.0:8443"`
+  |
+  = note: expected an IP address and a port in quotes, such as "127.0.0.1:8080"
+  = help: Address and port to listen on.
+  = help: required, unless public_url is loopback: then its host and port
+"#,
+    );
+}
+
+#[test]
+fn a_listen_address_by_name() {
+    shows(
+        &GOOD.replace(
+            r#"public_url = "http://127.0.0.1:8080""#,
+            r#"public_url = "http://127.0.0.1:8080"
+listen = "localhost:8080""#,
+        ),
+        r#"
+error[config.invalid_value]: `listen` in [server] is no address
+ --> t.toml:3:10
+  |
+3 | listen = "localhost:8080"
+  |          ^^^^^^^^^^^^^^^^ no IP address and port
+  |
+  = note: expected an IP address and a port in quotes, such as "127.0.0.1:8080"
+  = help: write the address of localhost: "127.0.0.1:8080"
+"#,
+    );
+}
+
+#[test]
+fn a_listen_port_alone() {
+    shows(
+        &GOOD.replace(
+            r#"public_url = "http://127.0.0.1:8080""#,
+            r#"public_url = "http://127.0.0.1:8080"
+listen = ":8080""#,
+        ),
+        r#"
+error[config.invalid_value]: `listen` in [server] is no address
+ --> t.toml:3:10
+  |
+3 | listen = ":8080"
+  |          ^^^^^^^ no IP address and port
+  |
+  = note: expected an IP address and a port in quotes, such as "127.0.0.1:8080"
+  = help: write an address too: "127.0.0.1:8080", or "0.0.0.0:8080" for all networks
+"#,
+    );
+}
+
+#[test]
+fn an_admin_address_that_others_reach() {
+    shows(
+        &GOOD.replace(
+            r#"public_url = "http://127.0.0.1:8080""#,
+            r#"public_url = "http://127.0.0.1:8080"
+admin = "0.0.0.0:9090""#,
+        ),
+        r#"
+error[config.invalid_value]: `admin` in [server] is not a loopback address
+ --> t.toml:3:9
+  |
+3 | admin = "0.0.0.0:9090"
+  |         ^^^^^^^^^^^^^^ others could reach it
+  |
+  = note: expected an address in 127.0.0.0/8, or [::1], and a port
+  = help: write "127.0.0.1:9090", and reach it through ssh or a sidecar
+"#,
+    );
+}
+
+#[test]
+fn an_admin_address_on_the_public_listener() {
+    shows(
+        &GOOD.replace(
+            r#"public_url = "http://127.0.0.1:8080""#,
+            r#"public_url = "http://127.0.0.1:8080"
+admin = "127.0.0.1:8080"
+listen = "127.0.0.1:8080""#,
+        ),
+        r#"
+error[config.contradiction]: `admin` in [server] is the address of `listen`
+ --> t.toml:3:9
+  |
+3 | admin = "127.0.0.1:8080"
+  |         ^^^^^^^^^^^^^^^^ the console must not be on the public listener
+4 | listen = "127.0.0.1:8080"
+  |          ---------------- the same
+  |
+  = note: expected another port
+"#,
+    );
+}
+
+#[test]
+fn tls_for_an_http_url() {
+    shows(
+        &GOOD.replace(
+            r#"public_url = "http://127.0.0.1:8080""#,
+            r#"public_url = "http://127.0.0.1:8080"
+tls = { cert = "tls.pem", key = "tls.key" }"#,
+        ),
+        r#"
+error[config.contradiction]: [server] has `tls`, but `public_url` is http
+ --> t.toml:2:14
+  |
+2 | public_url = "http://127.0.0.1:8080"
+  |              ^^^^^^^^^^^^^^^^^^^^^^^ browsers would be sent to http://
+3 | tls = { cert = "tls.pem", key = "tls.key" }
+  | --- and https is served
+  |
+  = help: write https:// in `public_url`, or leave `tls` out
+
+error[config.missing_file]: `tls.cert` in [server] cannot be read
+ --> t.toml:3:16
+  |
+3 | tls = { cert = "tls.pem", key = "tls.key" }
+  |                ^^^^^^^^^ No such file or directory (os error 2)
+  |
+  = note: expected a path in quotes
+  = help: the path is /nonexistent/tls.pem
+
+error[config.missing_file]: `tls.key` in [server] cannot be read
+ --> t.toml:3:33
+  |
+3 | tls = { cert = "tls.pem", key = "tls.key" }
+  |                                 ^^^^^^^^^ No such file or directory (os error 2)
+  |
+  = note: expected a path in quotes
+  = help: the path is /nonexistent/tls.key
+"#,
+    );
+}
+
+#[test]
+fn no_workers() {
+    shows(
+        &GOOD.replace(
+            r#"public_url = "http://127.0.0.1:8080""#,
+            r#"public_url = "http://127.0.0.1:8080"
+workers = 0"#,
+        ),
+        r#"
+error[config.invalid_value]: `workers` in [server] is out of range
+ --> t.toml:3:11
+  |
+3 | workers = 0
+  |           ^
+  |
+  = note: expected a whole number from 1 to 1024
+"#,
+    );
+}
+
+#[test]
+fn a_store_of_a_later_version() {
+    shows(
+        &GOOD.replace(
+            "[provider.local]",
+            r#"[store]
+url = "redis://:hunter2@127.0.0.1/0"
+
+[provider.local]"#,
+        ),
+        r#"
+error[config.not_available]: `url` in [store]: the redis store is not available in this version
+ --> t.toml:5:7
+  |
+5 | url = "redis://********@127.0.0.1/0"
+  |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ not available in this version
+  |
+  = note: expected "sqlite:PATH"
+"#,
+    );
+}
+
+#[test]
+fn a_store_of_no_kind() {
+    shows(
+        &GOOD.replace(
+            "[provider.local]",
+            r#"[store]
+url = "portcullis.db"
+
+[provider.local]"#,
+        ),
+        r#"
+error[config.invalid_value]: `url` in [store] names no store
+ --> t.toml:5:7
+  |
+5 | url = "portcullis.db"
+  |       ^^^^^^^^^^^^^^^
+  |
+  = note: expected "sqlite:PATH"
+"#,
+    );
+}
+
+#[test]
+fn a_store_in_a_directory_that_is_not_there() {
+    shows(
+        &GOOD.replace(
+            "[provider.local]",
+            r#"[store]
+url = "sqlite:state/portcullis.db"
+
+[provider.local]"#,
+        ),
+        r#"
+error[config.missing_file]: the directory of `url` in [store] does not exist
+ --> t.toml:5:7
+  |
+5 | url = "sqlite:state/portcullis.db"
+  |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ not there
+  |
+  = note: expected a path in a directory that exists
+  = help: the path is /nonexistent/state/portcullis.db
+"#,
+    );
+}
+
+#[test]
+fn a_sealing_key_that_is_too_short() {
+    shows(
+        &GOOD.replace(
+            "[provider.local]",
+            r#"[store]
+url = "sqlite:/portcullis.db"
+keys = [{ dev_only = "abc" }]
+
+[provider.local]"#,
+        ),
+        r#"
+error[config.invalid_value]: entry 1 of `keys` in [store] is no sealing key
+ --> t.toml:6:9
+  |
+6 | keys = [{ dev_only = "***" }]
+  |         ^^^^^^^^^^^^^^^^^^^^ not 32 bytes
+  |
+  = note: expected { file = "PATH" }, { env = "VARIABLE" } or { command = ["PROGRAM", "ARGUMENT"] }
+  = help: make one:  openssl rand -hex 32 > seal.key && chmod 600 seal.key
+"#,
+    );
+}

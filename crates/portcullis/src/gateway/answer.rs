@@ -1,0 +1,96 @@
+//! The one place where a refusal that is not about a bearer token becomes a response.
+
+use askama::Template;
+use axum::body::Body;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, Response, StatusCode};
+use portcullis_audit::{Refused, RequestId};
+use portcullis_jose::random_token;
+use serde_json::json;
+
+use super::X_REQUEST_ID;
+
+/// In what form the answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A person looks at it.
+    Page,
+    /// A program reads it: RFC 9457.
+    Problem,
+}
+
+#[derive(Template)]
+#[template(path = "refused.html")]
+struct Page<'a> {
+    title: &'a str,
+    cause: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+    again: bool,
+    nonce: &'a str,
+}
+
+/// The answer to a request that was refused. `login` says where a person could sign in, for a program that asks.
+pub(crate) fn refused(
+    refused: &Refused,
+    status: StatusCode,
+    form: Form,
+    id: &RequestId,
+    login: Option<&str>,
+    set_cookies: Vec<HeaderValue>,
+) -> Response<Body> {
+    let entry = refused.entry();
+    let mut response = match form {
+        Form::Page => page(refused, id),
+        Form::Problem => {
+            let mut problem = json!({
+                "type": "about:blank", "title": entry.title, "status": status.as_u16(), "detail": refused.cause,
+                "code": refused.code, "request_id": id.as_str(),
+            });
+            if let (Some(login), Some(problem)) = (login, problem.as_object_mut()) {
+                problem.insert("login_url".into(), login.into());
+            }
+            let mut response = Response::new(Body::from(problem.to_string()));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            response
+        }
+    };
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    for cookie in set_cookies {
+        headers.append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn page(refused: &Refused, id: &RequestId) -> Response<Body> {
+    let nonce = random_token(16);
+    let page = Page {
+        title: refused.entry().title,
+        cause: &refused.cause,
+        code: refused.code,
+        request_id: id.as_str(),
+        again: refused.code.starts_with("login.") || refused.code.starts_with("session."),
+        nonce: &nonce,
+    };
+    // A template of constants and escaped texts has nothing that could fail.
+    let mut response = Response::new(Body::from(page.render().unwrap_or_default()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    let policy = format!("default-src 'none'; style-src 'nonce-{nonce}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}

@@ -1,0 +1,353 @@
+//! From a configuration to a running gateway.
+
+use std::collections::BTreeMap;
+use std::fs::read_to_string;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use portcullis_audit::{Audit, Event, Refused};
+use portcullis_bff::{Bff, FrontendSettings, SameSite};
+use portcullis_console::{Check, Readiness};
+use portcullis_guard::{Guard, Revocations, report_keys};
+use portcullis_jose::{AlgorithmSet, Clock};
+use portcullis_oidc::token_rules::TokenType;
+use portcullis_oidc::{Client, ClientAuth, HttpClient, HttpsUrl, HyperClient, Provider, ProviderSettings, RefreshTask};
+use portcullis_policy::{NamedPolicy, Policy};
+use portcullis_proxy::{Forwarder, HeadLimits, Settings as ProxySettings, Timeouts, Upstream};
+use portcullis_store::{KeyRing, LeaseName, SealingKey, SqliteStore, Store};
+use tokio::task::JoinHandle;
+
+use super::assets::{Assets, CONTENT_POLICY};
+use super::routes::{Api, GuardedApi, Routes};
+use super::{Gateway, Inner};
+use crate::config::{self, Access, AccessTokenType, Settings};
+
+/// Sessions and marks that are over are removed so often.
+const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// Verified tokens, over all APIs.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// What other replicas revoke is seen after so long.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// What the demo adds to a gateway.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Extras {
+    /// Routes of this program's own, below a prefix. They need the header `X-CSRF: 1`.
+    pub routes: Option<(String, axum::Router)>,
+    /// Origins that the frontend's pages may show in a frame.
+    pub frames: Vec<String>,
+}
+
+/// A gateway with what it needs in the background. Dropping it ends that.
+#[derive(Debug)]
+pub struct Running {
+    gateway: Gateway,
+    providers: Vec<Provider>,
+    store: Arc<dyn Store>,
+    _refresh: Vec<RefreshTask>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// A configuration that is valid, and cannot be run here.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {why}")]
+#[non_exhaustive]
+pub struct BuildError {
+    /// What could not be made.
+    pub what: String,
+    /// Why, and what to do.
+    pub why: String,
+}
+
+fn failed<E: std::fmt::Display>(what: impl Into<String>) -> impl FnOnce(E) -> BuildError {
+    let what = what.into();
+    move |why| BuildError { what, why: why.to_string() }
+}
+
+impl Running {
+    /// Opens the store, and gets everything ready but the providers, which are asked in the background. Needs a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`BuildError`]: what is missing on this machine.
+    pub fn start(settings: &Settings, audit: &Audit, clock: &Arc<dyn Clock>, extras: Extras) -> Result<Running, BuildError> {
+        let store = open_store(settings, clock)?;
+        let providers = providers(settings, audit, clock)?;
+        let refresh = providers.values().map(Provider::spawn_refresh).collect();
+        let bff = frontend(settings, &providers, &store, audit, clock)?;
+        let apis = apis(settings, &providers, &store, audit, clock)?;
+        let assets = assets(settings, &extras)?;
+        let public = &settings.server.public_url;
+        let gateway = Gateway(Arc::new(Inner {
+            host: authority(public),
+            scheme: if public.scheme() == "https" { "https" } else { "http" },
+            routes: Routes::new(apis),
+            bff,
+            assets,
+            extra: extras.routes,
+            forwarder: Forwarder::new(ProxySettings::default()),
+            limits: HeadLimits::default(),
+            audit: audit.clone(),
+        }));
+        let mut tasks = vec![tokio::spawn(purge(store.clone(), audit.clone()))];
+        for api in gateway.0.routes.iter() {
+            if let Some(guarded) = &api.guarded {
+                tasks.push(tokio::spawn(sync_revocations(guarded.guard.clone())));
+            }
+        }
+        Ok(Running { gateway, providers: providers.into_values().collect(), store, _refresh: refresh, tasks })
+    }
+
+    /// The gateway.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// What `/readyz` tells: each provider's keys, and each guard's revocations.
+    #[must_use]
+    pub fn readiness(&self) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
+        let (gateway, providers) = (self.gateway.clone(), self.providers.clone());
+        Arc::new(move || {
+            let keys = providers.iter().map(|provider| {
+                let name = format!("keys of provider {}", provider.name());
+                match provider.keys() {
+                    Some(_) => Check::ready(name),
+                    None => Check::failed(name, "not fetched yet; the event keys_unavailable says why"),
+                }
+            });
+            let guards = gateway.0.routes.iter().filter_map(|api| {
+                let ready = api.guarded.as_ref()?.guard.is_ready();
+                let name = format!("api {}", api.name);
+                Some(if ready { Check::ready(name) } else { Check::failed(name, "keys or revocations are missing") })
+            });
+            Readiness::of(keys.chain(guards).collect())
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, BuildError> {
+    let path = &settings.store.sqlite;
+    let store = SqliteStore::open(path, clock.clone()).map_err(failed(format!("the store {}", path.display())))?;
+    Ok(Arc::new(store))
+}
+
+/// The keys of the configuration, else those of a file beside the store, which is made at the first start.
+fn key_ring(settings: &Settings) -> Result<KeyRing, BuildError> {
+    let keys = &settings.store.keys;
+    if keys.is_empty() {
+        let path = settings.store.sqlite.with_extension("key");
+        return KeyRing::load_or_create(&path).map_err(failed(format!("the sealing key {}", path.display())));
+    }
+    let keys: Result<Vec<SealingKey>, _> = keys.iter().map(|key| SealingKey::parse(key.expose())).collect();
+    keys.and_then(KeyRing::from_keys).map_err(failed("the sealing keys of [store]"))
+}
+
+fn providers(
+    settings: &Settings,
+    audit: &Audit,
+    clock: &Arc<dyn Clock>,
+) -> Result<BTreeMap<String, Provider>, BuildError> {
+    let mut providers = BTreeMap::new();
+    for (name, configured) in &settings.providers {
+        let what = || format!("provider {name}");
+        let http = match &configured.ca_file {
+            None => HyperClient::new().map_err(failed(what()))?,
+            Some(path) => {
+                let pem = std::fs::read(path).map_err(failed(format!("{}: {}", what(), path.display())))?;
+                HyperClient::with_ca(&pem).map_err(failed(format!("{}: {}", what(), path.display())))?
+            }
+        };
+        let http: Arc<dyn HttpClient> = Arc::new(http);
+        let mut provider = ProviderSettings::new(name, &configured.issuer);
+        provider.id_token_algorithm = configured.id_token_algorithm;
+        provider.algorithms = AlgorithmSet::of(&configured.algorithms);
+        provider.jwks_uri = match &configured.jwks_url {
+            None => None,
+            Some(url) => Some(HttpsUrl::parse(url.as_str()).map_err(failed(what()))?),
+        };
+        let observer = report_keys(audit.clone());
+        providers.insert(name.clone(), Provider::new(provider, http, clock.clone(), observer));
+    }
+    Ok(providers)
+}
+
+fn provider<'p>(providers: &'p BTreeMap<String, Provider>, name: &str) -> Result<&'p Provider, BuildError> {
+    providers.get(name).ok_or_else(|| failed("the configuration")(format!("there is no provider {name}")))
+}
+
+fn frontend(
+    settings: &Settings,
+    providers: &BTreeMap<String, Provider>,
+    store: &Arc<dyn Store>,
+    audit: &Audit,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Bff>, BuildError> {
+    let Some((name, configured)) = settings.frontend() else { return Ok(None) };
+    let client = settings.clients.get(&configured.client);
+    let client = client.ok_or_else(|| failed("the configuration")(format!("there is no client {}", configured.client)))?;
+    let auth = match &client.auth {
+        config::ClientAuth::Basic(secret) => ClientAuth::Basic(secret.clone()),
+        config::ClientAuth::Post(secret) => ClientAuth::Post(secret.clone()),
+        config::ClientAuth::None => ClientAuth::None,
+    };
+    let client = Client::new(provider(providers, &client.provider)?.clone(), &client.client_id, auth);
+    let mut frontend = FrontendSettings::new(name, settings.server.public_url.clone(), client);
+    frontend.scopes.clone_from(&configured.scopes);
+    frontend.resource.clone_from(&configured.resource);
+    frontend.idle = seconds(configured.session.idle);
+    frontend.lifetime = seconds(configured.session.lifetime);
+    frontend.refresh_before = seconds(configured.refresh_before);
+    frontend.return_to.clone_from(&configured.return_to);
+    frontend.id_token_hint = configured.logout_hint == config::LogoutHint::IdToken;
+    frontend.same_site = match configured.same_site {
+        config::SameSite::Lax => SameSite::Lax,
+        config::SameSite::Strict => SameSite::Strict,
+    };
+    let ring = key_ring(settings)?;
+    let bff = Bff::new(frontend, store.clone(), &ring, audit.clone(), clock.clone());
+    bff.map(Some).map_err(failed("the sealing keys"))
+}
+
+fn apis(
+    settings: &Settings,
+    providers: &BTreeMap<String, Provider>,
+    store: &Arc<dyn Store>,
+    audit: &Audit,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Api>, BuildError> {
+    // What is revoked is revoked for every API.
+    let revocations = Revocations::stored(store.clone());
+    let guards = settings.apis.values().filter(|api| matches!(api.access, Access::Guarded(_))).count().max(1);
+    let mut apis = Vec::new();
+    for (name, configured) in &settings.apis {
+        let what = || format!("api {name}");
+        let mut timeouts = Timeouts::default();
+        timeouts.response_header = configured.timeout;
+        let upstream = Upstream::parse(configured.upstream.as_str()).map_err(failed(what()))?.with_timeouts(timeouts);
+        let guarded = match &configured.access {
+            Access::Anyone => None,
+            Access::Guarded(guarded) => {
+                let trusted = settings.providers.get(&guarded.provider);
+                let trusted = trusted.ok_or_else(|| failed(what())("its provider is missing"))?;
+                let mut audiences = guarded.audience.iter();
+                let first = audiences.next().ok_or_else(|| failed(what())("it has no audience"))?;
+                let mut builder = Guard::builder()
+                    .provider(provider(providers, &guarded.provider)?.clone())
+                    .audience(first)
+                    .realm(configured.realm.as_deref().unwrap_or(name))
+                    .algorithms(AlgorithmSet::of(&trusted.algorithms))
+                    .leeway(seconds(trusted.leeway))
+                    .token_type(match trusted.access_token_type {
+                        AccessTokenType::AtJwt => TokenType::AtJwt,
+                        AccessTokenType::Any => TokenType::Any,
+                    })
+                    .audit(audit.clone())
+                    .clock(clock.clone())
+                    .shared_revocations(revocations.clone())
+                    .cache_bytes(CACHE_BYTES / guards);
+                for audience in audiences {
+                    builder = builder.also_audience(audience);
+                }
+                let guard = builder.build().map_err(failed(what()))?;
+                let policies =
+                    settings.policies.iter().map(|(name, policy)| (name.clone(), Arc::new(policy.clone()))).collect();
+                let any_token = NamedPolicy::new("any valid token", Policy::authenticated()).map_err(failed(what()))?;
+                Some(GuardedApi { guard, settings: guarded.clone(), policies, any_token: Arc::new(any_token) })
+            }
+        };
+        let metrics = audit.metrics().route(name);
+        apis.push(Api { name: name.clone(), path: configured.path.clone(), upstream, metrics, guarded });
+    }
+    Ok(apis)
+}
+
+fn assets(settings: &Settings, extras: &Extras) -> Result<Option<Assets>, BuildError> {
+    let Some((name, frontend)) = settings.frontend() else { return Ok(None) };
+    let what = || format!("the assets of frontend {name}");
+    let mut policy = CONTENT_POLICY.to_owned();
+    if !extras.frames.is_empty() {
+        policy.push_str(&format!("; frame-src {}", extras.frames.join(" ")));
+    }
+    match &frontend.assets {
+        None => Ok(None),
+        Some(config::Assets::Dir(dir)) => {
+            check_dir(dir).map_err(failed(what()))?;
+            let policy = HeaderValue::from_str(&policy).map_err(failed(what()))?;
+            Ok(Some(Assets::dir(dir.clone(), policy)))
+        }
+        Some(config::Assets::Upstream(url)) => {
+            Ok(Some(Assets::Upstream(Upstream::parse(url.as_str()).map_err(failed(what()))?)))
+        }
+    }
+}
+
+fn check_dir(dir: &Path) -> Result<(), String> {
+    let index = dir.join("index.html");
+    match read_to_string(&index) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{}: {error}; build the frontend first, or correct `assets`", index.display())),
+    }
+}
+
+/// `host:port` as a `Host` header has it: without the port that belongs to the scheme.
+fn authority(url: &url::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+async fn purge(store: Arc<dyn Store>, audit: Audit) {
+    loop {
+        tokio::time::sleep(PURGE_EVERY).await;
+        let seconds = u32::try_from(PURGE_EVERY.as_secs()).unwrap_or(600) - 1;
+        // One replica does it for all.
+        let result = match store.acquire(LeaseName::job("purge"), "gateway", seconds).await {
+            Ok(Some(_)) => store.purge_expired().await.map(|_| ()),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            let refused = Refused::new(error.code()).found(error.to_string());
+            audit.emit(None, Event::StoreUnavailable { store: "sqlite", operation: "purge", refused });
+        }
+    }
+}
+
+async fn sync_revocations(guard: Guard) {
+    let mut failing = false;
+    loop {
+        let result = guard.sync_revocations().await;
+        match &result {
+            Err(error) if !failing => {
+                let refused = Refused::new(error.code()).found(error.to_string());
+                let event = Event::StoreUnavailable { store: "sqlite", operation: "revocations", refused };
+                guard.audit().emit(None, event);
+            }
+            Ok(()) if failing => guard.audit().emit(None, Event::StoreRecovered { store: "sqlite" }),
+            _ => {}
+        }
+        failing = result.is_err();
+        tokio::time::sleep(SYNC_EVERY).await;
+    }
+}

@@ -1,0 +1,232 @@
+//! A call of an API: who asks, may they, and on it goes.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use portcullis_audit::{Credential, Event, Refused, RequestId};
+use portcullis_bff::{Bff, is_navigation};
+use portcullis_guard::{Call, Guard, GuardError, VerifiedToken};
+use portcullis_policy::NamedPolicy;
+use portcullis_proxy::{AuthorizationHeader, CookieMatch, ForwardError, ForwardHead};
+use std::sync::Arc;
+
+use super::routes::{Api, GuardedApi};
+use super::{Gateway, Incoming};
+
+/// What lets a call pass.
+struct Pass {
+    credential: Credential,
+    authorization: AuthorizationHeader,
+    token: Option<Arc<VerifiedToken>>,
+    policy: Option<Arc<NamedPolicy>>,
+}
+
+impl Gateway {
+    pub(super) async fn call<B>(&self, api: &Api, incoming: Incoming<'_>, body: B) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let pass = match &api.guarded {
+            None => Ok(Pass {
+                credential: Credential::None,
+                authorization: AuthorizationHeader::Keep,
+                token: None,
+                policy: None,
+            }),
+            Some(guarded) => self.admit(api, guarded, &incoming).await,
+        };
+        let begun = incoming.begun;
+        let (credential, response) = match pass {
+            Ok(pass) => (pass.credential, self.forward(api, incoming, body, pass).await),
+            Err((credential, response)) => (credential, *response),
+        };
+        api.metrics.request_finished(credential, response.status().as_u16(), begun.elapsed());
+        response
+    }
+
+    async fn admit(
+        &self,
+        api: &Api,
+        guarded: &GuardedApi,
+        incoming: &Incoming<'_>,
+    ) -> Result<Pass, (Credential, Box<Response<Body>>)> {
+        let parts = &incoming.parts;
+        // A preflight carries no credential and must not reach the upstream without one (Fetch s4.8).
+        if parts.method == Method::OPTIONS && parts.headers.contains_key("access-control-request-method") {
+            let origin = parts.headers.get("origin").and_then(|value| value.to_str().ok()).unwrap_or("none");
+            let refused = Refused::new("cors.origin_denied").found(origin);
+            return Err(self.refuse_call(api, incoming, refused, Credential::None));
+        }
+        let bff = self.0.bff.as_ref().filter(|_| guarded.settings.session);
+        let has_bearer = parts.headers.contains_key(AUTHORIZATION) || has_query_token(parts.uri.query());
+        if let Some(bff) = bff.filter(|_| !has_bearer || !guarded.settings.bearer) {
+            return self.admit_session(api, guarded, bff, incoming).await;
+        }
+        let credential = if has_bearer { Credential::Bearer } else { Credential::None };
+        let refuse = |error: &GuardError, token: Option<&VerifiedToken>| {
+            (credential, Box::new(refuse_by_guard(api, guarded, incoming, error, credential, token)))
+        };
+        let text = Guard::credential(parts).map_err(|error| refuse(&error, None))?;
+        let token = guarded.guard.verify(text).await.map_err(|error| refuse(&error, None))?;
+        let policy = self.policy(api, guarded, incoming, credential)?;
+        guarded.guard.authorize(&token, policy).map_err(|error| refuse(&error, Some(&token)))?;
+        let authorization = AuthorizationHeader::Keep;
+        Ok(Pass { credential, authorization, token: Some(token), policy: Some(policy.clone()) })
+    }
+
+    async fn admit_session(
+        &self,
+        api: &Api,
+        guarded: &GuardedApi,
+        bff: &Bff,
+        incoming: &Incoming<'_>,
+    ) -> Result<Pass, (Credential, Box<Response<Body>>)> {
+        let headers = &incoming.parts.headers;
+        let refuse = |refused: Refused| {
+            // Somebody who goes to a page wants to sign in; a script wants to know.
+            if matches!(refused.status(), 401) && incoming.parts.method == Method::GET && is_navigation(headers) {
+                return (Credential::None, Box::new(self.to_login(bff, incoming, refused)));
+            }
+            let failure = bff.over(refused);
+            (Credential::Session, Box::new(self.refuse_on(Some(&api.name), incoming, failure, Credential::Session)))
+        };
+        if !headers.contains_key(COOKIE) || !bff.has_cookie(headers) {
+            return Err(refuse(Refused::new("session.missing")));
+        }
+        let same_origin = match headers.contains_key(UPGRADE) {
+            true => bff.check_upgrade_origin(headers),
+            false => bff.check_same_origin(headers),
+        };
+        same_origin.map_err(&refuse)?;
+        let session = bff.session(headers).await.map_err(&refuse)?;
+        let session = session.ok_or_else(|| refuse(Refused::new("session.missing")))?;
+        let access_token = bff.access_token(&session, incoming.id).await.map_err(&refuse)?;
+
+        let credential = Credential::Session;
+        let refuse = |error: &GuardError, token: Option<&VerifiedToken>| {
+            (credential, Box::new(refuse_by_guard(api, guarded, incoming, error, credential, token)))
+        };
+        let token = guarded.guard.verify(access_token.expose()).await.map_err(|error| refuse(&error, None))?;
+        let policy = self.policy(api, guarded, incoming, credential)?;
+        guarded.guard.authorize(&token, policy).map_err(|error| refuse(&error, Some(&token)))?;
+        // A token that was verified is visible ASCII.
+        let mut header = HeaderValue::from_str(&format!("Bearer {}", access_token.expose()))
+            .unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
+        header.set_sensitive(true);
+        let authorization = AuthorizationHeader::Set(header);
+        Ok(Pass { credential, authorization, token: Some(token), policy: Some(policy.clone()) })
+    }
+
+    fn policy<'g>(
+        &self,
+        api: &Api,
+        guarded: &'g GuardedApi,
+        incoming: &Incoming<'_>,
+        credential: Credential,
+    ) -> Result<&'g Arc<NamedPolicy>, (Credential, Box<Response<Body>>)> {
+        let method = incoming.parts.method.as_str();
+        guarded.policy(method, incoming.path.as_str()).ok_or_else(|| {
+            let refused = Refused::new("route.method_not_allowed").found(method);
+            self.refuse_call(api, incoming, refused, credential)
+        })
+    }
+
+    fn refuse_call(
+        &self,
+        api: &Api,
+        incoming: &Incoming<'_>,
+        refused: Refused,
+        credential: Credential,
+    ) -> (Credential, Box<Response<Body>>) {
+        (credential, Box::new(self.refuse_on(Some(&api.name), incoming, refused.into(), credential)))
+    }
+
+    fn to_login(&self, bff: &Bff, incoming: &Incoming<'_>, refused: Refused) -> Response<Body> {
+        let mut return_to = incoming.path.as_str().to_owned();
+        if let Some(query) = incoming.parts.uri.query() {
+            return_to.push('?');
+            return_to.push_str(query);
+        }
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("return_to", &return_to).finish();
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        let headers = response.headers_mut();
+        if let Ok(location) = HeaderValue::from_str(&format!("/bff/login?{query}")) {
+            headers.insert(http::header::LOCATION, location);
+        }
+        headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        for cookie in bff.over(refused).set_cookies {
+            headers.append(http::header::SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    async fn forward<B>(&self, api: &Api, incoming: Incoming<'_>, body: B, pass: Pass) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let prefix = self.0.bff.as_ref().map(Bff::cookie_prefix);
+        let ours: Vec<CookieMatch<'_>> = prefix.iter().map(|prefix| CookieMatch::Prefix(prefix)).collect();
+        let Incoming { parts, path, id, peer, begun } = incoming;
+        let (uri, method) = (parts.uri.clone(), parts.method.clone());
+        let mut head = ForwardHead::new(path, peer);
+        head.query = uri.query();
+        head.authorization = pass.authorization;
+        head.remove_cookies = &ours;
+        head.request_id = id.as_str();
+        head.scheme = self.0.scheme;
+        head.host = &self.0.host;
+        match self.0.forwarder.forward(&api.upstream, Request::from_parts(parts, body), head).await {
+            Ok(mut response) => {
+                let token = pass.token.as_deref();
+                let event = Event::CallForwarded {
+                    route: api.name.clone(),
+                    method: method.to_string(),
+                    path: path.as_str().to_owned(),
+                    credential: pass.credential,
+                    subject: token.and_then(VerifiedToken::subject).map(str::to_owned),
+                    client: token.and_then(VerifiedToken::client).map(str::to_owned),
+                    policy: pass.policy.as_ref().map(|policy| policy.name().to_owned()),
+                    status: response.status().as_u16(),
+                    duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+                };
+                self.0.audit.emit(Some(id), event);
+                if pass.credential == Credential::Session {
+                    // Another person at the same cache must not get this one's data.
+                    portcullis_proxy::forbid_caching(response.headers_mut());
+                }
+                response.map(Body::new)
+            }
+            Err(error) => self.upstream_failed(api, id, &error),
+        }
+    }
+
+    fn upstream_failed(&self, api: &Api, id: &RequestId, error: &ForwardError) -> Response<Body> {
+        let refused = Refused::new(error.code()).found(error.to_string());
+        if error.is_upstream_fault() {
+            let event = Event::UpstreamFailed { route: api.name.clone(), refused: refused.clone() };
+            self.0.audit.emit(Some(id), event);
+        }
+        super::answer::refused(&refused, error.status(), super::answer::Form::Problem, id, None, Vec::new())
+    }
+}
+
+fn refuse_by_guard(
+    api: &Api,
+    guarded: &GuardedApi,
+    incoming: &Incoming<'_>,
+    error: &GuardError,
+    credential: Credential,
+    token: Option<&VerifiedToken>,
+) -> Response<Body> {
+    let (method, path) = (incoming.parts.method.as_str(), incoming.path.as_str());
+    let call = Call { route: Some(&api.name), method, path, credential, token };
+    guarded.guard.refuse(error, &call, Some(incoming.id)).map(Body::from)
+}
+
+fn has_query_token(query: Option<&str>) -> bool {
+    query.is_some_and(|query| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token"))
+}

@@ -1,0 +1,187 @@
+//! The gateway: one request in, one decision, one answer.
+//!
+//! listener -> head -> host -> path -> route -> (session or bearer) -> policy -> proxy -> upstream
+
+mod answer;
+mod assets;
+mod build;
+mod call;
+mod routes;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use portcullis_audit::{Audit, Credential, Event, Refused, RequestId};
+use portcullis_bff::{Bff, Failure, is_navigation};
+use portcullis_proxy::{CanonicalPath, Forwarder, HeadLimits, check_request_head, normalise_path, request_host};
+use tower::ServiceExt;
+
+use answer::Form;
+use assets::Assets;
+use routes::Routes;
+
+pub use build::{BuildError, Extras, Running};
+
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The gateway of one configuration. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Gateway(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Host and port that requests must ask for, as `Host` carries them.
+    host: String,
+    scheme: &'static str,
+    routes: Routes,
+    bff: Option<Bff>,
+    assets: Option<Assets>,
+    /// Routes of this program's own, such as the demo's.
+    extra: Option<(String, axum::Router)>,
+    forwarder: Forwarder,
+    limits: HeadLimits,
+    audit: Audit,
+}
+
+/// A request whose head was found to be in order.
+struct Incoming<'a> {
+    parts: Parts,
+    path: &'a CanonicalPath<'a>,
+    id: &'a RequestId,
+    peer: IpAddr,
+    begun: Instant,
+}
+
+impl Gateway {
+    /// Answers one request of a client at `peer`.
+    pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let begun = Instant::now();
+        let id = RequestId::new();
+        let (parts, body) = request.into_parts();
+        // A clone of the URI shares its text: the path can be looked at while the head goes on its way.
+        let uri = parts.uri.clone();
+        let mut response = match self.check_head(&parts, &uri) {
+            Err((refused, status)) => self.refuse_early(&refused, status, &parts, &id),
+            Ok(path) => self.dispatch(Incoming { parts, path: &path, id: &id, peer, begun }, body).await,
+        };
+        if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+            response.headers_mut().entry(X_REQUEST_ID).or_insert(id);
+        }
+        response
+    }
+
+    /// What is checked before it matters who asks for what.
+    fn check_head<'a>(&self, parts: &Parts, uri: &'a Uri) -> Result<CanonicalPath<'a>, (Refused, StatusCode)> {
+        check_request_head(parts, &self.0.limits)
+            .map_err(|error| (Refused::new(error.code()).found(error.to_string()), error.status()))?;
+        // A name that is not ours is somebody else's page that resolves to us (DNS rebinding), or a mistake.
+        let host = request_host(parts).unwrap_or_default();
+        if !host.trim_end_matches('.').eq_ignore_ascii_case(&self.0.host) {
+            let refused = Refused::new("request.misdirected").expected(&self.0.host).found(host);
+            return Err((refused, StatusCode::MISDIRECTED_REQUEST));
+        }
+        normalise_path(uri.path())
+            .map_err(|error| (Refused::new(error.code()).found(error.to_string()), error.status()))
+    }
+
+    async fn dispatch<B>(&self, incoming: Incoming<'_>, body: B) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let path = incoming.path.as_str();
+        if let Some(bff) = self.0.bff.as_ref().filter(|_| Bff::owns(path)) {
+            return match bff.handle(&incoming.parts, incoming.id).await {
+                Ok(response) => response,
+                Err(failure) => self.refuse(&incoming, failure, Credential::Session),
+            };
+        }
+        if let Some(api) = self.0.routes.find(path) {
+            return self.call(api, incoming, body).await;
+        }
+        if let Some((_, router)) = self.0.extra.as_ref().filter(|(prefix, _)| path.starts_with(prefix)) {
+            if let Some(Err(refused)) = self.0.bff.as_ref().map(|bff| bff.check_same_origin(&incoming.parts.headers)) {
+                return self.refuse(&incoming, refused.into(), Credential::None);
+            }
+            let request = Request::from_parts(incoming.parts, Body::new(body.map_err_into()));
+            return router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        }
+        match &self.0.assets {
+            Some(assets) => assets.serve(self, incoming, body).await,
+            None => self.refuse(&incoming, Refused::new("route.not_found").found(path).into(), Credential::None),
+        }
+    }
+
+    fn refuse_early(&self, refused: &Refused, status: StatusCode, parts: &Parts, id: &RequestId) -> Response<Body> {
+        self.tell(refused, status, parts, parts.uri.path(), None, Credential::None, id);
+        answer::refused(refused, status, Form::Problem, id, None, Vec::new())
+    }
+
+    /// Refuses outside of any API: on an endpoint of the BFF, or where there is nothing.
+    fn refuse(&self, incoming: &Incoming<'_>, failure: Failure, credential: Credential) -> Response<Body> {
+        self.refuse_on(None, incoming, failure, credential)
+    }
+
+    fn refuse_on(
+        &self,
+        route: Option<&str>,
+        incoming: &Incoming<'_>,
+        failure: Failure,
+        credential: Credential,
+    ) -> Response<Body> {
+        let Failure { refused, set_cookies, told, .. } = failure;
+        let status = StatusCode::from_u16(refused.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if !told {
+            self.tell(&refused, status, &incoming.parts, incoming.path.as_str(), route, credential, incoming.id);
+        }
+        let form = if is_navigation(&incoming.parts.headers) { Form::Page } else { Form::Problem };
+        let login = self.0.bff.is_some() && status == StatusCode::UNAUTHORIZED;
+        answer::refused(&refused, status, form, incoming.id, login.then_some("/bff/login"), set_cookies)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of the event")]
+    fn tell(
+        &self,
+        refused: &Refused,
+        status: StatusCode,
+        parts: &Parts,
+        path: &str,
+        route: Option<&str>,
+        credential: Credential,
+        id: &RequestId,
+    ) {
+        let (route, method, path) = (route.map(str::to_owned), parts.method.to_string(), path.to_owned());
+        let (status, refused) = (status.as_u16(), refused.clone());
+        let event = if refused.code.starts_with("csrf.") || refused.code.starts_with("cors.") {
+            let origin = parts.headers.get(http::header::ORIGIN).and_then(|value| value.to_str().ok());
+            Event::CsrfBlocked { route, method, path, origin: origin.map(str::to_owned), status, refused }
+        } else {
+            Event::CallRefused { route, method, path, credential, subject: None, client: None, status, refused }
+        };
+        self.0.audit.emit(Some(id), event);
+    }
+}
+
+/// `map_err(Into::into)` with a type that can be named in a bound.
+trait MapErrInto: http_body::Body + Sized {
+    fn map_err_into(self) -> http_body_util::combinators::MapErr<Self, fn(Self::Error) -> axum::Error>;
+}
+
+impl<B> MapErrInto for B
+where
+    B: http_body::Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn map_err_into(self) -> http_body_util::combinators::MapErr<Self, fn(Self::Error) -> axum::Error> {
+        http_body_util::BodyExt::map_err(self, |error| axum::Error::new(error.into()))
+    }
+}

@@ -1,0 +1,61 @@
+//! Which API a path belongs to, and who may call it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use portcullis_audit::RouteMetrics;
+use portcullis_guard::Guard;
+use portcullis_policy::NamedPolicy;
+use portcullis_proxy::Upstream;
+
+use crate::config::{Guarded, Selected};
+
+/// One API: a path, and everything below it.
+#[derive(Debug)]
+pub(crate) struct Api {
+    pub(crate) name: String,
+    pub(crate) path: String,
+    pub(crate) upstream: Upstream,
+    pub(crate) metrics: RouteMetrics,
+    /// `None` for a public route.
+    pub(crate) guarded: Option<GuardedApi>,
+}
+
+#[derive(Debug)]
+pub(crate) struct GuardedApi {
+    pub(crate) guard: Guard,
+    pub(crate) settings: Guarded,
+    pub(crate) policies: BTreeMap<String, Arc<NamedPolicy>>,
+    /// Where no policy was configured: a token for this audience is enough.
+    pub(crate) any_token: Arc<NamedPolicy>,
+}
+
+impl GuardedApi {
+    /// The policy that decides about a call; `None` refuses it.
+    pub(crate) fn policy(&self, method: &str, path: &str) -> Option<&Arc<NamedPolicy>> {
+        match self.settings.select(method, path) {
+            Selected::Policy(name) => self.policies.get(name),
+            Selected::ValidToken => Some(&self.any_token),
+            Selected::Refuse => None,
+        }
+    }
+}
+
+/// The APIs, the longest path first.
+#[derive(Debug)]
+pub(crate) struct Routes(Vec<Api>);
+
+impl Routes {
+    pub(crate) fn new(mut apis: Vec<Api>) -> Routes {
+        apis.sort_by_key(|api| std::cmp::Reverse(api.path.len()));
+        Routes(apis)
+    }
+
+    pub(crate) fn find(&self, path: &str) -> Option<&Api> {
+        self.0.iter().find(|api| crate::config::is_within(path, &api.path))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Api> {
+        self.0.iter()
+    }
+}

@@ -1,0 +1,11 @@
+//! The parts of the command `portcullis`: configuration, gateway, servers and the demo.
+//!
+//! The rooms that do the work are crates of their own; here they are put together. See the manual in `docs/`.
+
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod diagnostic;
+pub mod gateway;
+pub mod serve;
+pub mod server;

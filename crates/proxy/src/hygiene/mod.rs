@@ -1,0 +1,54 @@
+//! What is taken out of messages, and what is put in.
+
+pub(crate) mod cookies;
+mod forwarded;
+mod request;
+mod response;
+
+pub(crate) use request::{clean_request, protected_trailers};
+pub use response::forbid_caching;
+pub(crate) use response::{clean_response, clean_response_trailers, finish_switch};
+
+use http::HeaderMap;
+use http::header::{CONNECTION, HeaderName, HeaderValue};
+
+/// RFC 9110 s7.6.1: fields that concern one connection only, whether `Connection` names them or not.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
+
+/// Adds the names that `Connection` lists to `doomed`.
+fn nominated(headers: &HeaderMap<HeaderValue>, doomed: &mut Vec<HeaderName>) {
+    for token in tokens(headers, &CONNECTION) {
+        if token.eq_ignore_ascii_case(b"close") || token.eq_ignore_ascii_case(b"keep-alive") {
+            continue;
+        }
+        if let Ok(name) = HeaderName::from_bytes(token) {
+            doomed.push(name);
+        }
+    }
+}
+
+/// The members of a comma-separated field.
+pub(crate) fn tokens<'a>(
+    headers: &'a HeaderMap<HeaderValue>,
+    name: &'a HeaderName,
+) -> impl Iterator<Item = &'a [u8]> + 'a {
+    headers
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.is_empty())
+}
