@@ -1,5 +1,7 @@
 //! What the caller sees of a refusal.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use portcullis_audit::RequestId;
@@ -23,8 +25,8 @@ pub struct Answer {
     pub error: &'static str,
     /// The problem's title.
     pub title: &'static str,
-    /// A sentence for whoever wrote the client.
-    pub detail: &'static str,
+    /// A sentence for whoever wrote the client, and fit to be shown to a person.
+    pub detail: Cow<'static, str>,
     /// The `WWW-Authenticate` header.
     pub challenge: Option<String>,
     /// The `Retry-After` header, in seconds.
@@ -135,6 +137,10 @@ impl Answer {
             }
         };
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER);
+        let detail = match scope.filter(|scope| quotable(scope)) {
+            Some(scope) => Cow::Owned(format!("This needs the permission {scope}, which the access token does not carry.")),
+            None => Cow::Borrowed(detail),
+        };
         Answer {
             status,
             error: code,
@@ -153,7 +159,7 @@ impl Answer {
             r#type: "about:blank",
             title: self.title,
             status: self.status.as_u16(),
-            detail: self.detail,
+            detail: &self.detail,
             code: self.error,
             request_id: request_id.as_str(),
         };

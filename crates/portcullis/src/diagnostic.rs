@@ -199,8 +199,9 @@ impl Diagnostic {
             Place::File => title.element(Origin::path(source.name.as_str()).line(1).char_column(1)),
             Place::At(span, label) => {
                 let mark = AnnotationKind::Primary.span(source.first_line_of(span));
-                let mut snippet =
-                    Snippet::source(source.text.as_str()).path(source.name.as_str()).annotation(mark.label(some(label)));
+                let mut snippet = Snippet::source(source.text.as_str())
+                    .path(source.name.as_str())
+                    .annotation(mark.label(some(label)));
                 for (span, label) in &self.related {
                     let mark = AnnotationKind::Context.span(source.first_line_of(span));
                     snippet = snippet.annotation(mark.label(some(label)));
@@ -228,7 +229,10 @@ impl SourceText {
     /// A text and the name to show for it.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self {
+            name: name.into(),
+            text: text.into(),
+        }
     }
 
     /// The name to show.
@@ -247,7 +251,10 @@ impl SourceText {
         let before = self.text.get(..offset).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-        Position { line: before.matches('\n').count() + 1, column }
+        Position {
+            line: before.matches('\n').count() + 1,
+            column,
+        }
     }
 
     /// A span over several lines is pointed at by its first line: the rest is noise.
@@ -271,7 +278,11 @@ impl Style {
     }
 
     fn choose(terminal: bool, refused: bool) -> Self {
-        if terminal && !refused { Self::Colour } else { Self::Plain }
+        if terminal && !refused {
+            Self::Colour
+        } else {
+            Self::Plain
+        }
     }
 }
 
@@ -333,7 +344,10 @@ error[x.y]: `b` is wrong
     fn what_is_absent_points_at_the_file_and_an_unreadable_file_at_no_line() {
         let source = SourceText::new("f.toml", "");
         let absent = Diagnostic::new("x.y", "nothing there").in_file();
-        assert_eq!(render(std::slice::from_ref(&absent), &source, Style::Plain), "error[x.y]: nothing there\n--> f.toml:1:1\n\n");
+        assert_eq!(
+            render(std::slice::from_ref(&absent), &source, Style::Plain),
+            "error[x.y]: nothing there\n--> f.toml:1:1\n\n"
+        );
         assert_eq!(absent.to_json(&source)["line"], 1);
         let unreadable = Diagnostic::new("x.y", "cannot read");
         assert_eq!(unreadable.to_json(&source)["line"], serde_json::Value::Null);

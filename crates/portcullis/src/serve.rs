@@ -33,17 +33,30 @@ pub fn run(settings: &Settings) -> Result<(), String> {
         };
         let running = Running::start(settings, &audit, &clock, Extras::default()).map_err(|error| error.to_string())?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        audit.emit(None, Event::Started { component: "gateway".into(), version, dangers: settings.dangers() });
+        audit.emit(
+            None,
+            Event::Started {
+                component: "gateway".into(),
+                version,
+                dangers: settings.dangers(),
+            },
+        );
         let (stop, stopping) = watch::channel(false);
         let servers = listen(settings, &running, &audit, listener, admin, &stopping, DRAIN)?;
         let why = signalled().await.to_owned();
-        audit.emit(None, Event::Stopping { component: "gateway".into(), why });
+        audit.emit(
+            None,
+            Event::Stopping {
+                component: "gateway".into(),
+                why,
+            },
+        );
         let _ = stop.send(true);
         for server in servers {
             let _ = server.await;
         }
         drop(running);
-        audit.flush(Duration::from_secs(1));
+        let _ = audit.flush(Duration::from_secs(1));
         Ok(())
     })
 }
@@ -64,18 +77,36 @@ pub(crate) fn listen(
         let gateway = gateway.clone();
         async move { gateway.handle(request, peer).await }
     };
-    let mut servers = vec![tokio::spawn(server::serve(listener, tls, stopping.clone(), drain, handler))];
+    let mut servers = vec![tokio::spawn(server::serve(
+        listener,
+        tls,
+        stopping.clone(),
+        drain,
+        handler,
+    ))];
     if let Some(admin) = admin {
-        let info = ConsoleInfo::new("gateway", env!("CARGO_PKG_VERSION"), running.readiness()).dangers(settings.dangers());
-        let console = router(ConsoleState { audit: audit.clone(), info });
+        let info =
+            ConsoleInfo::new("gateway", env!("CARGO_PKG_VERSION"), running.readiness()).dangers(settings.dangers());
+        let console = router(ConsoleState {
+            audit: audit.clone(),
+            info,
+        });
         let handler = move |request: http::Request<hyper::body::Incoming>, _| {
             let console = console.clone();
             async move {
                 let request = request.map(axum::body::Body::new);
-                tower::ServiceExt::oneshot(console, request).await.unwrap_or_else(|never| match never {})
+                tower::ServiceExt::oneshot(console, request)
+                    .await
+                    .unwrap_or_else(|never| match never {})
             }
         };
-        servers.push(tokio::spawn(server::serve(admin, None, stopping.clone(), drain, handler)));
+        servers.push(tokio::spawn(server::serve(
+            admin,
+            None,
+            stopping.clone(),
+            drain,
+            handler,
+        )));
     }
     Ok(servers)
 }
@@ -89,7 +120,10 @@ pub(crate) fn runtime(workers: Option<usize>) -> Result<Runtime, String> {
     if let Some(workers) = workers.filter(|workers| *workers > 1) {
         builder.worker_threads(workers);
     }
-    builder.enable_all().build().map_err(|error| format!("cannot start the runtime: {error}"))
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))
 }
 
 /// Waits for Ctrl-C or SIGTERM; says which.

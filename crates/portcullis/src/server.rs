@@ -38,7 +38,11 @@ pub async fn serve<H, F>(
 {
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 * 1024);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(64 * 1024);
     // CVE-2023-44487 and its kin: bounded streams, bounded resets, bounded header lists.
     builder
         .http2()
@@ -66,14 +70,18 @@ pub async fn serve<H, F>(
         });
         match &tls {
             None => {
-                let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+                let connection = builder
+                    .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                    .into_owned();
                 tokio::spawn(graceful.watch(connection));
             }
             Some(acceptor) => {
                 let (acceptor, builder, watcher) = (acceptor.clone(), builder.clone(), graceful.watcher());
                 tokio::spawn(async move {
                     if let Some(stream) = handshake(&acceptor, stream).await {
-                        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+                        let connection = builder
+                            .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                            .into_owned();
                         let _ = watcher.watch(connection).await;
                     }
                 });
@@ -91,14 +99,20 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 /// Out of file descriptors is no reason to spin, nor to stop.
 async fn after_accept_error(error: &io::Error) {
-    let of_the_peer = matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
+    let of_the_peer = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    );
     if !of_the_peer {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
-    tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await.ok()?.ok()
+    tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))
+        .await
+        .ok()?
+        .ok()
 }
 
 /// Reads certificate and key.
@@ -113,7 +127,8 @@ pub fn tls_acceptor(settings: &TlsSettings) -> Result<TlsAcceptor, String> {
     if chain.is_empty() {
         return Err(format!("{cert}: it holds no certificate in PEM form"));
     }
-    let key = PrivateKeyDer::from_pem_file(&settings.key).map_err(|error| format!("{}: {error}", settings.key.display()))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&settings.key).map_err(|error| format!("{}: {error}", settings.key.display()))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -24,12 +24,17 @@ pub(super) fn run(path: &Path, json: bool) -> ExitCode {
 
 fn serve(config: IdpConfig, json: bool) -> Result<(), String> {
     runtime(None)?.block_on(async {
-        let idp = Idp::start(config, Arc::new(SystemClock)).await.map_err(|error| error.to_string())?;
+        let idp = Idp::start(config, Arc::new(SystemClock))
+            .await
+            .map_err(|error| error.to_string())?;
         if json {
             let line = serde_json::json!({ "issuer": idp.issuer(), "admin_token": idp.control().admin_token() });
             println!("{line}");
         } else {
-            println!("Development provider, for tests and demonstrations only\n  issuer  {}", idp.issuer());
+            println!(
+                "Development provider, for tests and demonstrations only\n  issuer  {}",
+                idp.issuer()
+            );
         }
         signalled().await;
         idp.shutdown().await;

@@ -126,7 +126,10 @@ fn explain(code: &str) -> ExitCode {
         eprintln!("error: there is no error code {code:?}; docs/error-codes.md lists them all");
         return ExitCode::from(FAULTY);
     };
-    println!("{}: {}\n\nCause: {}\n\nFix: {}\n\nPublic status: {}", entry.code, entry.title, entry.cause, entry.fix, entry.status);
+    println!(
+        "{}: {}\n\nCause: {}\n\nFix: {}\n\nPublic status: {}",
+        entry.code, entry.title, entry.cause, entry.fix, entry.status
+    );
     ExitCode::SUCCESS
 }
 

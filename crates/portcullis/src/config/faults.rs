@@ -109,25 +109,40 @@ impl FaultKind {
             Self::WrongType => ("config.wrong_type", "a value of another type than the key has"),
             Self::MissingKey => ("config.missing_key", "a key that must be there is not"),
             Self::InvalidValue => ("config.invalid_value", "a value outside of what the key takes"),
-            Self::InvalidName => {
-                ("config.invalid_name", "a table's NAME with other characters than letters, digits, `_` and `-`")
-            }
+            Self::InvalidName => (
+                "config.invalid_name",
+                "a table's NAME with other characters than letters, digits, `_` and `-`",
+            ),
             Self::InvalidDuration => ("config.invalid_duration", "no duration, or one out of the key's range"),
-            Self::InvalidUrl => ("config.invalid_url", "no URL, or one with parts that do not belong there"),
+            Self::InvalidUrl => (
+                "config.invalid_url",
+                "no URL, or one with parts that do not belong there",
+            ),
             Self::InsecureUrl => ("config.insecure_url", "plain `http://` to a host that is not loopback"),
             Self::Empty => ("config.empty", "a list or table that must hold something is empty"),
             Self::DanglingReference => ("config.dangling_reference", "a name that no table has"),
-            Self::MissingAudience => {
-                ("config.missing_audience", "an API that takes tokens and does not say which audience they must have")
-            }
+            Self::MissingAudience => (
+                "config.missing_audience",
+                "an API that takes tokens and does not say which audience they must have",
+            ),
             Self::Contradiction => ("config.contradiction", "two settings that cannot both be meant"),
-            Self::OverlappingPaths => {
-                ("config.overlapping_paths", "two APIs, or two routes of one, that would answer the same request")
-            }
+            Self::OverlappingPaths => (
+                "config.overlapping_paths",
+                "two APIs, or two routes of one, that would answer the same request",
+            ),
             Self::SecretInline => ("config.secret_inline", "a secret written into the configuration"),
-            Self::SecretUnavailable => ("config.secret_unavailable", "a secret's file, variable or command gives nothing usable"),
-            Self::SecretPermissions => ("config.secret_permissions", "a secret file that other users of the machine can read"),
-            Self::MissingFile => ("config.missing_file", "a file or directory that is not there or cannot be read"),
+            Self::SecretUnavailable => (
+                "config.secret_unavailable",
+                "a secret's file, variable or command gives nothing usable",
+            ),
+            Self::SecretPermissions => (
+                "config.secret_permissions",
+                "a secret file that other users of the machine can read",
+            ),
+            Self::MissingFile => (
+                "config.missing_file",
+                "a file or directory that is not there or cannot be read",
+            ),
             Self::NotAvailable => ("config.not_available", "something that this version does not have"),
         }
     }

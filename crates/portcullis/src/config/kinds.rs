@@ -48,7 +48,9 @@ pub(crate) fn count(cx: &Context<'_>, item: &Item<'_>) -> Option<usize> {
     };
     let Kind::Count(from, to) = item.kind else { return None };
     let value = u64::from_str_radix(number.as_str(), number.radix()).ok();
-    let value = value.filter(|value| (from..=to).contains(&value)).and_then(|value| usize::try_from(value).ok());
+    let value = value
+        .filter(|value| (from..=to).contains(&value))
+        .and_then(|value| usize::try_from(value).ok());
     if value.is_none() {
         cx.push(item.fault(FaultKind::InvalidValue, format!("{} is out of range", item.what), ""));
     }
@@ -60,11 +62,17 @@ pub(crate) fn address(cx: &Context<'_>, item: &Item<'_>) -> Option<SocketAddr> {
     let given = text(cx, item)?;
     let address = given.parse().ok();
     if address.is_none() {
-        let mut fault = item.fault(FaultKind::InvalidValue, format!("{} is no address", item.what), "no IP address and port");
+        let mut fault = item.fault(
+            FaultKind::InvalidValue,
+            format!("{} is no address", item.what),
+            "no IP address and port",
+        );
         if let Some(port) = given.strip_prefix("localhost:") {
             fault = fault.help(format!("write the address of localhost: \"127.0.0.1:{}\"", shown(port)));
         } else if let Ok(port) = given.trim_start_matches(':').parse::<u16>() {
-            fault = fault.help(format!("write an address too: \"127.0.0.1:{port}\", or \"0.0.0.0:{port}\" for all networks"));
+            fault = fault.help(format!(
+                "write an address too: \"127.0.0.1:{port}\", or \"0.0.0.0:{port}\" for all networks"
+            ));
         }
         cx.push(fault);
     }
@@ -79,9 +87,15 @@ pub(crate) fn path(cx: &Context<'_>, item: &Item<'_>) -> Option<PathBuf> {
 /// A duration within [`Kind::Duration`].
 pub(crate) fn duration(cx: &Context<'_>, item: &Item<'_>) -> Option<Duration> {
     let given = text(cx, item)?;
-    let Kind::Duration(from, to) = *item.kind else { return None };
+    let Kind::Duration(from, to) = *item.kind else {
+        return None;
+    };
     let Some(duration) = parse_duration(&given) else {
-        let fault = item.fault(FaultKind::InvalidDuration, format!("{} is no duration", item.what), "not understood");
+        let fault = item.fault(
+            FaultKind::InvalidDuration,
+            format!("{} is no duration", item.what),
+            "not understood",
+        );
         cx.push(fault.help("units are ms, s, m, h and d; they combine: \"1h30m\""));
         return None;
     };
@@ -93,13 +107,19 @@ pub(crate) fn duration(cx: &Context<'_>, item: &Item<'_>) -> Option<Duration> {
     } else {
         format!("longer than {}", seconds(to))
     };
-    cx.push(item.fault(FaultKind::InvalidDuration, format!("{} is out of range", item.what), label));
+    cx.push(item.fault(
+        FaultKind::InvalidDuration,
+        format!("{} is out of range", item.what),
+        label,
+    ));
     None
 }
 
 /// The NAME of a table that exists.
 pub(crate) fn reference(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
-    let Kind::Reference(section) = item.kind else { return None };
+    let Kind::Reference(section) = item.kind else {
+        return None;
+    };
     let given = text(cx, item)?;
     let names = cx.names(section);
     if names.contains(&given.as_str()) {
@@ -110,10 +130,19 @@ pub(crate) fn reference(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("there is no [{section}.{}]", shown(&given)),
     };
-    let message = format!("{} refers to {section} `{}`, which does not exist", item.what, shown(&given));
-    let fault = FaultKind::DanglingReference.says(message).at(item.span.clone(), label).nearest(meant);
+    let message = format!(
+        "{} refers to {section} `{}`, which does not exist",
+        item.what,
+        shown(&given)
+    );
+    let fault = FaultKind::DanglingReference
+        .says(message)
+        .at(item.span.clone(), label)
+        .nearest(meant);
     cx.push(match names {
-        [] => fault.expected(item.kind.expected()).help(format!("there is no [{section}.NAME] table at all: add one")),
+        [] => fault
+            .expected(item.kind.expected())
+            .help(format!("there is no [{section}.NAME] table at all: add one")),
         names => fault.expected(quoted(names)),
     });
     None
@@ -131,15 +160,27 @@ pub(crate) fn list<T>(
         return None;
     };
     if array.is_empty() {
-        cx.push(item.fault(FaultKind::Empty, format!("{} is an empty list", item.what), "nothing in it"));
+        cx.push(item.fault(
+            FaultKind::Empty,
+            format!("{} is an empty list", item.what),
+            "nothing in it",
+        ));
         return None;
     }
     let mut values = Vec::new();
     for (at, entry) in array.iter().enumerate() {
         let what = format!("entry {} of {}", at + 1, item.what);
-        let entry = Item { value: entry.get_ref(), span: entry.span(), what, kind: of };
+        let entry = Item {
+            value: entry.get_ref(),
+            span: entry.span(),
+            what,
+            kind: of,
+        };
         if let Some(value) = read(cx, &entry) {
-            values.push(At { value, span: entry.span });
+            values.push(At {
+                value,
+                span: entry.span,
+            });
         }
     }
     // Half a list would be another setting than the one that was written.
@@ -168,12 +209,21 @@ pub(crate) fn scopes(cx: &Context<'_>, item: &Item<'_>) -> Option<Vec<String>> {
 pub(crate) fn scope(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
     let given = text(cx, item)?;
     // RFC 6749 s3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
-    if given.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
+    if given
+        .bytes()
+        .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    {
         return Some(given);
     }
-    let fault = FaultKind::InvalidValue.says(format!("{} is no scope", item.what)).at(item.span.clone(), "");
+    let fault = FaultKind::InvalidValue
+        .says(format!("{} is no scope", item.what))
+        .at(item.span.clone(), "");
     let fault = fault.expected("visible ASCII characters without space, quote and backslash (RFC 6749 s3.3)");
-    cx.push(if given.contains(' ') { fault.help("several scopes are a list: put each in quotes of its own") } else { fault });
+    cx.push(if given.contains(' ') {
+        fault.help("several scopes are a list: put each in quotes of its own")
+    } else {
+        fault
+    });
     None
 }
 
@@ -195,7 +245,10 @@ pub(crate) fn distinct(cx: &Context<'_>, item: &Item<'_>, entries: Vec<At<String
 /// One of these words, where they are no [`Kind::OneOf`].
 pub(crate) fn not_one_of(item: &Item<'_>, given: &str, words: &[&'static str]) -> crate::diagnostic::Diagnostic {
     let meant = nearest(given, words.iter().copied());
-    let label = meant.map_or_else(|| "not known here".to_owned(), |meant| format!("did you mean {meant:?}?"));
+    let label = meant.map_or_else(
+        || "not known here".to_owned(),
+        |meant| format!("did you mean {meant:?}?"),
+    );
     FaultKind::InvalidValue
         .says(format!("{} cannot be `{}`", item.what, shown(given)))
         .at(item.span.clone(), label)

@@ -9,8 +9,16 @@ use super::nearest::nearest;
 use super::schema::{SECTIONS, TABLES};
 
 /// Parts of key names whose values are secrets, wherever somebody may write them.
-const SECRET_WORDS: [&str; 8] =
-    ["secret", "password", "passwd", "passphrase", "private_key", "dev_only", "credential", "sealing"];
+const SECRET_WORDS: [&str; 8] = [
+    "secret",
+    "password",
+    "passwd",
+    "passphrase",
+    "private_key",
+    "dev_only",
+    "credential",
+    "sealing",
+];
 
 /// Keys of this configuration whose values are secrets or lead to them.
 const SECRET_KEYS: [&str; 3] = ["secret", "keys", "dev_only"];
@@ -23,7 +31,11 @@ pub(crate) fn values(text: &str, tree: &DeTable<'_>) -> String {
     for line in text.split_inclusive('\n') {
         // A line that was commented out may stand between two that are shown.
         if line.trim_start().starts_with('#') {
-            spans.extend(in_line(line).into_iter().map(|span| start + span.start..start + span.end));
+            spans.extend(
+                in_line(line)
+                    .into_iter()
+                    .map(|span| start + span.start..start + span.end),
+            );
         }
         start += line.len();
     }
@@ -42,7 +54,9 @@ pub(crate) fn lines(text: &str) -> String {
         };
         inside = match inside {
             Some(quotes) => (!line.contains(quotes)).then_some(quotes),
-            None => ["\"\"\"", "'''"].into_iter().find(|quotes| line.matches(quotes).count() == 1),
+            None => ["\"\"\"", "'''"]
+                .into_iter()
+                .find(|quotes| line.matches(quotes).count() == 1),
         };
         spans.extend(hidden.into_iter().map(|span| start + span.start..start + span.end));
         start += line.len();
@@ -70,7 +84,13 @@ fn in_table(text: &str, table: &DeTable<'_>, secret: bool, spans: &mut Vec<Range
 }
 
 /// `secret` is what holds for tables inside, `hidden` for the value itself.
-fn in_value(text: &str, value: &DeValue<'_>, span: Range<usize>, (secret, hidden): (bool, bool), spans: &mut Vec<Range<usize>>) {
+fn in_value(
+    text: &str,
+    value: &DeValue<'_>,
+    span: Range<usize>,
+    (secret, hidden): (bool, bool),
+    spans: &mut Vec<Range<usize>>,
+) {
     match value {
         DeValue::Table(table) => in_table(text, table, secret, spans),
         DeValue::Array(array) => {
@@ -82,7 +102,11 @@ fn in_value(text: &str, value: &DeValue<'_>, span: Range<usize>, (secret, hidden
         _ if secret => spans.push(span),
         DeValue::String(_) => {
             let written = text.get(span.clone()).unwrap_or_default();
-            spans.extend(user_infos(written).into_iter().map(|part| span.start + part.start..span.start + part.end));
+            spans.extend(
+                user_infos(written)
+                    .into_iter()
+                    .map(|part| span.start + part.start..span.start + part.end),
+            );
         }
         _ => {}
     }
@@ -96,13 +120,18 @@ fn in_line(line: &str) -> Vec<Range<usize>> {
         // A header, or the rest of something from the line before.
         return match bare.starts_with('[') || bare.trim_end() == "]" {
             true => line.find(['"', '\'']).map(|at| at..line.len()).into_iter().collect(),
-            false => std::iter::once(0..line.len()).filter(|_| !bare.trim().is_empty()).collect(),
+            false => std::iter::once(0..line.len())
+                .filter(|_| !bare.trim().is_empty())
+                .collect(),
         };
     };
     let mut spans = Vec::new();
     let mut secret = false;
     let mut key = word_before(line, *first);
-    let before = line.get(..key.start).unwrap_or_default().trim_start_matches(['#', ' ', '{']);
+    let before = line
+        .get(..key.start)
+        .unwrap_or_default()
+        .trim_start_matches(['#', ' ', '{']);
     if before.contains(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '_' | '-')) {
         // No dotted key: the end of a value from the line before.
         spans.push(0..key.start);
@@ -139,7 +168,12 @@ fn word_before(line: &str, at: usize) -> Range<usize> {
     let end = before.trim_end_matches(['"', '\'']).len();
     let before = before.get(..end).unwrap_or_default();
     let start = before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-');
-    start.map_or(0, |at| at + before.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8))..end
+    start.map_or(0, |at| {
+        at + before
+            .get(at..)
+            .and_then(|rest| rest.chars().next())
+            .map_or(0, char::len_utf8)
+    })..end
 }
 
 fn is_secret(name: &str) -> bool {
@@ -152,7 +186,9 @@ fn is_known(name: &str) -> bool {
     let is = |known: &&str| known.eq_ignore_ascii_case(name);
     let keys = TABLES.iter().flat_map(|table| table.keys);
     let sections = SECTIONS.iter().map(|section| section.name);
-    keys.flat_map(|key| key.also.iter().copied().chain([key.name])).chain(sections).any(|known| is(&known))
+    keys.flat_map(|key| key.also.iter().copied().chain([key.name]))
+        .chain(sections)
+        .any(|known| is(&known))
 }
 
 fn is_slip(name: &str) -> bool {
@@ -163,13 +199,19 @@ fn is_slip(name: &str) -> bool {
 fn user_infos(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     if let (None, Some(at)) = (text.find("://"), text.rfind('@')) {
-        let start = text.get(..at).and_then(|before| before.rfind(['"', '\'', ' '])).map_or(0, |quote| quote + 1);
+        let start = text
+            .get(..at)
+            .and_then(|before| before.rfind(['"', '\'', ' ']))
+            .map_or(0, |quote| quote + 1);
         spans.push(start..at);
     }
     for (at, _) in text.match_indices("://") {
         let start = at + 3;
         let rest = text.get(start..).unwrap_or_default();
-        let authority = rest.split(['/', '"', '\'', '\n', '?', '#', ' ']).next().unwrap_or_default();
+        let authority = rest
+            .split(['/', '"', '\'', '\n', '?', '#', ' '])
+            .next()
+            .unwrap_or_default();
         if let Some(end) = authority.rfind('@') {
             spans.push(start..start + end);
         }
@@ -180,7 +222,10 @@ fn user_infos(text: &str) -> Vec<Range<usize>> {
 fn covered(text: &str, spans: &[Range<usize>]) -> String {
     let mut hidden = vec![false; text.len()];
     for span in spans {
-        hidden.get_mut(span.start..span.end.min(text.len())).unwrap_or_default().fill(true);
+        hidden
+            .get_mut(span.start..span.end.min(text.len()))
+            .unwrap_or_default()
+            .fill(true);
     }
     let mut out = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
@@ -204,17 +249,29 @@ mod tests {
     #[test]
     fn secrets_are_covered_wherever_they_are_written() {
         for (text, shown) in [
-            ("[client.web]\nsecret = \"hünter2\"\n", "[client.web]\nsecret = \"********\"\n"),
-            ("c = { client_secret = 'x y', id = 'a' }", "c = { client_secret = '***', id = 'a' }"),
+            (
+                "[client.web]\nsecret = \"hünter2\"\n",
+                "[client.web]\nsecret = \"********\"\n",
+            ),
+            (
+                "c = { client_secret = 'x y', id = 'a' }",
+                "c = { client_secret = '***', id = 'a' }",
+            ),
             ("secret = { flie = \"abc\" }", "secret = { flie = \"***\" }"),
             ("secrt = \"abc\"\npwd = \"abc\"", "secrt = \"***\"\npwd = \"***\""),
             ("secret.dev_only = \"abc\"\n", "secret.dev_only = \"***\"\n"),
             ("secret = 1234\nworkers = 12", "secret = ****\nworkers = 12"),
-            ("store.keys = [\n \"ab\",\n { env = \"K\" }]", "store.keys = [\n \"**\",\n { env = \"K\" }]"),
+            (
+                "store.keys = [\n \"ab\",\n { env = \"K\" }]",
+                "store.keys = [\n \"**\",\n { env = \"K\" }]",
+            ),
             ("url = \"redis://:pa@ss@host/0\"", "url = \"redis://******@host/0\""),
             ("upstream = \"me:pw@host\"", "upstream = \"*****@host\""),
             ("secret = \"\"\"\nab\ncd\"\"\"", "secret = \"\"\"\n**\n**\"\"\""),
-            ("secret = { command = [\"op\", \"-t=x\"] }", "secret = { command = [\"op\", \"****\"] }"),
+            (
+                "secret = { command = [\"op\", \"-t=x\"] }",
+                "secret = { command = [\"op\", \"****\"] }",
+            ),
             ("# secret = \"abc\"\npath = \"/\"", "# secret = \"***\"\npath = \"/\""),
         ] {
             assert_eq!(masked(text), shown);
@@ -240,11 +297,20 @@ mod tests {
     #[test]
     fn a_broken_file_covers_more_rather_than_less() {
         for (text, shown) in [
-            ("path = \"/a\nsecret = \"ab\nissuer = b\n", "path = \"/a\nsecret = \"**\nissuer = b\n"),
+            (
+                "path = \"/a\nsecret = \"ab\nissuer = b\n",
+                "path = \"/a\nsecret = \"**\nissuer = b\n",
+            ),
             ("secret = abc\n", "secret = ***\n"),
             ("secret = { dev_only = ab\" }\n", "secret = {*dev_only = **\"**\n"),
-            ("w = { client_id = \"x\", secret = \"ab }\n", "w = {*client_id = \"x\", secret = \"****\n"),
-            ("secret = \"\"\"\nab\nurl = \"cd\"\n\"\"\"\npath = 2\n", "secret = \"\"\"\n**\n******\"**\"\n\"\"\"\npath = 2\n"),
+            (
+                "w = { client_id = \"x\", secret = \"ab }\n",
+                "w = {*client_id = \"x\", secret = \"****\n",
+            ),
+            (
+                "secret = \"\"\"\nab\nurl = \"cd\"\n\"\"\"\npath = 2\n",
+                "secret = \"\"\"\n**\n******\"**\"\n\"\"\"\npath = 2\n",
+            ),
             ("keys = [\n\"ab\n]\npath = 2\n", "keys = [\n\"**\n]\npath = 2\n"),
             ("v_only = \"ab\" }\n", "v_only = \"**\"**\n"),
             ("ab\" }\n", "**\"**\n"),

@@ -77,11 +77,18 @@ pub fn load(path: impl AsRef<Path>) -> Result<Settings, Faults> {
         let fault = FaultKind::Unreadable.says(message).help(help);
         Faults::new(vec![fault], SourceText::new(name.as_str(), ""))
     };
-    let bytes = std::fs::read(path)
-        .map_err(|error| unreadable(format!("cannot read the configuration: {error}"), "name the file with --config FILE"))?;
+    let bytes = std::fs::read(path).map_err(|error| {
+        unreadable(
+            format!("cannot read the configuration: {error}"),
+            "name the file with --config FILE",
+        )
+    })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        unreadable(format!("the configuration is not UTF-8 from byte {at} on"), "save it as UTF-8")
+        unreadable(
+            format!("the configuration is not UTF-8 from byte {at} on"),
+            "save it as UTF-8",
+        )
     })?;
     parse(&text, &name, path.parent().unwrap_or(Path::new("")), &ProcessEnv)
 }
@@ -106,9 +113,16 @@ pub fn parse(text: &str, origin_name: &str, base_dir: &Path, env: &dyn Env) -> R
         _ => {
             if faults.is_empty() {
                 // Fail closed: what could not be read is never served, even if nobody knows why.
-                faults.push(FaultKind::InvalidValue.says("the configuration could not be understood").in_file());
+                faults.push(
+                    FaultKind::InvalidValue
+                        .says("the configuration could not be understood")
+                        .in_file(),
+                );
             }
-            Err(Faults::new(faults, SourceText::new(origin_name, mask::values(text, tree))))
+            Err(Faults::new(
+                faults,
+                SourceText::new(origin_name, mask::values(text, tree)),
+            ))
         }
     }
 }
@@ -127,12 +141,20 @@ fn names<'a>(tree: &'a DeTable<'a>) -> BTreeMap<&'static str, Vec<&'a str>> {
     let mut names: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (key, value) in tree {
         let given = key.get_ref().as_ref();
-        let section = schema::SECTIONS.iter().map(|section| section.name).find(|name| *name == given);
+        let section = schema::SECTIONS
+            .iter()
+            .map(|section| section.name)
+            .find(|name| *name == given);
         // A misspelt section is one fault; the names in it are not missing besides.
         let section = section.or_else(|| read::meant_section(given));
         if let (Some(section), DeValue::Table(tables)) = (section, value.get_ref()) {
-            let tables = tables.iter().filter(|(_, value)| matches!(value.get_ref(), DeValue::Table(_)));
-            names.entry(section).or_default().extend(tables.map(|(name, _)| name.get_ref().as_ref()));
+            let tables = tables
+                .iter()
+                .filter(|(_, value)| matches!(value.get_ref(), DeValue::Table(_)));
+            names
+                .entry(section)
+                .or_default()
+                .extend(tables.map(|(name, _)| name.get_ref().as_ref()));
         }
     }
     names
@@ -149,7 +171,9 @@ fn syntax_faults(text: &str, mut errors: Vec<toml::de::Error>) -> Vec<Diagnostic
             Some((what, expected)) => (what, Some(expected)),
             None => (error.message(), None),
         };
-        let fault = FaultKind::Syntax.says(format!("not TOML: {what}")).at(error.span().unwrap_or(0..0), "here");
+        let fault = FaultKind::Syntax
+            .says(format!("not TOML: {what}"))
+            .at(error.span().unwrap_or(0..0), "here");
         match expected {
             Some(expected) => fault.expected(expected),
             None => fault,

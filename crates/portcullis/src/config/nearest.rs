@@ -19,7 +19,9 @@ pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>)
 
 /// Case and the kind of dash are slips of their own; they cost nothing.
 fn plain(name: &str) -> Vec<char> {
-    name.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
+    name.chars()
+        .map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() })
+        .collect()
 }
 
 /// Edit distance that counts two swapped neighbours as one step (optimal string alignment).
@@ -32,7 +34,9 @@ fn distance(a: &[char], b: &[char]) -> usize {
         let mut b_last = None;
         for (j, &in_b) in b.iter().enumerate() {
             let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX - 1);
-            let mut best = (cell(&last, j) + usize::from(in_a != in_b)).min(cell(&last, j + 1) + 1).min(cell(&row, j) + 1);
+            let mut best = (cell(&last, j) + usize::from(in_a != in_b))
+                .min(cell(&last, j + 1) + 1)
+                .min(cell(&row, j) + 1);
             if j > 0 && Some(in_b) == a_last && Some(in_a) == b_last {
                 best = best.min(cell(&before, j - 1) + 1);
             }

@@ -56,8 +56,19 @@ pub(crate) struct Reader<'a> {
 // === impl Context ===
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(text: &'a str, base_dir: &'a Path, env: &'a dyn Env, names: BTreeMap<&'static str, Vec<&'a str>>) -> Self {
-        Self { text, base_dir, env, names, faults: RefCell::default() }
+    pub(crate) fn new(
+        text: &'a str,
+        base_dir: &'a Path,
+        env: &'a dyn Env,
+        names: BTreeMap<&'static str, Vec<&'a str>>,
+    ) -> Self {
+        Self {
+            text,
+            base_dir,
+            env,
+            names,
+            faults: RefCell::default(),
+        }
     }
 
     pub(crate) fn push(&self, fault: Diagnostic) {
@@ -85,15 +96,23 @@ impl<'a> Context<'a> {
 
 impl Item<'_> {
     pub(crate) fn fault(&self, kind: FaultKind, message: String, label: impl Into<String>) -> Diagnostic {
-        kind.says(message).at(self.span.clone(), label).expected(self.kind.expected())
+        kind.says(message)
+            .at(self.span.clone(), label)
+            .expected(self.kind.expected())
     }
 
     pub(crate) fn wrong_type(&self) -> Diagnostic {
         let found = found(self.value);
-        let fault = self.fault(FaultKind::WrongType, format!("{} has the wrong type", self.what), format!("found {found}"));
+        let fault = self.fault(
+            FaultKind::WrongType,
+            format!("{} has the wrong type", self.what),
+            format!("found {found}"),
+        );
         match (self.kind, self.value) {
             (Kind::Duration(..), DeValue::Integer(_)) => fault.help("give a unit and quotes: \"30s\""),
-            (Kind::List(_), DeValue::String(_)) => fault.help("put each entry in quotes of its own, and brackets around them"),
+            (Kind::List(_), DeValue::String(_)) => {
+                fault.help("put each entry in quotes of its own, and brackets around them")
+            }
             _ => fault,
         }
     }
@@ -115,7 +134,15 @@ impl<'a> Reader<'a> {
         table: &'a DeTable<'a>,
         place: Range<usize>,
     ) -> Self {
-        let mut reader = Self { cx, schema, title, table, place, meant: Vec::new(), has_unknown: false };
+        let mut reader = Self {
+            cx,
+            schema,
+            title,
+            table,
+            place,
+            meant: Vec::new(),
+            has_unknown: false,
+        };
         for (key, _) in table {
             if schema.key(key.get_ref()).is_none() {
                 reader.unknown(key.get_ref(), key.span());
@@ -171,8 +198,16 @@ impl<'a> Reader<'a> {
             Presence::Default(text) => {
                 let value = DeValue::parse(text).ok()?;
                 let what = format!("the default of `{name}`");
-                let item = Item { value: value.get_ref(), span: self.place(), what, kind: &self.key(name).kind };
-                Some(At { value: read(self.cx, &item)?, span: self.place() })
+                let item = Item {
+                    value: value.get_ref(),
+                    span: self.place(),
+                    what,
+                    kind: &self.key(name).kind,
+                };
+                Some(At {
+                    value: read(self.cx, &item)?,
+                    span: self.place(),
+                })
             }
         }
     }
@@ -202,12 +237,17 @@ impl<'a> Reader<'a> {
             [] if self.has_unknown => None,
             [] => {
                 let fault = if self.table.is_empty() {
-                    FaultKind::Empty.says(format!("{} is empty", self.title)).at(self.place(), "nothing in it")
+                    FaultKind::Empty
+                        .says(format!("{} is empty", self.title))
+                        .at(self.place(), "nothing in it")
                 } else {
                     let message = format!("{} has none of {}", self.title, listed(names));
-                    FaultKind::MissingKey.says(message).at(self.place(), "one of them is needed")
+                    FaultKind::MissingKey
+                        .says(message)
+                        .at(self.place(), "one of them is needed")
                 };
-                self.cx.push(fault.expected(format!("exactly one of {}", listed(names))));
+                self.cx
+                    .push(fault.expected(format!("exactly one of {}", listed(names))));
                 None
             }
             [one] => Some(one),
@@ -283,7 +323,11 @@ impl<'a> Reader<'a> {
 
 /// `[api.NAME]`, or the words for a table in line.
 pub(crate) fn in_words(table: &Table) -> String {
-    if table.name.contains(' ') { format!("`{}`", table.name) } else { format!("[{}]", table.name) }
+    if table.name.contains(' ') {
+        format!("`{}`", table.name)
+    } else {
+        format!("[{}]", table.name)
+    }
 }
 
 /// "`timeout` in [api.orders]", "`session.idle` in [frontend.shop]".
@@ -317,10 +361,17 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 pub(crate) fn listed(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The schema of a section's tables.
 pub(crate) fn schema_of(section: &str) -> Option<&'static Table> {
-    schema::TABLES.iter().copied().find(|table| table.name.split('.').next() == Some(section))
+    schema::TABLES
+        .iter()
+        .copied()
+        .find(|table| table.name.split('.').next() == Some(section))
 }

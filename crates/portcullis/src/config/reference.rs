@@ -51,7 +51,11 @@ const VALUES: &str = "
 ";
 
 fn section(page: &mut String, table: &Table) {
-    let heading = if table.name.contains(' ') { table.name.to_owned() } else { format!("`[{}]`", table.name) };
+    let heading = if table.name.contains(' ') {
+        table.name.to_owned()
+    } else {
+        format!("`[{}]`", table.name)
+    };
     let _ = write!(page, "\n## {heading}\n\n{}\n\n", table.about);
     page.push_str("| key | value | default | meaning | example |\n| --- | --- | --- | --- | --- |\n");
     for key in table.keys {
@@ -100,7 +104,12 @@ mod tests {
         let page = reference_markdown();
         for table in TABLES {
             for key in table.keys {
-                assert!(page.contains(&format!("\n| `{}` |", key.name)), "{} of {}", key.name, table.name);
+                assert!(
+                    page.contains(&format!("\n| `{}` |", key.name)),
+                    "{} of {}",
+                    key.name,
+                    table.name
+                );
                 assert!(key.about.ends_with('.'), "{} of {}", key.name, table.name);
             }
         }

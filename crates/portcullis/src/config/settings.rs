@@ -279,7 +279,10 @@ impl Settings {
     /// The one frontend, with its name.
     #[must_use]
     pub fn frontend(&self) -> Option<(&str, &FrontendSettings)> {
-        self.frontends.iter().next().map(|(name, settings)| (name.as_str(), settings))
+        self.frontends
+            .iter()
+            .next()
+            .map(|(name, settings)| (name.as_str(), settings))
     }
 
     /// The keys of `[danger]` that are in use, for the start's event and for `doctor`.
@@ -289,7 +292,10 @@ impl Settings {
         if hosts.is_empty() {
             return Vec::new();
         }
-        vec![format!("dangerous_allow_plain_http_upstream_hosts = [{}]", hosts.join(", "))]
+        vec![format!(
+            "dangerous_allow_plain_http_upstream_hosts = [{}]",
+            hosts.join(", ")
+        )]
     }
 }
 
@@ -342,7 +348,10 @@ mod tests {
 
     fn by_method(methods: &[(&str, &str)], default: Option<&str>) -> PolicyByMethod {
         PolicyByMethod {
-            methods: methods.iter().map(|(m, p)| ((*m).to_owned(), (*p).to_owned())).collect(),
+            methods: methods
+                .iter()
+                .map(|(m, p)| ((*m).to_owned(), (*p).to_owned()))
+                .collect(),
             default: default.map(str::to_owned),
         }
     }

@@ -38,7 +38,9 @@ pub(crate) fn origin(cx: &Context<'_>, item: &Item<'_>) -> Option<Url> {
     if url.path() != "/" || url.query().is_some() {
         let origin = url.origin().ascii_serialization();
         let message = format!("{} is more than an origin", item.what);
-        let fault = FaultKind::InvalidUrl.says(message).at(item.span.clone(), format!("write \"{origin}\""));
+        let fault = FaultKind::InvalidUrl
+            .says(message)
+            .at(item.span.clone(), format!("write \"{origin}\""));
         cx.push(fault.expected("a scheme, a host and perhaps a port"));
         return None;
     }
@@ -49,7 +51,11 @@ pub(crate) fn origin(cx: &Context<'_>, item: &Item<'_>) -> Option<Url> {
 pub(crate) fn upstream(cx: &Context<'_>, item: &Item<'_>, plain: PlainHttp<'_>) -> Option<Url> {
     let (_, url) = url(cx, item, plain)?;
     if url.query().is_some() {
-        cx.push(item.fault(FaultKind::InvalidUrl, format!("{} has a query", item.what), "leave out what follows the `?`"));
+        cx.push(item.fault(
+            FaultKind::InvalidUrl,
+            format!("{} has a query", item.what),
+            "leave out what follows the `?`",
+        ));
         return None;
     }
     Some(url)
@@ -66,7 +72,11 @@ pub(crate) fn issuer(cx: &Context<'_>, item: &Item<'_>) -> Option<(String, Url)>
     }
     // OpenID Connect Discovery 1.0 s3: an issuer has no query and no fragment.
     if url.query().is_some() {
-        cx.push(item.fault(FaultKind::InvalidUrl, format!("{} has a query", item.what), "an issuer has none"));
+        cx.push(item.fault(
+            FaultKind::InvalidUrl,
+            format!("{} has a query", item.what),
+            "an issuer has none",
+        ));
         return None;
     }
     if let Some(issuer) = given.find("/.well-known/").and_then(|at| given.get(..at)) {
@@ -88,22 +98,33 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 }
 
 fn check(given: &str, item: &Item<'_>, plain: PlainHttp<'_>) -> Result<Url, Box<Diagnostic>> {
-    let invalid =
-        |message: &str, label: &str| Box::new(item.fault(FaultKind::InvalidUrl, format!("{} {message}", item.what), label));
+    let invalid = |message: &str, label: &str| {
+        Box::new(item.fault(FaultKind::InvalidUrl, format!("{} {message}", item.what), label))
+    };
     if given.trim() != given || given.contains(char::is_whitespace) {
         return Err(invalid("has a space in it", ""));
     }
     if !given.contains("://") {
         let label = format!("write \"https://{}\"", given.trim_start_matches('/'));
         // What stands before an `@` may be a password.
-        return Err(invalid("is no URL", if given.contains([':', '@']) { "not https:// or http://" } else { &label }));
+        return Err(invalid(
+            "is no URL",
+            if given.contains([':', '@']) {
+                "not https:// or http://"
+            } else {
+                &label
+            },
+        ));
     }
     let url = Url::parse(given).map_err(|error| invalid("is no URL", &error.to_string()))?;
     if !matches!(url.scheme(), "https" | "http") {
         return Err(invalid("has the wrong scheme", "not https:// or http://"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid("has a user name or password in it", "leave out what stands before the `@`"));
+        return Err(invalid(
+            "has a user name or password in it",
+            "leave out what stands before the `@`",
+        ));
     }
     if url.fragment().is_some() {
         return Err(invalid("has a fragment", "leave out what follows the `#`"));
@@ -116,7 +137,10 @@ fn check(given: &str, item: &Item<'_>, plain: PlainHttp<'_>) -> Result<Url, Box<
     if url.scheme() == "http" && !allowed {
         let fault = FaultKind::InsecureUrl
             .says(format!("{} is plain http to a host that is not loopback", item.what))
-            .at(item.span.clone(), "who listens on the way could read and change what is sent")
+            .at(
+                item.span.clone(),
+                "who listens on the way could read and change what is sent",
+            )
             .expected("https://, or http:// to localhost, 127.0.0.1 or [::1]");
         return Err(Box::new(match plain {
             PlainHttp::Hosts(_) => fault.help(format!(

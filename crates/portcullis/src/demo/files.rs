@@ -14,8 +14,18 @@ macro_rules! web {
 }
 
 /// The frontend, as it is served from `web/`.
-pub(super) const PAGES: &[(&str, &str)] =
-    web!["index.html", "app.js", "dom.js", "events.js", "failures.js", "orders.js", "sentences.js", "session.js", "style.css", "favicon.svg"];
+pub(super) const PAGES: &[(&str, &str)] = web![
+    "index.html",
+    "app.js",
+    "dom.js",
+    "events.js",
+    "failures.js",
+    "orders.js",
+    "sentences.js",
+    "session.js",
+    "style.css",
+    "favicon.svg"
+];
 pub(super) const LIBRARY: (&str, &str) = ("portcullis.js", include_str!("../../../../web/portcullis.js"));
 /// Another website's pages, which the demo serves from another origin.
 pub(super) const ATTACKER: &[(&str, &str)] = web!["attacker.html", "attacker.js", "style.css"];
@@ -36,7 +46,10 @@ pub(super) fn write_all(dir: &Path) -> Result<(), String> {
     for (name, _) in files {
         let path = dir.join(name);
         if path.exists() {
-            return Err(format!("{} is there already; choose an empty directory", path.display()));
+            return Err(format!(
+                "{} is there already; choose an empty directory",
+                path.display()
+            ));
         }
     }
     for (name, text) in files {

@@ -77,7 +77,14 @@ pub fn run(args: &DemoArgs) -> Result<(), String> {
     }
     runtime(None)?.block_on(async {
         let demo = Demo::start(args).await?;
-        println!("{}", if args.json { demo.json().to_string() } else { demo.text() });
+        println!(
+            "{}",
+            if args.json {
+                demo.json().to_string()
+            } else {
+                demo.text()
+            }
+        );
         if args.open && webbrowser::open(&demo.app).is_err() {
             println!("No browser could be opened; go to {}", demo.app);
         }
@@ -108,9 +115,19 @@ impl Demo {
     /// # Errors
     /// What could not be started.
     pub async fn start(args: &DemoArgs) -> Result<Demo, String> {
-        let lines = if args.events { Lines::Writer(Box::new(std::io::stderr())) } else { Lines::Off };
+        let lines = if args.events {
+            Lines::Writer(Box::new(std::io::stderr()))
+        } else {
+            Lines::Off
+        };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let audit = Audit::new(AuditSettings { lines, ..AuditSettings::default() }, clock.clone());
+        let audit = Audit::new(
+            AuditSettings {
+                lines,
+                ..AuditSettings::default()
+            },
+            clock.clone(),
+        );
         Demo::start_with(args, audit, clock).await
     }
 
@@ -127,7 +144,8 @@ impl Demo {
                 (Some(dir), path)
             }
         };
-        files::write_pages(&data.join("web")).map_err(|error| format!("cannot write to {}: {error}", data.display()))?;
+        files::write_pages(&data.join("web"))
+            .map_err(|error| format!("cannot write to {}: {error}", data.display()))?;
 
         let any = args.port == Some(0);
         let app_listener = match args.port {
@@ -155,23 +173,53 @@ impl Demo {
             "app": app, "api": api, "provider": idp.issuer(), "admin": format!("http://{admin}"),
             "attacker": format!("{attacker}/attacker.html"), "users": users,
         });
-        let tries = tries::Tries { app: app.clone(), info, audit: audit.clone(), control: idp.control().clone(), http: http.clone() };
-        let mut extras = Extras::default();
-        extras.routes = Some(("/demo/".into(), tries::router(tries)));
-        extras.frames = vec![attacker];
+        let tries = tries::Tries {
+            app: app.clone(),
+            info,
+            audit: audit.clone(),
+            control: idp.control().clone(),
+            http: http.clone(),
+        };
+        let extras = Extras { routes: Some(("/demo/".into(), tries::router(tries))), frames: vec![attacker] };
         let running = Running::start(&settings, &audit, &clock, extras).map_err(|error| error.to_string())?;
 
         let provider = ProviderSettings::new("dev", idp.issuer());
         let provider = Provider::new(provider, Arc::new(http), clock.clone(), Arc::new(|_, _| {}));
-        let orders = orders::router(provider, clock)?;
+        let orders = orders::router(provider, &clock)?;
         let (stop, stopping) = watch::channel(false);
-        let mut servers = listen(&settings, &running, &audit, app_listener, Some(admin_listener), &stopping, DRAIN)?;
+        let mut servers = listen(
+            &settings,
+            &running,
+            &audit,
+            app_listener,
+            Some(admin_listener),
+            &stopping,
+            DRAIN,
+        )?;
         servers.push(tokio::spawn(serve_orders(api_listener, orders, stopping)));
 
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        audit.emit(None, Event::Started { component: "demo".into(), version, dangers: settings.dangers() });
+        audit.emit(
+            None,
+            Event::Started {
+                component: "demo".into(),
+                version,
+                dangers: settings.dangers(),
+            },
+        );
         let admin = format!("http://{admin}");
-        let demo = Demo { app, api, admin, users, idp, audit, running, stop, servers, _temporary: temporary };
+        let demo = Demo {
+            app,
+            api,
+            admin,
+            users,
+            idp,
+            audit,
+            running,
+            stop,
+            servers,
+            _temporary: temporary,
+        };
         demo.wait_until_ready().await?;
         Ok(demo)
     }
@@ -214,24 +262,38 @@ impl Demo {
 
     /// Ends all of it.
     pub async fn stop(self) {
-        self.audit.emit(None, Event::Stopping { component: "demo".into(), why: "ctrl_c".into() });
+        self.audit.emit(
+            None,
+            Event::Stopping {
+                component: "demo".into(),
+                why: "ctrl_c".into(),
+            },
+        );
         let _ = self.stop.send(true);
         for server in self.servers {
             let _ = server.await;
         }
         self.idp.shutdown().await;
         drop(self.running);
-        self.audit.flush(Duration::from_millis(200));
+        let _ = self.audit.flush(Duration::from_millis(200));
     }
 
     fn text(&self) -> String {
         let mut text = format!(
             "Portcullis demo: everything runs on this machine, and ends with Ctrl-C.\n\n  app       {}\n  console   {}\n  provider  {}\n  API       {}\n\nPeople\n",
-            self.app, self.admin, self.idp.issuer(), self.api
+            self.app,
+            self.admin,
+            self.idp.issuer(),
+            self.api
         );
         for user in self.users.as_array().into_iter().flatten() {
             let word = |name: &str| user[name].as_str().unwrap_or_default().to_owned();
-            text.push_str(&format!("  {:<6} password {:<11} {}\n", word("username"), word("password"), word("about")));
+            text.push_str(&format!(
+                "  {:<6} password {:<11} {}\n",
+                word("username"),
+                word("password"),
+                word("about")
+            ));
         }
         text.push_str(
             "\nThree things to try\n  1. Open the app, sign in as bob, and create an order: see what the refusal says.\n  2. In the app, break a token on purpose and read cause and fix beside the 401.\n  3. Keep the console open meanwhile, and watch every decision with its reason.\n",
@@ -278,7 +340,9 @@ async fn serve_orders(listener: TcpListener, orders: axum::Router, stopping: wat
         let orders = orders.clone();
         async move {
             let request = request.map(axum::body::Body::new);
-            tower::ServiceExt::oneshot(orders, request).await.unwrap_or_else(|never| match never {})
+            tower::ServiceExt::oneshot(orders, request)
+                .await
+                .unwrap_or_else(|never| match never {})
         }
     };
     server::serve(listener, None, stopping, DRAIN, handler).await;
@@ -297,11 +361,17 @@ fn local(port: u16) -> SocketAddr {
 }
 
 fn address(listener: &TcpListener) -> Result<String, String> {
-    listener.local_addr().map(|address| address.to_string()).map_err(|error| error.to_string())
+    listener
+        .local_addr()
+        .map(|address| address.to_string())
+        .map_err(|error| error.to_string())
 }
 
 fn port(listener: &TcpListener) -> Result<u16, String> {
-    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
+    listener
+        .local_addr()
+        .map(|address| address.port())
+        .map_err(|error| error.to_string())
 }
 
 fn written(dir: &Path) -> String {

@@ -33,7 +33,10 @@ struct After {
 
 pub(super) fn router(tries: Tries) -> Router {
     Router::new()
-        .route("/demo/info", get(|State(tries): State<Arc<Tries>>| async move { Json(tries.info.clone()) }))
+        .route(
+            "/demo/info",
+            get(|State(tries): State<Arc<Tries>>| async move { Json(tries.info.clone()) }),
+        )
         .route("/demo/events", get(events))
         .route("/demo/try/{failure}", post(attempt))
         .with_state(Arc::new(tries))
@@ -41,7 +44,9 @@ pub(super) fn router(tries: Tries) -> Router {
 
 async fn events(State(tries): State<Arc<Tries>>, Query(After { after }): Query<After>) -> Json<Value> {
     let records = tries.audit.recent(after);
-    let last = records.last().map_or_else(|| tries.audit.last_seq(), |record| record.seq);
+    let last = records
+        .last()
+        .map_or_else(|| tries.audit.last_seq(), |record| record.seq);
     let events: Vec<&Record> = records.iter().map(|record| &**record).collect();
     Json(json!({ "events": events, "last": last }))
 }
@@ -50,7 +55,8 @@ async fn attempt(State(tries): State<Arc<Tries>>, Path(failure): Path<String>) -
     match tries.attempt(&failure).await {
         Ok(answer) => Json(answer).into_response(),
         Err((status, detail)) => {
-            let problem = json!({ "type": "about:blank", "title": "No such try", "status": status.as_u16(), "detail": detail });
+            let problem =
+                json!({ "type": "about:blank", "title": "No such try", "status": status.as_u16(), "detail": detail });
             (status, Json(problem)).into_response()
         }
     }
@@ -68,18 +74,35 @@ impl Tries {
             "token_in_url" => None,
             other => return Err((StatusCode::NOT_FOUND, format!("There is no failure named {other}."))),
         };
-        let order = Mint { user: Some("alice".into()), client: Some("demo-web".into()), defect, ..Mint::default() };
+        let order = Mint {
+            user: Some("alice".into()),
+            client: Some("demo-web".into()),
+            defect,
+            ..Mint::default()
+        };
         let token = self.control.mint(&order).map_err(|error| failed(error.to_string()))?;
         let url = format!("{}/api/orders", self.app);
         // Sent by this program, not by the page: the page never sees a token, not even a bad one.
         let (shown, request) = if failure == "token_in_url" {
-            let query = form_urlencoded::Serializer::new(String::new()).append_pair("access_token", &token).finish();
-            ("GET /api/orders?access_token=...", http::Request::get(format!("{url}?{query}")))
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("access_token", &token)
+                .finish();
+            (
+                "GET /api/orders?access_token=...",
+                http::Request::get(format!("{url}?{query}")),
+            )
         } else {
-            ("GET /api/orders", http::Request::get(&url).header(AUTHORIZATION, format!("Bearer {token}")))
+            (
+                "GET /api/orders",
+                http::Request::get(&url).header(AUTHORIZATION, format!("Bearer {token}")),
+            )
         };
         let request = request.body(Bytes::new()).map_err(|error| failed(error.to_string()))?;
-        let response = self.http.send(request, 64 * 1024).await.map_err(|error| failed(error.to_string()))?;
+        let response = self
+            .http
+            .send(request, 64 * 1024)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let id = header("x-request-id").and_then(RequestId::accept);
         let records = id.map(|id| self.audit.of_request(&id)).unwrap_or_default();

@@ -3,7 +3,8 @@
 use askama::Template;
 use axum::body::Body;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Response, StatusCode};
 use portcullis_audit::{Refused, RequestId};
@@ -39,6 +40,7 @@ pub(crate) fn refused(
     form: Form,
     id: &RequestId,
     login: Option<&str>,
+    challenge: Option<&str>,
     set_cookies: Vec<HeaderValue>,
 ) -> Response<Body> {
     let entry = refused.entry();
@@ -53,7 +55,9 @@ pub(crate) fn refused(
                 problem.insert("login_url".into(), login.into());
             }
             let mut response = Response::new(Body::from(problem.to_string()));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
             response
         }
     };
@@ -67,6 +71,10 @@ pub(crate) fn refused(
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    // RFC 9110 s11.6.1: a 401 says how to do better.
+    if let Some(challenge) = challenge.and_then(|challenge| HeaderValue::from_str(challenge).ok()) {
+        headers.insert(WWW_AUTHENTICATE, challenge);
     }
     for cookie in set_cookies {
         headers.append(SET_COOKIE, cookie);
@@ -88,7 +96,9 @@ fn page(refused: &Refused, id: &RequestId) -> Response<Body> {
     let mut response = Response::new(Body::from(page.render().unwrap_or_default()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    let policy = format!("default-src 'none'; style-src 'nonce-{nonce}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+    let policy = format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    );
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }

@@ -16,7 +16,11 @@ use super::{Gateway, Incoming};
 
 #[derive(Debug)]
 pub(crate) enum Assets {
-    Dir { files: ServeDir, root: PathBuf, policy: HeaderValue },
+    Dir {
+        files: ServeDir,
+        root: PathBuf,
+        policy: HeaderValue,
+    },
     Upstream(Upstream),
 }
 
@@ -26,7 +30,11 @@ pub(crate) const CONTENT_POLICY: &str =
 
 impl Assets {
     pub(crate) fn dir(root: PathBuf, policy: HeaderValue) -> Assets {
-        Assets::Dir { files: ServeDir::new(&root).append_index_html_on_directories(true), root, policy }
+        Assets::Dir {
+            files: ServeDir::new(&root).append_index_html_on_directories(true),
+            root,
+            policy,
+        }
     }
 
     pub(super) async fn serve<B>(&self, gateway: &Gateway, incoming: Incoming<'_>, body: B) -> Response<Body>
@@ -40,7 +48,10 @@ impl Assets {
                     let refused = Refused::new("route.method_not_allowed").found(incoming.parts.method.as_str());
                     return gateway.refuse(&incoming, refused.into(), Credential::None);
                 }
-                let response = files.clone().oneshot(request_for(&incoming, incoming.path.as_str())).await;
+                let response = files
+                    .clone()
+                    .oneshot(request_for(&incoming, incoming.path.as_str()))
+                    .await;
                 let mut response = response.unwrap_or_else(|never| match never {}).map(Body::new);
                 if response.status() == http::StatusCode::NOT_FOUND {
                     // A path of the app's own router: the page itself decides what it means.
@@ -87,7 +98,10 @@ fn request_for(incoming: &Incoming<'_>, path: &str) -> Request<Body> {
 }
 
 fn harden(response: &mut Response<Body>, policy: &HeaderValue) {
-    let page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let page = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

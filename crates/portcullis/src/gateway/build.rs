@@ -64,7 +64,10 @@ pub struct BuildError {
 
 fn failed<E: std::fmt::Display>(what: impl Into<String>) -> impl FnOnce(E) -> BuildError {
     let what = what.into();
-    move |why| BuildError { what, why: why.to_string() }
+    move |why| BuildError {
+        what,
+        why: why.to_string(),
+    }
 }
 
 impl Running {
@@ -73,7 +76,12 @@ impl Running {
     ///
     /// # Errors
     /// [`BuildError`]: what is missing on this machine.
-    pub fn start(settings: &Settings, audit: &Audit, clock: &Arc<dyn Clock>, extras: Extras) -> Result<Running, BuildError> {
+    pub fn start(
+        settings: &Settings,
+        audit: &Audit,
+        clock: &Arc<dyn Clock>,
+        extras: Extras,
+    ) -> Result<Running, BuildError> {
         let store = open_store(settings, clock)?;
         let providers = providers(settings, audit, clock)?;
         let refresh = providers.values().map(Provider::spawn_refresh).collect();
@@ -98,7 +106,13 @@ impl Running {
                 tasks.push(tokio::spawn(sync_revocations(guarded.guard.clone())));
             }
         }
-        Ok(Running { gateway, providers: providers.into_values().collect(), store, _refresh: refresh, tasks })
+        Ok(Running {
+            gateway,
+            providers: providers.into_values().collect(),
+            store,
+            _refresh: refresh,
+            tasks,
+        })
     }
 
     /// The gateway.
@@ -128,7 +142,11 @@ impl Running {
             let guards = gateway.0.routes.iter().filter_map(|api| {
                 let ready = api.guarded.as_ref()?.guard.is_ready();
                 let name = format!("api {}", api.name);
-                Some(if ready { Check::ready(name) } else { Check::failed(name, "keys or revocations are missing") })
+                Some(if ready {
+                    Check::ready(name)
+                } else {
+                    Check::failed(name, "keys or revocations are missing")
+                })
             });
             Readiness::of(keys.chain(guards).collect())
         })
@@ -157,7 +175,8 @@ fn key_ring(settings: &Settings) -> Result<KeyRing, BuildError> {
         return KeyRing::load_or_create(&path).map_err(failed(format!("the sealing key {}", path.display())));
     }
     let keys: Result<Vec<SealingKey>, _> = keys.iter().map(|key| SealingKey::parse(key.expose())).collect();
-    keys.and_then(KeyRing::from_keys).map_err(failed("the sealing keys of [store]"))
+    keys.and_then(KeyRing::from_keys)
+        .map_err(failed("the sealing keys of [store]"))
 }
 
 fn providers(
@@ -190,7 +209,9 @@ fn providers(
 }
 
 fn provider<'p>(providers: &'p BTreeMap<String, Provider>, name: &str) -> Result<&'p Provider, BuildError> {
-    providers.get(name).ok_or_else(|| failed("the configuration")(format!("there is no provider {name}")))
+    providers
+        .get(name)
+        .ok_or_else(|| failed("the configuration")(format!("there is no provider {name}")))
 }
 
 fn frontend(
@@ -200,9 +221,12 @@ fn frontend(
     audit: &Audit,
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Bff>, BuildError> {
-    let Some((name, configured)) = settings.frontend() else { return Ok(None) };
+    let Some((name, configured)) = settings.frontend() else {
+        return Ok(None);
+    };
     let client = settings.clients.get(&configured.client);
-    let client = client.ok_or_else(|| failed("the configuration")(format!("there is no client {}", configured.client)))?;
+    let client =
+        client.ok_or_else(|| failed("the configuration")(format!("there is no client {}", configured.client)))?;
     let auth = match &client.auth {
         config::ClientAuth::Basic(secret) => ClientAuth::Basic(secret.clone()),
         config::ClientAuth::Post(secret) => ClientAuth::Post(secret.clone()),
@@ -235,13 +259,20 @@ fn apis(
 ) -> Result<Vec<Api>, BuildError> {
     // What is revoked is revoked for every API.
     let revocations = Revocations::stored(store.clone());
-    let guards = settings.apis.values().filter(|api| matches!(api.access, Access::Guarded(_))).count().max(1);
+    let guards = settings
+        .apis
+        .values()
+        .filter(|api| matches!(api.access, Access::Guarded(_)))
+        .count()
+        .max(1);
     let mut apis = Vec::new();
     for (name, configured) in &settings.apis {
         let what = || format!("api {name}");
         let mut timeouts = Timeouts::default();
         timeouts.response_header = configured.timeout;
-        let upstream = Upstream::parse(configured.upstream.as_str()).map_err(failed(what()))?.with_timeouts(timeouts);
+        let upstream = Upstream::parse(configured.upstream.as_str())
+            .map_err(failed(what()))?
+            .with_timeouts(timeouts);
         let guarded = match &configured.access {
             Access::Anyone => None,
             Access::Guarded(guarded) => {
@@ -267,20 +298,36 @@ fn apis(
                     builder = builder.also_audience(audience);
                 }
                 let guard = builder.build().map_err(failed(what()))?;
-                let policies =
-                    settings.policies.iter().map(|(name, policy)| (name.clone(), Arc::new(policy.clone()))).collect();
-                let any_token = NamedPolicy::new("any valid token", Policy::authenticated()).map_err(failed(what()))?;
-                Some(GuardedApi { guard, settings: guarded.clone(), policies, any_token: Arc::new(any_token) })
+                let policies = settings
+                    .policies
+                    .iter()
+                    .map(|(name, policy)| (name.clone(), Arc::new(policy.clone())))
+                    .collect();
+                let any_token = NamedPolicy::new("any-valid-token", Policy::authenticated()).map_err(failed(what()))?;
+                Some(GuardedApi {
+                    guard,
+                    settings: guarded.clone(),
+                    policies,
+                    any_token: Arc::new(any_token),
+                })
             }
         };
         let metrics = audit.metrics().route(name);
-        apis.push(Api { name: name.clone(), path: configured.path.clone(), upstream, metrics, guarded });
+        apis.push(Api {
+            name: name.clone(),
+            path: configured.path.clone(),
+            upstream,
+            metrics,
+            guarded,
+        });
     }
     Ok(apis)
 }
 
 fn assets(settings: &Settings, extras: &Extras) -> Result<Option<Assets>, BuildError> {
-    let Some((name, frontend)) = settings.frontend() else { return Ok(None) };
+    let Some((name, frontend)) = settings.frontend() else {
+        return Ok(None);
+    };
     let what = || format!("the assets of frontend {name}");
     let mut policy = CONTENT_POLICY.to_owned();
     if !extras.frames.is_empty() {
@@ -293,9 +340,9 @@ fn assets(settings: &Settings, extras: &Extras) -> Result<Option<Assets>, BuildE
             let policy = HeaderValue::from_str(&policy).map_err(failed(what()))?;
             Ok(Some(Assets::dir(dir.clone(), policy)))
         }
-        Some(config::Assets::Upstream(url)) => {
-            Ok(Some(Assets::Upstream(Upstream::parse(url.as_str()).map_err(failed(what()))?)))
-        }
+        Some(config::Assets::Upstream(url)) => Ok(Some(Assets::Upstream(
+            Upstream::parse(url.as_str()).map_err(failed(what()))?,
+        ))),
     }
 }
 
@@ -303,14 +350,18 @@ fn check_dir(dir: &Path) -> Result<(), String> {
     let index = dir.join("index.html");
     match read_to_string(&index) {
         Ok(_) => Ok(()),
-        Err(error) => Err(format!("{}: {error}; build the frontend first, or correct `assets`", index.display())),
+        Err(error) => Err(format!(
+            "{}: {error}; build the frontend first, or correct `assets`",
+            index.display()
+        )),
     }
 }
 
 /// `host:port` as a `Host` header has it: without the port that belongs to the scheme.
 fn authority(url: &url::Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn seconds(duration: Duration) -> i64 {
@@ -329,7 +380,14 @@ async fn purge(store: Arc<dyn Store>, audit: Audit) {
         };
         if let Err(error) = result {
             let refused = Refused::new(error.code()).found(error.to_string());
-            audit.emit(None, Event::StoreUnavailable { store: "sqlite", operation: "purge", refused });
+            audit.emit(
+                None,
+                Event::StoreUnavailable {
+                    store: "sqlite",
+                    operation: "purge",
+                    refused,
+                },
+            );
         }
     }
 }
@@ -341,7 +399,11 @@ async fn sync_revocations(guard: Guard) {
         match &result {
             Err(error) if !failing => {
                 let refused = Refused::new(error.code()).found(error.to_string());
-                let event = Event::StoreUnavailable { store: "sqlite", operation: "revocations", refused };
+                let event = Event::StoreUnavailable {
+                    store: "sqlite",
+                    operation: "revocations",
+                    refused,
+                };
                 guard.audit().emit(None, event);
             }
             Ok(()) if failing => guard.audit().emit(None, Event::StoreRecovered { store: "sqlite" }),

@@ -7,19 +7,25 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use portcullis_audit::{Credential, Event, Refused, RequestId};
 use portcullis_bff::{Bff, is_navigation};
 use portcullis_guard::{Call, Guard, GuardError, VerifiedToken};
-use portcullis_policy::NamedPolicy;
+use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, CookieMatch, ForwardError, ForwardHead};
 use std::sync::Arc;
 
 use super::routes::{Api, GuardedApi};
 use super::{Gateway, Incoming};
 
-/// What lets a call pass.
+/// What lets a call pass: nothing is forwarded without one.
 struct Pass {
     credential: Credential,
     authorization: AuthorizationHeader,
-    token: Option<Arc<VerifiedToken>>,
-    policy: Option<Arc<NamedPolicy>>,
+    permit: Permit,
+}
+
+enum Permit {
+    /// The configuration says that anyone may call.
+    Anyone,
+    /// A policy said yes to this token.
+    Granted(Arc<VerifiedToken>, Authorized),
 }
 
 impl Gateway {
@@ -32,8 +38,7 @@ impl Gateway {
             None => Ok(Pass {
                 credential: Credential::None,
                 authorization: AuthorizationHeader::Keep,
-                token: None,
-                policy: None,
+                permit: Permit::Anyone,
             }),
             Some(guarded) => self.admit(api, guarded, &incoming).await,
         };
@@ -42,7 +47,8 @@ impl Gateway {
             Ok(pass) => (pass.credential, self.forward(api, incoming, body, pass).await),
             Err((credential, response)) => (credential, *response),
         };
-        api.metrics.request_finished(credential, response.status().as_u16(), begun.elapsed());
+        api.metrics
+            .request_finished(credential, response.status().as_u16(), begun.elapsed());
         response
     }
 
@@ -55,7 +61,11 @@ impl Gateway {
         let parts = &incoming.parts;
         // A preflight carries no credential and must not reach the upstream without one (Fetch s4.8).
         if parts.method == Method::OPTIONS && parts.headers.contains_key("access-control-request-method") {
-            let origin = parts.headers.get("origin").and_then(|value| value.to_str().ok()).unwrap_or("none");
+            let origin = parts
+                .headers
+                .get("origin")
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or("none");
             let refused = Refused::new("cors.origin_denied").found(origin);
             return Err(self.refuse_call(api, incoming, refused, Credential::None));
         }
@@ -64,16 +74,29 @@ impl Gateway {
         if let Some(bff) = bff.filter(|_| !has_bearer || !guarded.settings.bearer) {
             return self.admit_session(api, guarded, bff, incoming).await;
         }
-        let credential = if has_bearer { Credential::Bearer } else { Credential::None };
+        let credential = if has_bearer {
+            Credential::Bearer
+        } else {
+            Credential::None
+        };
         let refuse = |error: &GuardError, token: Option<&VerifiedToken>| {
-            (credential, Box::new(refuse_by_guard(api, guarded, incoming, error, credential, token)))
+            (
+                credential,
+                Box::new(refuse_by_guard(api, guarded, incoming, error, credential, token)),
+            )
         };
         let text = Guard::credential(parts).map_err(|error| refuse(&error, None))?;
         let token = guarded.guard.verify(text).await.map_err(|error| refuse(&error, None))?;
         let policy = self.policy(api, guarded, incoming, credential)?;
-        guarded.guard.authorize(&token, policy).map_err(|error| refuse(&error, Some(&token)))?;
-        let authorization = AuthorizationHeader::Keep;
-        Ok(Pass { credential, authorization, token: Some(token), policy: Some(policy.clone()) })
+        let authorized = guarded
+            .guard
+            .authorize(&token, policy)
+            .map_err(|error| refuse(&error, Some(&token)))?;
+        Ok(Pass {
+            credential,
+            authorization: AuthorizationHeader::Keep,
+            permit: Permit::Granted(token, authorized),
+        })
     }
 
     async fn admit_session(
@@ -89,8 +112,16 @@ impl Gateway {
             if matches!(refused.status(), 401) && incoming.parts.method == Method::GET && is_navigation(headers) {
                 return (Credential::None, Box::new(self.to_login(bff, incoming, refused)));
             }
+            let credential = if refused.code == "session.missing" {
+                Credential::None
+            } else {
+                Credential::Session
+            };
             let failure = bff.over(refused);
-            (Credential::Session, Box::new(self.refuse_on(Some(&api.name), incoming, failure, Credential::Session)))
+            (
+                credential,
+                Box::new(self.refuse_on(Some(api), incoming, failure, credential)),
+            )
         };
         if !headers.contains_key(COOKIE) || !bff.has_cookie(headers) {
             return Err(refuse(Refused::new("session.missing")));
@@ -106,17 +137,31 @@ impl Gateway {
 
         let credential = Credential::Session;
         let refuse = |error: &GuardError, token: Option<&VerifiedToken>| {
-            (credential, Box::new(refuse_by_guard(api, guarded, incoming, error, credential, token)))
+            (
+                credential,
+                Box::new(refuse_by_guard(api, guarded, incoming, error, credential, token)),
+            )
         };
-        let token = guarded.guard.verify(access_token.expose()).await.map_err(|error| refuse(&error, None))?;
+        let token = guarded
+            .guard
+            .verify(access_token.expose())
+            .await
+            .map_err(|error| refuse(&error, None))?;
         let policy = self.policy(api, guarded, incoming, credential)?;
-        guarded.guard.authorize(&token, policy).map_err(|error| refuse(&error, Some(&token)))?;
+        let authorized = guarded
+            .guard
+            .authorize(&token, policy)
+            .map_err(|error| refuse(&error, Some(&token)))?;
         // A token that was verified is visible ASCII.
         let mut header = HeaderValue::from_str(&format!("Bearer {}", access_token.expose()))
             .unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
         header.set_sensitive(true);
         let authorization = AuthorizationHeader::Set(header);
-        Ok(Pass { credential, authorization, token: Some(token), policy: Some(policy.clone()) })
+        Ok(Pass {
+            credential,
+            authorization,
+            permit: Permit::Granted(token, authorized),
+        })
     }
 
     fn policy<'g>(
@@ -140,7 +185,10 @@ impl Gateway {
         refused: Refused,
         credential: Credential,
     ) -> (Credential, Box<Response<Body>>) {
-        (credential, Box::new(self.refuse_on(Some(&api.name), incoming, refused.into(), credential)))
+        (
+            credential,
+            Box::new(self.refuse_on(Some(api), incoming, refused.into(), credential)),
+        )
     }
 
     fn to_login(&self, bff: &Bff, incoming: &Incoming<'_>, refused: Refused) -> Response<Body> {
@@ -149,7 +197,9 @@ impl Gateway {
             return_to.push('?');
             return_to.push_str(query);
         }
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("return_to", &return_to).finish();
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("return_to", &return_to)
+            .finish();
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SEE_OTHER;
         let headers = response.headers_mut();
@@ -170,7 +220,13 @@ impl Gateway {
     {
         let prefix = self.0.bff.as_ref().map(Bff::cookie_prefix);
         let ours: Vec<CookieMatch<'_>> = prefix.iter().map(|prefix| CookieMatch::Prefix(prefix)).collect();
-        let Incoming { parts, path, id, peer, begun } = incoming;
+        let Incoming {
+            parts,
+            path,
+            id,
+            peer,
+            begun,
+        } = incoming;
         let (uri, method) = (parts.uri.clone(), parts.method.clone());
         let mut head = ForwardHead::new(path, peer);
         head.query = uri.query();
@@ -179,9 +235,17 @@ impl Gateway {
         head.request_id = id.as_str();
         head.scheme = self.0.scheme;
         head.host = &self.0.host;
-        match self.0.forwarder.forward(&api.upstream, Request::from_parts(parts, body), head).await {
+        match self
+            .0
+            .forwarder
+            .forward(&api.upstream, Request::from_parts(parts, body), head)
+            .await
+        {
             Ok(mut response) => {
-                let token = pass.token.as_deref();
+                let (token, policy) = match &pass.permit {
+                    Permit::Anyone => (None, None),
+                    Permit::Granted(token, authorized) => (Some(&**token), Some(authorized.policy().to_owned())),
+                };
                 let event = Event::CallForwarded {
                     route: api.name.clone(),
                     method: method.to_string(),
@@ -189,7 +253,7 @@ impl Gateway {
                     credential: pass.credential,
                     subject: token.and_then(VerifiedToken::subject).map(str::to_owned),
                     client: token.and_then(VerifiedToken::client).map(str::to_owned),
-                    policy: pass.policy.as_ref().map(|policy| policy.name().to_owned()),
+                    policy,
                     status: response.status().as_u16(),
                     duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
                 };
@@ -207,10 +271,21 @@ impl Gateway {
     fn upstream_failed(&self, api: &Api, id: &RequestId, error: &ForwardError) -> Response<Body> {
         let refused = Refused::new(error.code()).found(error.to_string());
         if error.is_upstream_fault() {
-            let event = Event::UpstreamFailed { route: api.name.clone(), refused: refused.clone() };
+            let event = Event::UpstreamFailed {
+                route: api.name.clone(),
+                refused: refused.clone(),
+            };
             self.0.audit.emit(Some(id), event);
         }
-        super::answer::refused(&refused, error.status(), super::answer::Form::Problem, id, None, Vec::new())
+        super::answer::refused(
+            &refused,
+            error.status(),
+            super::answer::Form::Problem,
+            id,
+            None,
+            None,
+            Vec::new(),
+        )
     }
 }
 
@@ -223,7 +298,13 @@ fn refuse_by_guard(
     token: Option<&VerifiedToken>,
 ) -> Response<Body> {
     let (method, path) = (incoming.parts.method.as_str(), incoming.path.as_str());
-    let call = Call { route: Some(&api.name), method, path, credential, token };
+    let call = Call {
+        route: Some(&api.name),
+        method,
+        path,
+        credential,
+        token,
+    };
     guarded.guard.refuse(error, &call, Some(incoming.id)).map(Body::from)
 }
 

@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 use answer::Form;
 use assets::Assets;
-use routes::Routes;
+use routes::{Api, Routes};
 
 pub use build::{BuildError, Extras, Running};
 
@@ -71,7 +71,19 @@ impl Gateway {
         let uri = parts.uri.clone();
         let mut response = match self.check_head(&parts, &uri) {
             Err((refused, status)) => self.refuse_early(&refused, status, &parts, &id),
-            Ok(path) => self.dispatch(Incoming { parts, path: &path, id: &id, peer, begun }, body).await,
+            Ok(path) => {
+                self.dispatch(
+                    Incoming {
+                        parts,
+                        path: &path,
+                        id: &id,
+                        peer,
+                        begun,
+                    },
+                    body,
+                )
+                .await
+            }
         };
         if let Ok(id) = HeaderValue::from_str(id.as_str()) {
             response.headers_mut().entry(X_REQUEST_ID).or_insert(id);
@@ -109,21 +121,34 @@ impl Gateway {
             return self.call(api, incoming, body).await;
         }
         if let Some((_, router)) = self.0.extra.as_ref().filter(|(prefix, _)| path.starts_with(prefix)) {
-            if let Some(Err(refused)) = self.0.bff.as_ref().map(|bff| bff.check_same_origin(&incoming.parts.headers)) {
+            if let Some(Err(refused)) = self
+                .0
+                .bff
+                .as_ref()
+                .map(|bff| bff.check_same_origin(&incoming.parts.headers))
+            {
                 return self.refuse(&incoming, refused.into(), Credential::None);
             }
             let request = Request::from_parts(incoming.parts, Body::new(body.map_err_into()));
-            return router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+            return router
+                .clone()
+                .oneshot(request)
+                .await
+                .unwrap_or_else(|never| match never {});
         }
         match &self.0.assets {
             Some(assets) => assets.serve(self, incoming, body).await,
-            None => self.refuse(&incoming, Refused::new("route.not_found").found(path).into(), Credential::None),
+            None => self.refuse(
+                &incoming,
+                Refused::new("route.not_found").found(path).into(),
+                Credential::None,
+            ),
         }
     }
 
     fn refuse_early(&self, refused: &Refused, status: StatusCode, parts: &Parts, id: &RequestId) -> Response<Body> {
         self.tell(refused, status, parts, parts.uri.path(), None, Credential::None, id);
-        answer::refused(refused, status, Form::Problem, id, None, Vec::new())
+        answer::refused(refused, status, Form::Problem, id, None, None, Vec::new())
     }
 
     /// Refuses outside of any API: on an endpoint of the BFF, or where there is nothing.
@@ -133,19 +158,47 @@ impl Gateway {
 
     fn refuse_on(
         &self,
-        route: Option<&str>,
+        api: Option<&Api>,
         incoming: &Incoming<'_>,
         failure: Failure,
         credential: Credential,
     ) -> Response<Body> {
-        let Failure { refused, set_cookies, told, .. } = failure;
+        let Failure {
+            refused,
+            set_cookies,
+            told,
+            ..
+        } = failure;
         let status = StatusCode::from_u16(refused.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if !told {
-            self.tell(&refused, status, &incoming.parts, incoming.path.as_str(), route, credential, incoming.id);
+            let route = api.map(|api| api.name.as_str());
+            self.tell(
+                &refused,
+                status,
+                &incoming.parts,
+                incoming.path.as_str(),
+                route,
+                credential,
+                incoming.id,
+            );
         }
-        let form = if is_navigation(&incoming.parts.headers) { Form::Page } else { Form::Problem };
-        let login = self.0.bff.is_some() && status == StatusCode::UNAUTHORIZED;
-        answer::refused(&refused, status, form, incoming.id, login.then_some("/bff/login"), set_cookies)
+        let form = if is_navigation(&incoming.parts.headers) {
+            Form::Page
+        } else {
+            Form::Problem
+        };
+        let unauthorized = status == StatusCode::UNAUTHORIZED;
+        let login = (self.0.bff.is_some() && unauthorized).then_some("/bff/login");
+        let challenge = api.filter(|_| unauthorized).and_then(Api::challenge);
+        answer::refused(
+            &refused,
+            status,
+            form,
+            incoming.id,
+            login,
+            challenge.as_deref(),
+            set_cookies,
+        )
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are the fields of the event")]
@@ -162,10 +215,29 @@ impl Gateway {
         let (route, method, path) = (route.map(str::to_owned), parts.method.to_string(), path.to_owned());
         let (status, refused) = (status.as_u16(), refused.clone());
         let event = if refused.code.starts_with("csrf.") || refused.code.starts_with("cors.") {
-            let origin = parts.headers.get(http::header::ORIGIN).and_then(|value| value.to_str().ok());
-            Event::CsrfBlocked { route, method, path, origin: origin.map(str::to_owned), status, refused }
+            let origin = parts
+                .headers
+                .get(http::header::ORIGIN)
+                .and_then(|value| value.to_str().ok());
+            Event::CsrfBlocked {
+                route,
+                method,
+                path,
+                origin: origin.map(str::to_owned),
+                status,
+                refused,
+            }
         } else {
-            Event::CallRefused { route, method, path, credential, subject: None, client: None, status, refused }
+            Event::CallRefused {
+                route,
+                method,
+                path,
+                credential,
+                subject: None,
+                client: None,
+                status,
+                refused,
+            }
         };
         self.0.audit.emit(Some(id), event);
     }

@@ -30,6 +30,14 @@ pub(crate) struct GuardedApi {
     pub(crate) any_token: Arc<NamedPolicy>,
 }
 
+impl Api {
+    /// What a caller without any credential is told, where a bearer token would do (RFC 6750 s3).
+    pub(crate) fn challenge(&self) -> Option<String> {
+        let guarded = self.guarded.as_ref().filter(|guarded| guarded.settings.bearer)?;
+        Some(format!("Bearer realm=\"{}\"", guarded.guard.realm().as_str()))
+    }
+}
+
 impl GuardedApi {
     /// The policy that decides about a call; `None` refuses it.
     pub(crate) fn policy(&self, method: &str, path: &str) -> Option<&Arc<NamedPolicy>> {

@@ -66,10 +66,15 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     if let (true, Some(provider), Some(of_sessions)) = (session, &provider, around.session_provider)
         && provider.value != of_sessions
     {
-        let message = format!("{} accepts sessions, but their tokens come from another provider", reader.title());
+        let message = format!(
+            "{} accepts sessions, but their tokens come from another provider",
+            reader.title()
+        );
         let fault = FaultKind::Contradiction.says(message);
         let fault = fault.at(provider.span.clone(), format!("sessions are made with `{of_sessions}`"));
-        reader.cx.push(fault.help("name that provider, or write accept = [\"bearer\"]"));
+        reader
+            .cx
+            .push(fault.help("name that provider, or write accept = [\"bearer\"]"));
     }
     // What is there and wrong must not become what is absent.
     if (reader.has("policy") && policy.is_none()) || (reader.has("routes") && routes.is_none()) {
@@ -87,16 +92,26 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
 
 fn accept(cx: &Context<'_>, item: &Item<'_>, has_frontend: bool) -> Option<Vec<String>> {
     let words = list(cx, item, &Kind::OneOf(&["session", "bearer", "anyone"]), word)?;
-    let words: Vec<_> = words.into_iter().map(|At { value, span }| At { value: value.to_owned(), span }).collect();
+    let words: Vec<_> = words
+        .into_iter()
+        .map(|At { value, span }| At {
+            value: value.to_owned(),
+            span,
+        })
+        .collect();
     if let Some(anyone) = words.iter().find(|word| word.value == "anyone" && words.len() > 1) {
         let message = format!("{} has \"anyone\" beside others", item.what);
-        let fault = FaultKind::Contradiction.says(message).at(anyone.span.clone(), "anyone needs no credential");
+        let fault = FaultKind::Contradiction
+            .says(message)
+            .at(anyone.span.clone(), "anyone needs no credential");
         cx.push(fault.expected("[\"anyone\"] alone, or \"session\" and \"bearer\""));
         return None;
     }
     if let Some(session) = words.iter().find(|word| word.value == "session" && !has_frontend) {
         let message = format!("{} has \"session\", but there is no [frontend.NAME]", item.what);
-        let fault = FaultKind::Contradiction.says(message).at(session.span.clone(), "nobody could have a session");
+        let fault = FaultKind::Contradiction
+            .says(message)
+            .at(session.span.clone(), "nobody could have a session");
         cx.push(fault.help("add a [frontend.NAME], or write accept = [\"bearer\"]"));
         return None;
     }
@@ -122,14 +137,23 @@ fn missing_audience(reader: &Reader<'_>) -> Diagnostic {
 
 /// A public route that names a policy was not meant to be public.
 fn nothing_is_checked(reader: &Reader<'_>, accept: &Item<'_>) -> bool {
-    let idle: Vec<_> = ["provider", "audience", "policy", "routes"].into_iter().filter(|key| reader.has(key)).collect();
+    let idle: Vec<_> = ["provider", "audience", "policy", "routes"]
+        .into_iter()
+        .filter(|key| reader.has(key))
+        .collect();
     if idle.is_empty() {
         return true;
     }
     let message = format!("{} accepts \"anyone\", but also has {}", reader.title(), listed(&idle));
-    let fault = FaultKind::Contradiction.says(message).at(accept.span.clone(), "makes it public");
-    let fault = idle.iter().fold(fault, |fault, key| fault.related(reader.key_span(key), "never looked at on a public route"));
-    reader.cx.push(fault.help("leave them out, or accept \"session\" or \"bearer\" instead of \"anyone\""));
+    let fault = FaultKind::Contradiction
+        .says(message)
+        .at(accept.span.clone(), "makes it public");
+    let fault = idle.iter().fold(fault, |fault, key| {
+        fault.related(reader.key_span(key), "never looked at on a public route")
+    });
+    reader
+        .cx
+        .push(fault.help("leave them out, or accept \"session\" or \"bearer\" instead of \"anyone\""));
     false
 }
 
@@ -137,7 +161,10 @@ fn by_method(cx: &Context<'_>, item: &Item<'_>) -> Option<PolicyByMethod> {
     let table = match item.value {
         DeValue::String(_) => {
             let default = reference(cx, &item.of_kind(&POLICY_NAME))?;
-            return Some(PolicyByMethod { methods: BTreeMap::new(), default: Some(default) });
+            return Some(PolicyByMethod {
+                methods: BTreeMap::new(),
+                default: Some(default),
+            });
         }
         DeValue::Table(table) => table,
         _ => {
@@ -174,7 +201,17 @@ fn routes(cx: &Context<'_>, item: &Item<'_>, api: Option<&At<String>>) -> Option
         let path = reader.get("path", api_path);
         let methods = reader.get("methods", |cx, item| {
             let words = list(cx, item, &Kind::OneOf(&METHODS), word)?;
-            distinct(cx, item, words.into_iter().map(|At { value, span }| At { value: value.to_owned(), span }).collect())
+            distinct(
+                cx,
+                item,
+                words
+                    .into_iter()
+                    .map(|At { value, span }| At {
+                        value: value.to_owned(),
+                        span,
+                    })
+                    .collect(),
+            )
         });
         let policy = reader.get("policy", reference);
         if let (Some(path), Some(api)) = (&path, api)
@@ -192,8 +229,15 @@ fn routes(cx: &Context<'_>, item: &Item<'_>, api: Option<&At<String>>) -> Option
         }
         let path = path?;
         let methods = methods.map(|methods| methods.value).unwrap_or_default();
-        let settings = RouteSettings { path: path.value, methods, policy: policy?.value };
-        Some(RoutePlace { settings, span: path.span })
+        let settings = RouteSettings {
+            path: path.value,
+            methods,
+            policy: policy?.value,
+        };
+        Some(RoutePlace {
+            settings,
+            span: path.span,
+        })
     })?;
     let routes: Vec<_> = routes.into_iter().map(|route| route.value).collect();
     check_routes(cx, &item.what, &routes);
@@ -223,7 +267,9 @@ fn api_path(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
         None
     };
     let Some(problem) = problem else { return Some(given) };
-    let fault = FaultKind::InvalidValue.says(format!("{} is no plain path", item.what)).at(item.span.clone(), problem);
+    let fault = FaultKind::InvalidValue
+        .says(format!("{} is no plain path", item.what))
+        .at(item.span.clone(), problem);
     cx.push(fault.expected("a path such as \"/api/orders\", compared whole, segment by segment"));
     None
 }
@@ -231,10 +277,17 @@ fn api_path(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
 /// RFC 9110 s5.6.4: a quoted string, as it stands.
 fn realm(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
     let given = text(cx, item)?;
-    if given.bytes().all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
+    if given
+        .bytes()
+        .all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    {
         return Some(given);
     }
     let fault = FaultKind::InvalidValue.says(format!("{} cannot stand in a header", item.what));
-    cx.push(fault.at(item.span.clone(), "").expected("visible ASCII characters without quote and backslash"));
+    cx.push(
+        fault
+            .at(item.span.clone(), "")
+            .expected("visible ASCII characters without quote and backslash"),
+    );
     None
 }

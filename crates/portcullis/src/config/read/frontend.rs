@@ -19,7 +19,9 @@ pub(super) fn frontend(reader: &Reader<'_>) -> Option<FrontendSettings> {
     let resource = reader.get("resource", |cx, item| url(cx, item, PlainHttp::Anywhere));
     let refresh_before = reader.get("refresh_before", duration);
     let return_to = reader.get("return_to", |cx, item| {
-        let urls = list(cx, item, &Kind::Url, |cx, item| Some(url(cx, item, PlainHttp::Loopback)?.0))?;
+        let urls = list(cx, item, &Kind::Url, |cx, item| {
+            Some(url(cx, item, PlainHttp::Loopback)?.0)
+        })?;
         distinct(cx, item, urls)
     });
     let same_site = reader.get("same_site", word);
@@ -49,7 +51,9 @@ pub(super) fn frontend(reader: &Reader<'_>) -> Option<FrontendSettings> {
 
 /// All frontends would share `public_url`, its cookies and `/bff/`.
 pub(super) fn only_one(cx: &Context<'_>, tree: &DeTable<'_>) {
-    let Some(DeValue::Table(tables)) = tree.get("frontend").map(|value| value.get_ref()) else { return };
+    let Some(DeValue::Table(tables)) = tree.get("frontend").map(|value| value.get_ref()) else {
+        return;
+    };
     let mut places: Vec<_> = tables
         .iter()
         .filter(|(_, value)| matches!(value.get_ref(), DeValue::Table(_)))
@@ -57,10 +61,15 @@ pub(super) fn only_one(cx: &Context<'_>, tree: &DeTable<'_>) {
         .collect();
     places.sort_by_key(|(place, _)| place.start);
     let mut places = places.into_iter();
-    let Some((first, first_name)) = places.next() else { return };
+    let Some((first, first_name)) = places.next() else {
+        return;
+    };
     for (place, name) in places {
         let fault = FaultKind::Contradiction
-            .says(format!("[frontend.{}] is a second frontend on the same `public_url`", shown(name)))
+            .says(format!(
+                "[frontend.{}] is a second frontend on the same `public_url`",
+                shown(name)
+            ))
             .at(place, "one too many")
             .related(first.clone(), format!("[frontend.{}] has it", shown(first_name)))
             .expected("one [frontend.NAME] in this version");
@@ -75,7 +84,9 @@ fn scopes_with_openid(cx: &Context<'_>, item: &Item<'_>) -> Option<Vec<String>> 
     }
     // OpenID Connect Core 1.0 s3.1.2.1: without it there is no ID token, so nobody is logged in.
     let message = format!("{} lacks \"openid\"", item.what);
-    let fault = FaultKind::InvalidValue.says(message).at(item.span.clone(), "nobody would be logged in");
+    let fault = FaultKind::InvalidValue
+        .says(message)
+        .at(item.span.clone(), "nobody would be logged in");
     cx.push(fault.expected("a list of scopes with \"openid\" (OpenID Connect Core s3.1.2.1)"));
     None
 }
@@ -83,7 +94,11 @@ fn scopes_with_openid(cx: &Context<'_>, item: &Item<'_>) -> Option<Vec<String>> 
 fn read_assets(reader: &Reader<'_>) -> Option<Assets> {
     match reader.exactly_one(&["dir", "upstream"], None)? {
         "dir" => Some(Assets::Dir(reader.get("dir", directory)?.value)),
-        _ => Some(Assets::Upstream(reader.get("upstream", |cx, item| upstream(cx, item, PlainHttp::Anywhere))?.value)),
+        _ => Some(Assets::Upstream(
+            reader
+                .get("upstream", |cx, item| upstream(cx, item, PlainHttp::Anywhere))?
+                .value,
+        )),
     }
 }
 
@@ -92,7 +107,11 @@ fn directory(cx: &Context<'_>, item: &Item<'_>) -> Option<PathBuf> {
     if directory.is_dir() {
         return Some(directory);
     }
-    let fault = item.fault(FaultKind::MissingFile, format!("{} is no directory", item.what), "not there, or not a directory");
+    let fault = item.fault(
+        FaultKind::MissingFile,
+        format!("{} is no directory", item.what),
+        "not there, or not a directory",
+    );
     cx.push(fault.help(format!("the path is {}", directory.display())));
     None
 }
@@ -113,7 +132,12 @@ fn session(frontend: &Reader<'_>) -> Option<SessionSettings> {
         let fault = FaultKind::Contradiction
             .says(format!("{}: `idle` is longer than `lifetime`", reader.title()))
             .at(given, "the session would end before it is idle");
-        reader.cx.push(fault.expected("idle <= lifetime; their defaults are 30m and 12h"));
+        reader
+            .cx
+            .push(fault.expected("idle <= lifetime; their defaults are 30m and 12h"));
     }
-    Some(SessionSettings { idle: idle.value, lifetime: lifetime.value })
+    Some(SessionSettings {
+        idle: idle.value,
+        lifetime: lifetime.value,
+    })
 }

@@ -35,10 +35,14 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
             None
         }
     };
-    let public_is_loopback = server.as_ref().map(|server| super::urls::is_loopback(&server.public_url));
+    let public_is_loopback = server
+        .as_ref()
+        .map(|server| super::urls::is_loopback(&server.public_url));
     let store = server::store(cx, section(cx, tree, "store").as_ref(), public_is_loopback);
     let providers = named(cx, tree, "provider", |reader, _| provider::provider(reader));
-    let clients = named(cx, tree, "client", |reader, _| provider::client(reader, &providers, public_is_loopback));
+    let clients = named(cx, tree, "client", |reader, _| {
+        provider::client(reader, &providers, public_is_loopback)
+    });
     let frontends = named(cx, tree, "frontend", |reader, _| frontend::frontend(reader));
     frontend::only_one(cx, tree);
     let policies = named(cx, tree, "policy", policy::policy);
@@ -52,12 +56,26 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
             .map(|client| client.provider.as_str()),
     };
     let mut paths = overlap::Paths::default();
-    let apis = named(cx, tree, "api", |reader, name| api::api(reader, name, &around, &mut paths));
+    let apis = named(cx, tree, "api", |reader, name| {
+        api::api(reader, name, &around, &mut paths)
+    });
     paths.check(cx, around.has_frontend);
-    if !["api", "frontend"].iter().any(|name| tree.contains_key(*name) || meant.contains(name)) {
+    if !["api", "frontend"]
+        .iter()
+        .any(|name| tree.contains_key(*name) || meant.contains(name))
+    {
         cx.push(nothing_to_serve());
     }
-    Some(Settings { server: server?, store: store?, providers, clients, frontends, apis, policies, danger })
+    Some(Settings {
+        server: server?,
+        store: store?,
+        providers,
+        clients,
+        frontends,
+        apis,
+        policies,
+        danger,
+    })
 }
 
 /// Reports sections that do not exist; returns those that were meant.
@@ -80,7 +98,11 @@ fn unknown_sections(cx: &Context<'_>, tree: &DeTable<'_>) -> Vec<&'static str> {
             (None, Some(table)) => format!("a key of {}", super::reader::in_words(table)),
             (None, None) => "not known".to_owned(),
         };
-        let what = if matches!(value.get_ref(), DeValue::Table(_)) { "table" } else { "key" };
+        let what = if matches!(value.get_ref(), DeValue::Table(_)) {
+            "table"
+        } else {
+            "key"
+        };
         cx.push(
             FaultKind::UnknownKey
                 .says(format!("unknown {what} `{}`", shown(given)))
@@ -95,7 +117,12 @@ fn unknown_sections(cx: &Context<'_>, tree: &DeTable<'_>) -> Vec<&'static str> {
 
 /// The section that a name is a slip of, or another program's word for.
 pub(crate) fn meant_section(given: &str) -> Option<&'static str> {
-    let alias = || SECTIONS.iter().find(|section| section.also.contains(&given)).map(|section| section.name);
+    let alias = || {
+        SECTIONS
+            .iter()
+            .find(|section| section.also.contains(&given))
+            .map(|section| section.name)
+    };
     nearest(given, SECTIONS.iter().map(|section| section.name)).or_else(alias)
 }
 
@@ -114,7 +141,9 @@ fn named<'a, T>(
     mut read: impl FnMut(&Reader<'a>, &str) -> Option<T>,
 ) -> BTreeMap<String, T> {
     let mut all = BTreeMap::new();
-    let Some(((key, value), schema)) = entry(tree, name).zip(schema_of(name)) else { return all };
+    let Some(((key, value), schema)) = entry(tree, name).zip(schema_of(name)) else {
+        return all;
+    };
     let DeValue::Table(tables) = value.get_ref() else {
         cx.push(wrong_shape(name, value));
         return all;
@@ -149,7 +178,10 @@ fn named<'a, T>(
     all
 }
 
-fn entry<'a>(tree: &'a DeTable<'a>, name: &str) -> Option<(&'a Spanned<toml::de::DeString<'a>>, &'a Spanned<DeValue<'a>>)> {
+fn entry<'a>(
+    tree: &'a DeTable<'a>,
+    name: &str,
+) -> Option<(&'a Spanned<toml::de::DeString<'a>>, &'a Spanned<DeValue<'a>>)> {
     tree.iter().find(|(key, _)| key.get_ref() == name)
 }
 
@@ -184,7 +216,9 @@ fn wrong_shape(name: &str, value: &Spanned<DeValue<'_>>) -> crate::diagnostic::D
 
 /// Names appear in metrics, events and cookies.
 fn check_name(cx: &Context<'_>, section: &str, name: &str, span: Range<usize>) {
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if !plain || name.is_empty() || name.len() > 64 {
         let message = format!("`{}` cannot be the name of a [{section}.NAME] table", shown(name));
         let fault = FaultKind::InvalidName.says(message).at(span, "");
@@ -193,7 +227,11 @@ fn check_name(cx: &Context<'_>, section: &str, name: &str, span: Range<usize>) {
 }
 
 fn shape(section: &schema::Section) -> String {
-    if section.named { format!("[{}.NAME]", section.name) } else { format!("[{}]", section.name) }
+    if section.named {
+        format!("[{}.NAME]", section.name)
+    } else {
+        format!("[{}]", section.name)
+    }
 }
 
 fn missing_server() -> crate::diagnostic::Diagnostic {

@@ -53,8 +53,9 @@ pub(super) fn check_routes(cx: &Context<'_>, what: &str, routes: &[RoutePlace]) 
     for (at, route) in routes.iter().enumerate() {
         for other in routes.iter().take(at) {
             let (a, b) = (&route.settings, &other.settings);
-            let common =
-                a.methods.is_empty() || b.methods.is_empty() || a.methods.iter().any(|method| b.methods.contains(method));
+            let common = a.methods.is_empty()
+                || b.methods.is_empty()
+                || a.methods.iter().any(|method| b.methods.contains(method));
             if a.path == b.path && common {
                 let fault = FaultKind::OverlappingPaths
                     .says(format!("{what} names `{}` twice", a.path))
@@ -69,8 +70,14 @@ pub(super) fn check_routes(cx: &Context<'_>, what: &str, routes: &[RoutePlace]) 
 fn overlap((name, path): (&str, &At<String>), (other_name, other): (&str, &At<String>)) -> Option<Diagnostic> {
     if path.value == other.value {
         let message = format!("[api.{name}] and [api.{other_name}] have the same `path`");
-        let fault = FaultKind::OverlappingPaths.says(message).at(path.span.clone(), "the same path");
-        return Some(fault.related(other.span.clone(), "it is here already").expected("a path of its own for each API"));
+        let fault = FaultKind::OverlappingPaths
+            .says(message)
+            .at(path.span.clone(), "the same path");
+        return Some(
+            fault
+                .related(other.span.clone(), "it is here already")
+                .expected("a path of its own for each API"),
+        );
     }
     let (inner, outer) = if is_within(&path.value, &other.value) {
         ((name, path), (other_name, other))
@@ -80,11 +87,17 @@ fn overlap((name, path): (&str, &At<String>), (other_name, other): (&str, &At<St
         return None;
     };
     let fault = FaultKind::OverlappingPaths
-        .says(format!("the `path` of [api.{}] lies inside that of [api.{}]", inner.0, outer.0))
+        .says(format!(
+            "the `path` of [api.{}] lies inside that of [api.{}]",
+            inner.0, outer.0
+        ))
         .at(inner.1.span.clone(), "inside the other")
         .related(outer.1.span.clone(), "everything below is included")
         .expected("paths that do not overlap");
-    Some(fault.help(format!("for a stricter policy on a part of an API, use `routes` in [api.{}]", outer.0)))
+    Some(fault.help(format!(
+        "for a stricter policy on a part of an API, use `routes` in [api.{}]",
+        outer.0
+    )))
 }
 
 #[cfg(test)]

@@ -8,8 +8,20 @@ use crate::config::kinds::{list, one_or_more, scope, scopes, text, word};
 use crate::config::reader::{Context, Item, Reader};
 use crate::config::schema::{CLAIM, Kind, POLICY};
 
-const RULES: [&str; 12] =
-    ["all", "any", "not", "scope", "scopes", "role", "group", "claim", "client", "kind", "acr", "authenticated"];
+const RULES: [&str; 12] = [
+    "all",
+    "any",
+    "not",
+    "scope",
+    "scopes",
+    "role",
+    "group",
+    "claim",
+    "client",
+    "kind",
+    "acr",
+    "authenticated",
+];
 
 pub(super) fn policy(reader: &Reader<'_>, name: &str) -> Option<NamedPolicy> {
     let policy = rule(reader)?;
@@ -25,7 +37,11 @@ pub(super) fn policy(reader: &Reader<'_>, name: &str) -> Option<NamedPolicy> {
 fn rule(reader: &Reader<'_>) -> Option<Policy> {
     let help = "combine them: all = [{ .. }, { .. }] where every one must pass, any = [..] where one is enough";
     // Each is read, so that one run tells what is wrong with any of them.
-    let mut read: Vec<_> = RULES.iter().filter(|name| reader.has(name)).map(|name| one(reader, name)).collect();
+    let mut read: Vec<_> = RULES
+        .iter()
+        .filter(|name| reader.has(name))
+        .map(|name| one(reader, name))
+        .collect();
     reader.exactly_one(&RULES, Some(help))?;
     read.pop()?
 }
@@ -42,7 +58,11 @@ fn one(reader: &Reader<'_>, name: &'static str) -> Option<Policy> {
         "claim" => return claim(&reader.table(name, &CLAIM)?),
         "client" => reader.get(name, |cx, item| Some(Policy::clients(one_or_more(cx, item)?))),
         "kind" => reader.get(name, |cx, item| {
-            Some(Policy::kind(if word(cx, item)? == "user" { TokenKind::User } else { TokenKind::Service }))
+            Some(Policy::kind(if word(cx, item)? == "user" {
+                TokenKind::User
+            } else {
+                TokenKind::Service
+            }))
         }),
         "acr" => reader.get(name, acr),
         _ => reader.get(name, authenticated),
@@ -52,7 +72,12 @@ fn one(reader: &Reader<'_>, name: &'static str) -> Option<Policy> {
 
 /// The rules in a list of tables.
 fn rules(cx: &Context<'_>, item: &Item<'_>) -> Option<Vec<Policy>> {
-    let rules = list(cx, item, &Kind::Table("a table with one rule, such as { scope = \"orders.read\" }"), inner)?;
+    let rules = list(
+        cx,
+        item,
+        &Kind::Table("a table with one rule, such as { scope = \"orders.read\" }"),
+        inner,
+    )?;
     Some(rules.into_iter().map(|rule| rule.value).collect())
 }
 
@@ -90,7 +115,11 @@ fn literal(cx: &Context<'_>, item: &Item<'_>) -> Option<Literal> {
             if let Ok(number) = i64::from_str_radix(number.as_str(), number.radix()) {
                 return Some(Literal::Integer(number));
             }
-            cx.push(item.fault(FaultKind::InvalidValue, format!("{} is out of range", item.what), "more than 64 bits"));
+            cx.push(item.fault(
+                FaultKind::InvalidValue,
+                format!("{} is out of range", item.what),
+                "more than 64 bits",
+            ));
         }
         _ => cx.push(item.wrong_type()),
     }
@@ -104,7 +133,11 @@ fn acr(cx: &Context<'_>, item: &Item<'_>) -> Option<Policy> {
     }
     // They are sent back in a space-separated attribute (RFC 9470 s3).
     let fault = FaultKind::InvalidValue.says(format!("{} has an entry that cannot be asked for", item.what));
-    cx.push(fault.at(item.span.clone(), "").expected("visible ASCII characters without space, quote and backslash"));
+    cx.push(
+        fault
+            .at(item.span.clone(), "")
+            .expected("visible ASCII characters without space, quote and backslash"),
+    );
     None
 }
 
@@ -112,7 +145,11 @@ fn authenticated(cx: &Context<'_>, item: &Item<'_>) -> Option<Policy> {
     match item.value {
         DeValue::Boolean(true) => return Some(Policy::authenticated()),
         DeValue::Boolean(false) => {
-            cx.push(item.fault(FaultKind::InvalidValue, format!("{} can only be true", item.what), "nobody could pass"));
+            cx.push(item.fault(
+                FaultKind::InvalidValue,
+                format!("{} can only be true", item.what),
+                "nobody could pass",
+            ));
         }
         _ => cx.push(item.wrong_type()),
     }

@@ -73,7 +73,11 @@ pub(super) fn client(
             _ => ClientAuth::Basic(secret?.value),
         }
     };
-    Some(ClientSettings { provider: provider?.value, client_id: client_id?.value, auth })
+    Some(ClientSettings {
+        provider: provider?.value,
+        client_id: client_id?.value,
+        auth,
+    })
 }
 
 /// RFC 6749 A.1: `client-id = *VSCHAR`.
@@ -83,7 +87,11 @@ fn client_id(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
         return Some(given);
     }
     let fault = FaultKind::InvalidValue.says(format!("{} is no client identifier", item.what));
-    cx.push(fault.at(item.span.clone(), "").expected("visible ASCII characters (RFC 6749 A.1)"));
+    cx.push(
+        fault
+            .at(item.span.clone(), "")
+            .expected("visible ASCII characters (RFC 6749 A.1)"),
+    );
     None
 }
 
@@ -95,7 +103,9 @@ fn algorithm(cx: &Context<'_>, item: &Item<'_>) -> Option<Algorithm> {
     let symmetric = given.starts_with("HS") || given.eq_ignore_ascii_case("none");
     cx.push(if symmetric {
         let fault = FaultKind::InvalidValue.says(format!("{} cannot be `{}`", item.what, shown(&given)));
-        let fault = fault.at(item.span.clone(), "anybody who can check it could make it").expected(quoted(&ALGORITHMS));
+        let fault = fault
+            .at(item.span.clone(), "anybody who can check it could make it")
+            .expected(quoted(&ALGORITHMS));
         fault.help("sign with a private key at the provider")
     } else {
         not_one_of(item, &given, &ALGORITHMS)
@@ -104,6 +114,13 @@ fn algorithm(cx: &Context<'_>, item: &Item<'_>) -> Option<Algorithm> {
 }
 
 fn algorithms(cx: &Context<'_>, item: &Item<'_>) -> Option<Vec<Algorithm>> {
-    let entries = list(cx, item, &Kind::OneOf(&ALGORITHMS), |cx, item| algorithm(cx, item).and_then(|_| text(cx, item)))?;
-    Some(distinct(cx, item, entries)?.iter().filter_map(|name| Algorithm::from_name(name)).collect())
+    let entries = list(cx, item, &Kind::OneOf(&ALGORITHMS), |cx, item| {
+        algorithm(cx, item).and_then(|_| text(cx, item))
+    })?;
+    Some(
+        distinct(cx, item, entries)?
+            .iter()
+            .filter_map(|name| Algorithm::from_name(name))
+            .collect(),
+    )
 }

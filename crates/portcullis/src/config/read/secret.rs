@@ -61,7 +61,9 @@ pub(crate) fn is_private(cx: &Context<'_>, item: &Item<'_>, file: &Path) -> bool
         return true;
     }
     let message = format!("other users can read the file of {}", item.what);
-    let fault = FaultKind::SecretPermissions.says(message).at(item.span.clone(), format!("its mode is {:04o}", mode & 0o7777));
+    let fault = FaultKind::SecretPermissions
+        .says(message)
+        .at(item.span.clone(), format!("its mode is {:04o}", mode & 0o7777));
     let fault = fault.expected("a file that its owner alone can read: mode 0600 or 0400");
     cx.push(fault.help(format!("chmod 600 {}", file.display())));
     false
@@ -114,7 +116,11 @@ fn from_command(cx: &Context<'_>, item: &Item<'_>, time: Duration) -> Option<Sec
     })?;
     let mut words = words.into_iter().map(|word| word.value);
     let mut command = Command::new(words.next()?);
-    command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     if !cx.base_dir.as_os_str().is_empty() {
         command.current_dir(cx.base_dir);
     }
@@ -166,7 +172,10 @@ fn from_bytes(cx: &Context<'_>, item: &Item<'_>, bytes: Vec<u8>) -> Option<Secre
 }
 
 fn unavailable(item: &Item<'_>, what: &str, why: String) -> Diagnostic {
-    FaultKind::SecretUnavailable.says(format!("{}: {what}", item.what)).at(item.span.clone(), why).expected("one line of text")
+    FaultKind::SecretUnavailable
+        .says(format!("{}: {what}", item.what))
+        .at(item.span.clone(), why)
+        .expected("one line of text")
 }
 
 /// The standard output of a program that ends well and in time.
@@ -212,7 +221,11 @@ mod tests {
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .args(["-c", script])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         command
     }
 
@@ -222,6 +235,10 @@ mod tests {
         assert_eq!(run(shell("echo abc"), long).unwrap(), b"abc\n");
         assert!(run(shell("echo abc; exit 3"), long).unwrap_err().contains('3'));
         assert!(run(Command::new("/no/such/program"), long).is_err());
-        assert!(run(shell("exec sleep 600"), Duration::from_millis(20)).unwrap_err().contains("longer"));
+        assert!(
+            run(shell("exec sleep 600"), Duration::from_millis(20))
+                .unwrap_err()
+                .contains("longer")
+        );
     }
 }

@@ -20,12 +20,17 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
     let tls = reader.table("tls", &TLS).map(|tls| read_tls(&tls));
     let admin = reader.get("admin", loopback_address);
     let workers = reader.get("workers", count);
-    if let Some(url) = public_url.as_ref().filter(|url| url.value.scheme() == "http" && reader.has("tls")) {
+    if let Some(url) = public_url
+        .as_ref()
+        .filter(|url| url.value.scheme() == "http" && reader.has("tls"))
+    {
         let fault = FaultKind::Contradiction
             .says(format!("{} has `tls`, but `public_url` is http", reader.title()))
             .at(url.span.clone(), "browsers would be sent to http://")
             .related(reader.key_span("tls"), "and https is served");
-        reader.cx.push(fault.help("write https:// in `public_url`, or leave `tls` out"));
+        reader
+            .cx
+            .push(fault.help("write https:// in `public_url`, or leave `tls` out"));
     }
     if let (Some(listen), Some(admin)) = (&listen, &admin)
         && listen.value == admin.value
@@ -62,9 +67,16 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
 }
 
 /// Reads `[store]`, or what holds without it.
-pub(super) fn store(cx: &Context<'_>, reader: Option<&Reader<'_>>, public_is_loopback: Option<bool>) -> Option<StoreSettings> {
+pub(super) fn store(
+    cx: &Context<'_>,
+    reader: Option<&Reader<'_>>,
+    public_is_loopback: Option<bool>,
+) -> Option<StoreSettings> {
     let Some(reader) = reader else {
-        return Some(StoreSettings { sqlite: cx.base_dir.join("portcullis.db"), keys: Vec::new() });
+        return Some(StoreSettings {
+            sqlite: cx.base_dir.join("portcullis.db"),
+            keys: Vec::new(),
+        });
     };
     let dev_only = match public_is_loopback {
         Some(true) => DevOnly::Allowed,
@@ -78,32 +90,53 @@ pub(super) fn store(cx: &Context<'_>, reader: Option<&Reader<'_>>, public_is_loo
             if is_sealing_key(&key) {
                 return Some(key);
             }
-            let fault = item.fault(FaultKind::InvalidValue, format!("{} is no sealing key", item.what), "not 32 bytes");
+            let fault = item.fault(
+                FaultKind::InvalidValue,
+                format!("{} is no sealing key", item.what),
+                "not 32 bytes",
+            );
             cx.push(fault.help("make one:  openssl rand -hex 32 > seal.key && chmod 600 seal.key"));
             None
         })
     });
     let keys = keys.map(|keys| keys.value.into_iter().map(|key| key.value).collect());
-    Some(StoreSettings { sqlite: sqlite?.value, keys: keys.unwrap_or_default() })
+    Some(StoreSettings {
+        sqlite: sqlite?.value,
+        keys: keys.unwrap_or_default(),
+    })
 }
 
 pub(super) fn danger(reader: &Reader<'_>) -> DangerSettings {
     let hosts = reader.get("dangerous_allow_plain_http_upstream_hosts", |cx, item| {
         let hosts = texts(cx, item)?;
-        if hosts.iter().all(|host| Host::parse(host).is_ok_and(|parsed| parsed.to_string() == *host)) {
+        if hosts
+            .iter()
+            .all(|host| Host::parse(host).is_ok_and(|parsed| parsed.to_string() == *host))
+        {
             return Some(hosts);
         }
-        let fault = item.fault(FaultKind::InvalidValue, format!("{} has an entry that is no host", item.what), "");
+        let fault = item.fault(
+            FaultKind::InvalidValue,
+            format!("{} has an entry that is no host", item.what),
+            "",
+        );
         cx.push(fault.help("names as they stand in the URL: small letters, no scheme, no port, no `*`"));
         None
     });
-    DangerSettings { plain_http_upstream_hosts: hosts.map(|hosts| hosts.value).unwrap_or_default() }
+    DangerSettings {
+        plain_http_upstream_hosts: hosts.map(|hosts| hosts.value).unwrap_or_default(),
+    }
 }
 
 fn read_tls(reader: &Reader<'_>) -> Option<TlsSettings> {
     let cert = reader.get("cert", existing_file);
-    let key = reader.get("key", |cx, item| existing_file(cx, item).filter(|file| is_private(cx, item, file)));
-    Some(TlsSettings { cert: cert?.value, key: key?.value })
+    let key = reader.get("key", |cx, item| {
+        existing_file(cx, item).filter(|file| is_private(cx, item, file))
+    });
+    Some(TlsSettings {
+        cert: cert?.value,
+        key: key?.value,
+    })
 }
 
 /// A file that is there and can be read.
@@ -126,9 +159,14 @@ fn loopback_address(cx: &Context<'_>, item: &Item<'_>) -> Option<SocketAddr> {
         return Some(address);
     }
     let message = format!("{} is not a loopback address", item.what);
-    let fault = FaultKind::InvalidValue.says(message).at(item.span.clone(), "others could reach it");
+    let fault = FaultKind::InvalidValue
+        .says(message)
+        .at(item.span.clone(), "others could reach it");
     let fault = fault.expected("an address in 127.0.0.0/8, or [::1], and a port");
-    cx.push(fault.help(format!("write \"127.0.0.1:{}\", and reach it through ssh or a sidecar", address.port())));
+    cx.push(fault.help(format!(
+        "write \"127.0.0.1:{}\", and reach it through ssh or a sidecar",
+        address.port()
+    )));
     None
 }
 
@@ -150,12 +188,16 @@ fn sqlite(cx: &Context<'_>, item: &Item<'_>) -> Option<PathBuf> {
     let scheme = given.split(':').next().unwrap_or_default();
     if matches!(scheme, "redis" | "rediss" | "postgres" | "postgresql" | "cookie") {
         let message = format!("{}: the {scheme} store is not available in this version", item.what);
-        let fault = FaultKind::NotAvailable.says(message).at(item.span.clone(), "not available in this version");
+        let fault = FaultKind::NotAvailable
+            .says(message)
+            .at(item.span.clone(), "not available in this version");
         cx.push(fault.expected("\"sqlite:PATH\""));
         return None;
     }
     let Some(path) = given.strip_prefix("sqlite:").filter(|path| !path.is_empty()) else {
-        let fault = FaultKind::InvalidValue.says(format!("{} names no store", item.what)).at(item.span.clone(), "");
+        let fault = FaultKind::InvalidValue
+            .says(format!("{} names no store", item.what))
+            .at(item.span.clone(), "");
         cx.push(fault.expected("\"sqlite:PATH\""));
         return None;
     };
@@ -163,7 +205,9 @@ fn sqlite(cx: &Context<'_>, item: &Item<'_>) -> Option<PathBuf> {
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
     if directory.is_some_and(|directory| !directory.is_dir()) {
         let fault = FaultKind::MissingFile.says(format!("the directory of {} does not exist", item.what));
-        let fault = fault.at(item.span.clone(), "not there").expected("a path in a directory that exists");
+        let fault = fault
+            .at(item.span.clone(), "not there")
+            .expected("a path in a directory that exists");
         cx.push(fault.help(format!("the path is {}", path.display())));
         return None;
     }

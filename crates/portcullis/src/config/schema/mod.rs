@@ -81,7 +81,14 @@ impl Key {
         example: &'static str,
         about: &'static str,
     ) -> Self {
-        Self { name, kind, presence, about, example, also: &[] }
+        Self {
+            name,
+            kind,
+            presence,
+            about,
+            example,
+            also: &[],
+        }
     }
 
     pub(crate) const fn also(mut self, also: &'static [&'static str]) -> Self {
@@ -103,7 +110,10 @@ impl Table {
 
     /// The key that somebody who comes from another program means.
     pub(crate) fn known_as(&self, name: &str) -> Option<&'static str> {
-        self.keys.iter().find(|key| key.also.contains(&name)).map(|key| key.name)
+        self.keys
+            .iter()
+            .find(|key| key.also.contains(&name))
+            .map(|key| key.name)
     }
 }
 
@@ -118,14 +128,20 @@ impl Kind {
             Self::Address => "an IP address and a port in quotes, such as \"127.0.0.1:8080\"".to_owned(),
             Self::Path => "a path in quotes".to_owned(),
             Self::Duration(from, to) => {
-                format!("a duration such as \"30s\", \"5m\" or \"12h\", {} to {}", seconds(*from), seconds(*to))
+                format!(
+                    "a duration such as \"30s\", \"5m\" or \"12h\", {} to {}",
+                    seconds(*from),
+                    seconds(*to)
+                )
             }
             Self::Count(from, to) => format!("a whole number from {from} to {to}"),
             Self::OneOf(words) => quoted(words),
             Self::List(of) => format!("a list of {of}"),
             Self::OneOrMore(of) => format!("{of}, one or a list"),
             Self::Reference(section) => format!("the NAME of a [{section}.NAME] table"),
-            Self::Secret => "{ file = \"PATH\" }, { env = \"VARIABLE\" } or { command = [\"PROGRAM\", \"ARGUMENT\"] }".to_owned(),
+            Self::Secret => {
+                "{ file = \"PATH\" }, { env = \"VARIABLE\" } or { command = [\"PROGRAM\", \"ARGUMENT\"] }".to_owned()
+            }
             Self::Table(what) => (*what).to_owned(),
             Self::True => "true".to_owned(),
             Self::Other(what) => (*what).to_owned(),

@@ -10,14 +10,46 @@ const DAY: u64 = 24 * HOUR;
 
 /// What may stand at the top of the file.
 pub(crate) const SECTIONS: &[Section] = &[
-    Section { name: "server", named: false, also: &["listener", "gateway"] },
-    Section { name: "store", named: false, also: &["session_store", "database"] },
-    Section { name: "provider", named: true, also: &["idp", "issuer", "identity_provider"] },
-    Section { name: "client", named: true, also: &["application"] },
-    Section { name: "frontend", named: true, also: &["spa", "bff"] },
-    Section { name: "api", named: true, also: &["route", "upstream", "backend"] },
-    Section { name: "policy", named: true, also: &["policies", "authorization"] },
-    Section { name: "danger", named: false, also: &[] },
+    Section {
+        name: "server",
+        named: false,
+        also: &["listener", "gateway"],
+    },
+    Section {
+        name: "store",
+        named: false,
+        also: &["session_store", "database"],
+    },
+    Section {
+        name: "provider",
+        named: true,
+        also: &["idp", "issuer", "identity_provider"],
+    },
+    Section {
+        name: "client",
+        named: true,
+        also: &["application"],
+    },
+    Section {
+        name: "frontend",
+        named: true,
+        also: &["spa", "bff"],
+    },
+    Section {
+        name: "api",
+        named: true,
+        also: &["route", "upstream", "backend"],
+    },
+    Section {
+        name: "policy",
+        named: true,
+        also: &["policies", "authorization"],
+    },
+    Section {
+        name: "danger",
+        named: false,
+        also: &[],
+    },
 ];
 
 /// All tables, in the order of the manual.
@@ -73,7 +105,14 @@ pub(crate) const SERVER: Table = Table {
             r#""127.0.0.1:9090""#,
             "Console, `/metrics`, `/livez` and `/readyz`. Always a loopback address. Absent: none of them is served.",
         ),
-        Key::new("workers", Count(1, 1024), Depends("one for each core"), "2", "Number of threads.").also(&["threads"]),
+        Key::new(
+            "workers",
+            Count(1, 1024),
+            Depends("one for each core"),
+            "2",
+            "Number of threads.",
+        )
+        .also(&["threads"]),
     ],
 };
 
@@ -81,9 +120,16 @@ pub(crate) const TLS: Table = Table {
     name: "tls of [server]",
     about: "PEM files, relative to the configuration's directory.",
     keys: &[
-        Key::new("cert", Path, Required, r#""tls.pem""#, "The certificate and its chain.").also(&["certificate", "chain"]),
-        Key::new("key", Path, Required, r#""tls.key""#, "Its private key. Other users must not be able to read it.")
-            .also(&["private_key"]),
+        Key::new("cert", Path, Required, r#""tls.pem""#, "The certificate and its chain.")
+            .also(&["certificate", "chain"]),
+        Key::new(
+            "key",
+            Path,
+            Required,
+            r#""tls.key""#,
+            "Its private key. Other users must not be able to read it.",
+        )
+        .also(&["private_key"]),
     ],
 };
 
@@ -102,8 +148,9 @@ pub(crate) const STORE: Table = Table {
 
 const ALGORITHM: Kind = OneOf(&ALGORITHMS);
 /// Signature algorithms by name; symmetric ones and `none` are not among them.
-pub(crate) const ALGORITHMS: [&str; 11] =
-    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"];
+pub(crate) const ALGORITHMS: [&str; 11] = [
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
+];
 
 pub(crate) const PROVIDER: Table = Table {
     name: "provider.NAME",
@@ -132,7 +179,13 @@ pub(crate) const CLIENT: Table = Table {
     name: "client.NAME",
     about: "A registration at a provider.",
     keys: &[
-        Key::new("provider", Reference("provider"), Required, r#""entra""#, "NAME of the provider."),
+        Key::new(
+            "provider",
+            Reference("provider"),
+            Required,
+            r#""entra""#,
+            "NAME of the provider.",
+        ),
         Key::new(
             "client_id",
             Text,
@@ -172,7 +225,8 @@ pub(crate) const SECRET: Table = Table {
             "A file that no other user can read (`chmod 600`). A line break at its end is left out.",
         )
         .also(&["path"]),
-        Key::new("env", Text, Optional, r#""WEB_SECRET""#, "An environment variable.").also(&["variable", "environment"]),
+        Key::new("env", Text, Optional, r#""WEB_SECRET""#, "An environment variable.")
+            .also(&["variable", "environment"]),
         Key::new(
             "command",
             List("the program and its arguments"),
@@ -260,17 +314,28 @@ pub(crate) const FRONTEND: Table = Table {
     ],
 };
 
-pub(crate) const ASSETS: Table =
-    Table {
-        name: "assets of [frontend.NAME]",
-        about: "Exactly one of them.",
-        keys: &[
-            Key::new("dir", Path, Optional, r#""dist""#, "A directory of files, relative to the configuration's directory.")
-                .also(&["path", "root", "directory"]),
-            Key::new("upstream", Url, Optional, r#""http://127.0.0.1:5173""#, "A server, while developing that of the bundler.")
-                .also(&["url", "proxy"]),
-        ],
-    };
+pub(crate) const ASSETS: Table = Table {
+    name: "assets of [frontend.NAME]",
+    about: "Exactly one of them.",
+    keys: &[
+        Key::new(
+            "dir",
+            Path,
+            Optional,
+            r#""dist""#,
+            "A directory of files, relative to the configuration's directory.",
+        )
+        .also(&["path", "root", "directory"]),
+        Key::new(
+            "upstream",
+            Url,
+            Optional,
+            r#""http://127.0.0.1:5173""#,
+            "A server, while developing that of the bundler.",
+        )
+        .also(&["url", "proxy"]),
+    ],
+};
 
 pub(crate) const SESSION: Table = Table {
     name: "session of [frontend.NAME]",
@@ -360,7 +425,13 @@ pub(crate) const API: Table = Table {
             r#""5s""#,
             "How long the upstream may take to begin its answer.",
         ),
-        Key::new("realm", Text, Depends("the API's NAME"), r#""orders""#, "The realm of `WWW-Authenticate`."),
+        Key::new(
+            "realm",
+            Text,
+            Depends("the API's NAME"),
+            r#""orders""#,
+            "The realm of `WWW-Authenticate`.",
+        ),
     ],
 };
 
@@ -386,8 +457,14 @@ pub(crate) const API_POLICY: Table = Table {
         Key::new("PATCH", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
         Key::new("DELETE", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
         Key::new("OPTIONS", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
-        Key::new("default", Reference("policy"), Optional, METHOD_EXAMPLE, "NAME of the policy for all other methods.")
-            .also(&["*", "other", "any"]),
+        Key::new(
+            "default",
+            Reference("policy"),
+            Optional,
+            METHOD_EXAMPLE,
+            "NAME of the policy for all other methods.",
+        )
+        .also(&["*", "other", "any"]),
     ],
 };
 
@@ -410,7 +487,13 @@ pub(crate) const ROUTE: Table = Table {
             "Absent: all. For other methods the API's own policy holds.",
         )
         .also(&["method"]),
-        Key::new("policy", Reference("policy"), Required, r#""Admin""#, "NAME of the policy."),
+        Key::new(
+            "policy",
+            Reference("policy"),
+            Required,
+            r#""Admin""#,
+            "NAME of the policy.",
+        ),
     ],
 };
 
@@ -420,9 +503,21 @@ pub(crate) const POLICY: Table = Table {
     name: "policy.NAME",
     about: "Who may pass: exactly one rule, which `all`, `any` and `not` combine.",
     keys: &[
-        Key::new("all", POLICIES, Optional, r#"[{ scope = "orders.write" }, { role = "Orders.Admin" }]"#, "Every one passes."),
-        Key::new("any", POLICIES, Optional, r#"[{ role = "Admin" }, { kind = "service" }]"#, "At least one passes.")
-            .also(&["or", "one_of"]),
+        Key::new(
+            "all",
+            POLICIES,
+            Optional,
+            r#"[{ scope = "orders.write" }, { role = "Orders.Admin" }]"#,
+            "Every one passes.",
+        ),
+        Key::new(
+            "any",
+            POLICIES,
+            Optional,
+            r#"[{ role = "Admin" }, { kind = "service" }]"#,
+            "At least one passes.",
+        )
+        .also(&["or", "one_of"]),
         Key::new(
             "not",
             Kind::Table("a table with one rule"),
@@ -430,9 +525,28 @@ pub(crate) const POLICY: Table = Table {
             r#"{ client = "legacy" }"#,
             "The rule inside does not pass.",
         ),
-        Key::new("scope", Text, Optional, r#""orders.read""#, "The token has this scope (`scope` or `scp`)."),
-        Key::new("scopes", List("scopes"), Optional, r#"["orders.read", "orders.write"]"#, "The token has all of these scopes."),
-        Key::new("role", Text, Optional, r#""Orders.Admin""#, "The role is in `roles` or `realm_access.roles`.").also(&["roles"]),
+        Key::new(
+            "scope",
+            Text,
+            Optional,
+            r#""orders.read""#,
+            "The token has this scope (`scope` or `scp`).",
+        ),
+        Key::new(
+            "scopes",
+            List("scopes"),
+            Optional,
+            r#"["orders.read", "orders.write"]"#,
+            "The token has all of these scopes.",
+        ),
+        Key::new(
+            "role",
+            Text,
+            Optional,
+            r#""Orders.Admin""#,
+            "The role is in `roles` or `realm_access.roles`.",
+        )
+        .also(&["roles"]),
         Key::new("group", Text, Optional, r#""staff""#, "The group is in `groups`.").also(&["groups"]),
         Key::new(
             "claim",
@@ -450,7 +564,13 @@ pub(crate) const POLICY: Table = Table {
             "The token was issued to this client, or one of these (`client_id`, else `azp`).",
         )
         .also(&["clients", "client_id", "azp"]),
-        Key::new("kind", OneOf(&["user", "service"]), Optional, r#""user""#, "The token is a person's, or a service's."),
+        Key::new(
+            "kind",
+            OneOf(&["user", "service"]),
+            Optional,
+            r#""user""#,
+            "The token is a person's, or a service's.",
+        ),
         Key::new(
             "acr",
             OneOrMore("an authentication context class in quotes"),
@@ -466,12 +586,30 @@ pub(crate) const CLAIM: Table = Table {
     name: "claim of a policy",
     about: "`path` and exactly one of the others. Values are texts, whole numbers, `true` or `false`, and are compared whole.",
     keys: &[
-        Key::new("path", Text, Required, r#""realm_access.tenant""#, "The claim; a dot leads into an object.")
-            .also(&["name", "claim"]),
-        Key::new("equals", Other("a text, a whole number, true or false"), Optional, r#""acme""#, "It is this value.")
-            .also(&["value", "is"]),
-        Key::new("one_of", List("texts, whole numbers, true or false"), Optional, r#"["acme", "globex"]"#, "It is one of these.")
-            .also(&["in", "any_of"]),
+        Key::new(
+            "path",
+            Text,
+            Required,
+            r#""realm_access.tenant""#,
+            "The claim; a dot leads into an object.",
+        )
+        .also(&["name", "claim"]),
+        Key::new(
+            "equals",
+            Other("a text, a whole number, true or false"),
+            Optional,
+            r#""acme""#,
+            "It is this value.",
+        )
+        .also(&["value", "is"]),
+        Key::new(
+            "one_of",
+            List("texts, whole numbers, true or false"),
+            Optional,
+            r#"["acme", "globex"]"#,
+            "It is one of these.",
+        )
+        .also(&["in", "any_of"]),
         Key::new(
             "contains",
             Other("a text, a whole number, true or false"),

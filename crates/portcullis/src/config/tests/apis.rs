@@ -165,7 +165,10 @@ error[config.contradiction]: [api.orders] accepts sessions, but their tokens com
 #[test]
 fn an_upstream_over_plain_http() {
     shows(
-        &GOOD.replace(r#"upstream = "http://127.0.0.1:5000""#, r#"upstream = "http://orders:5000""#),
+        &GOOD.replace(
+            r#"upstream = "http://127.0.0.1:5000""#,
+            r#"upstream = "http://orders:5000""#,
+        ),
         r#"
 error[config.insecure_url]: `upstream` in [api.orders] is plain http to a host that is not loopback
   --> t.toml:18:12
@@ -182,7 +185,10 @@ error[config.insecure_url]: `upstream` in [api.orders] is plain http to a host t
 #[test]
 fn an_upstream_with_a_query() {
     shows(
-        &GOOD.replace(r#"upstream = "http://127.0.0.1:5000""#, r#"upstream = "http://127.0.0.1:5000/?x=1""#),
+        &GOOD.replace(
+            r#"upstream = "http://127.0.0.1:5000""#,
+            r#"upstream = "http://127.0.0.1:5000/?x=1""#,
+        ),
         r#"
 error[config.invalid_url]: `upstream` in [api.orders] has a query
   --> t.toml:18:12

@@ -33,7 +33,9 @@ fn any_character_lost_or_another() {
 fn any_value_of_another_type() {
     let lines: Vec<_> = GOOD.lines().collect();
     for (at, line) in lines.iter().enumerate() {
-        let Some((key, _)) = line.split_once(" = ") else { continue };
+        let Some((key, _)) = line.split_once(" = ") else {
+            continue;
+        };
         for value in [
             "7",
             "-1",

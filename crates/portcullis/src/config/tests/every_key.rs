@@ -24,10 +24,14 @@ fn line(table: &Table, key: &str, value: &str) -> String {
 
 /// The codes of the faults on the first line.
 fn codes(text: &str) -> Vec<&'static str> {
-    let faults = parse(text, "t.toml", Path::new("/"), &BTreeMap::new()).expect_err("most of a configuration is missing");
+    let faults =
+        parse(text, "t.toml", Path::new("/"), &BTreeMap::new()).expect_err("most of a configuration is missing");
     // What is missing points at the table, which may be on this line too.
-    let about_the_value = |code: &&str| *code != FaultKind::MissingKey.code() && *code != FaultKind::MissingAudience.code();
-    let first = faults.iter().filter(|fault| fault.position(faults.source()).is_some_and(|at| at.line == 1));
+    let about_the_value =
+        |code: &&str| *code != FaultKind::MissingKey.code() && *code != FaultKind::MissingAudience.code();
+    let first = faults
+        .iter()
+        .filter(|fault| fault.position(faults.source()).is_some_and(|at| at.line == 1));
     first.map(|fault| fault.code()).filter(about_the_value).collect()
 }
 
@@ -47,10 +51,17 @@ fn every_key_accepts_its_example() {
         for key in table.keys {
             let text = line(table, key.name, key.example);
             // The example's files and names are not there, and of a secret's ways `dev_only` needs loopback.
-            let elsewhere =
-                [FaultKind::MissingFile, FaultKind::SecretUnavailable, FaultKind::DanglingReference, FaultKind::SecretInline];
+            let elsewhere = [
+                FaultKind::MissingFile,
+                FaultKind::SecretUnavailable,
+                FaultKind::DanglingReference,
+                FaultKind::SecretInline,
+            ];
             let elsewhere = elsewhere.map(FaultKind::code);
-            let wrong: Vec<_> = codes(&text).into_iter().filter(|code| !elsewhere.contains(code)).collect();
+            let wrong: Vec<_> = codes(&text)
+                .into_iter()
+                .filter(|code| !elsewhere.contains(code))
+                .collect();
             assert!(wrong.is_empty(), "{text}: {wrong:?}");
         }
     }
@@ -59,7 +70,11 @@ fn every_key_accepts_its_example() {
 #[test]
 fn every_list_refuses_to_be_empty() {
     for table in TABLES {
-        for key in table.keys.iter().filter(|key| matches!(key.kind, Kind::List(_) | Kind::OneOrMore(_))) {
+        for key in table
+            .keys
+            .iter()
+            .filter(|key| matches!(key.kind, Kind::List(_) | Kind::OneOrMore(_)))
+        {
             let text = line(table, key.name, "[]");
             assert_eq!(codes(&text), [FaultKind::Empty.code()], "{text}");
         }

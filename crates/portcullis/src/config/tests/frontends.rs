@@ -50,7 +50,10 @@ error[config.invalid_value]: `scopes` in [frontend.shop] lacks "openid"
 #[test]
 fn a_scope_with_a_space() {
     shows(
-        &GOOD.replace(r#"scopes = ["openid", "orders.read"]"#, r#"scopes = ["openid orders.read"]"#),
+        &GOOD.replace(
+            r#"scopes = ["openid", "orders.read"]"#,
+            r#"scopes = ["openid orders.read"]"#,
+        ),
         r#"
 error[config.invalid_value]: entry 1 of `scopes` in [frontend.shop] is no scope
   --> t.toml:14:11

@@ -35,7 +35,8 @@ fn the_manuals_example_is_a_configuration() {
     }
     std::fs::create_dir(dir.path().join("dist")).unwrap();
     let text = EXAMPLE.replace("/run/secrets/web", "web");
-    let settings = parse(&text, "example.toml", dir.path(), &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}"));
+    let settings =
+        parse(&text, "example.toml", dir.path(), &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}"));
 
     assert_eq!(settings.server.public_url.as_str(), "https://app.example.com/");
     assert_eq!(settings.server.listen, "0.0.0.0:8443".parse::<SocketAddr>().unwrap());
@@ -43,8 +44,13 @@ fn the_manuals_example_is_a_configuration() {
     assert_eq!(settings.server.admin, Some("127.0.0.1:9090".parse().unwrap()));
     assert_eq!(settings.server.workers, Some(2));
     assert_eq!(settings.store.sqlite, dir.path().join("portcullis.db"));
-    assert_eq!(settings.providers["entra"].issuer, "https://login.microsoftonline.com/9122040d-6c67-4c5b-b112-36a304b66dad/v2.0");
-    let ClientAuth::Basic(secret) = &settings.clients["web"].auth else { panic!("another method") };
+    assert_eq!(
+        settings.providers["entra"].issuer,
+        "https://login.microsoftonline.com/9122040d-6c67-4c5b-b112-36a304b66dad/v2.0"
+    );
+    let ClientAuth::Basic(secret) = &settings.clients["web"].auth else {
+        panic!("another method")
+    };
     assert_eq!(secret.expose(), "from a file");
     let (name, shop) = settings.frontend().unwrap();
     assert_eq!(name, "shop");
@@ -56,9 +62,18 @@ fn the_manuals_example_is_a_configuration() {
     assert_eq!(orders.audience, ["api://orders"]);
     assert_eq!(orders.select("GET", "/api/orders"), Selected::Policy("ReadOrders"));
     assert_eq!(orders.select("POST", "/api/orders/7"), Selected::Policy("WriteOrders"));
-    assert_eq!(orders.select("GET", "/api/orders/report/may"), Selected::Policy("Admin"));
-    assert_eq!(orders.select("GET", "/api/orders/reports"), Selected::Policy("ReadOrders"));
-    assert_eq!(settings.policies["WriteOrders"].policy().to_string(), "scope orders.write and role Orders.Admin");
+    assert_eq!(
+        orders.select("GET", "/api/orders/report/may"),
+        Selected::Policy("Admin")
+    );
+    assert_eq!(
+        orders.select("GET", "/api/orders/reports"),
+        Selected::Policy("ReadOrders")
+    );
+    assert_eq!(
+        settings.policies["WriteOrders"].policy().to_string(),
+        "scope orders.write and role Orders.Admin"
+    );
     assert!(settings.dangers().is_empty());
 }
 
@@ -71,7 +86,10 @@ fn defaults_hold_where_nothing_is_said() {
     let local = &settings.providers["local"];
     assert_eq!(local.id_token_algorithm, Algorithm::RS256);
     assert_eq!(local.access_token_type, AccessTokenType::AtJwt);
-    assert_eq!(local.algorithms, [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA]);
+    assert_eq!(
+        local.algorithms,
+        [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA]
+    );
     assert_eq!(local.leeway, Duration::from_secs(30));
     let shop = &settings.frontends["shop"];
     assert_eq!(shop.session.idle, Duration::from_secs(30 * 60));
@@ -93,7 +111,10 @@ fn without_a_frontend_only_bearer_tokens_are_accepted() {
 #[test]
 fn an_api_without_a_policy_asks_for_a_valid_token() {
     let settings = passes(&without(GOOD, &["policy.Read"]).replace("policy = \"Read\"\n", ""));
-    assert_eq!(guarded(&settings, "orders").select("DELETE", "/api/orders"), Selected::ValidToken);
+    assert_eq!(
+        guarded(&settings, "orders").select("DELETE", "/api/orders"),
+        Selected::ValidToken
+    );
 }
 
 #[test]
@@ -141,11 +162,17 @@ policy = "Read"
     assert_eq!(settings.server.listen, "[::1]:8080".parse::<SocketAddr>().unwrap());
     assert_eq!(settings.frontends["shop"].session.idle, Duration::from_secs(5_400));
     assert!(matches!(settings.clients["web"].auth, ClientAuth::None));
-    assert_eq!(settings.policies["Admin"].policy().to_string(), "role Admin or not kind service");
+    assert_eq!(
+        settings.policies["Admin"].policy().to_string(),
+        "role Admin or not kind service"
+    );
     let orders = guarded(&settings, "orders");
     assert_eq!(orders.audience, ["a", "b"]);
     assert_eq!(orders.select("HEAD", "/api/orders/report"), Selected::Policy("Admin"));
-    assert_eq!(orders.select("DELETE", "/api/orders/report/x"), Selected::Policy("Read"));
+    assert_eq!(
+        orders.select("DELETE", "/api/orders/report/x"),
+        Selected::Policy("Read")
+    );
     assert_eq!(orders.select("PUT", "/api/orders/report"), Selected::Refuse);
     // The same with other line ends and a byte order mark.
     passes(&format!("\u{feff}{}", dotted.replace('\n', "\r\n")));
@@ -161,7 +188,10 @@ fn every_rule_of_a_policy_becomes_what_it_says() {
         (r#"acr = "urn:mfa""#, "acr urn:mfa"),
         (r#"authenticated = true"#, "a verified token"),
         (r#"claim = { path = "tenant.id", equals = 7 }"#, "claim tenant.id = 7"),
-        (r#"claim = { path = "tenant", one_of = ["a", true] }"#, "claim tenant one of \"a\", true"),
+        (
+            r#"claim = { path = "tenant", one_of = ["a", true] }"#,
+            "claim tenant one of \"a\", true",
+        ),
         (r#"claim = { path = "tags", contains = "x" }"#, "claim tags with \"x\""),
     ] {
         let settings = passes(&GOOD.replace("scope = \"orders.read\"", rule));
@@ -174,8 +204,14 @@ fn what_weakens_security_is_listed() {
     let text = GOOD.replace("http://127.0.0.1:5000", "http://orders.internal:5000/v1");
     let allowed = text + "\n[danger]\ndangerous_allow_plain_http_upstream_hosts = [\"orders.internal\"]\n";
     let settings = passes(&allowed);
-    assert_eq!(settings.apis["orders"].upstream.as_str(), "http://orders.internal:5000/v1");
-    assert_eq!(settings.dangers(), ["dangerous_allow_plain_http_upstream_hosts = [orders.internal]"]);
+    assert_eq!(
+        settings.apis["orders"].upstream.as_str(),
+        "http://orders.internal:5000/v1"
+    );
+    assert_eq!(
+        settings.dangers(),
+        ["dangerous_allow_plain_http_upstream_hosts = [orders.internal]"]
+    );
 }
 
 #[test]
@@ -187,9 +223,14 @@ fn a_later_setting_is_what_was_written() {
         .replace("policy = \"Read\"", "policy = \"Read\"\naccept = [\"session\"]\nrealm = \"orders\"\ntimeout = \"1500ms\"");
     let settings = passes(&text);
     let local = &settings.providers["local"];
-    assert_eq!((local.access_token_type, local.leeway), (AccessTokenType::Any, Duration::ZERO));
+    assert_eq!(
+        (local.access_token_type, local.leeway),
+        (AccessTokenType::Any, Duration::ZERO)
+    );
     assert_eq!(local.jwks_url.as_ref().unwrap().as_str(), "https://keys.example.com/");
-    let ClientAuth::Post(secret) = &settings.clients["web"].auth else { panic!("another method") };
+    let ClientAuth::Post(secret) = &settings.clients["web"].auth else {
+        panic!("another method")
+    };
     assert_eq!(secret.expose(), "web-secret");
     let shop = &settings.frontends["shop"];
     // Byte for byte, where `Url` would add a slash.

@@ -147,7 +147,10 @@ error[config.missing_key]: `claim` in [policy.Read] has none of `equals`, `one_o
 #[test]
 fn a_claim_with_two_tests() {
     shows(
-        &GOOD.replace(r#"scope = "orders.read""#, r#"claim = { path = "tenant", equals = "a", contains = "b" }"#),
+        &GOOD.replace(
+            r#"scope = "orders.read""#,
+            r#"claim = { path = "tenant", equals = "a", contains = "b" }"#,
+        ),
         r#"
 error[config.contradiction]: `claim` in [policy.Read] has both `equals` and `contains`
   --> t.toml:24:42
@@ -165,7 +168,10 @@ error[config.contradiction]: `claim` in [policy.Read] has both `equals` and `con
 #[test]
 fn a_claim_that_equals_a_table() {
     shows(
-        &GOOD.replace(r#"scope = "orders.read""#, r#"claim = { path = "tenant", equals = { a = 1 } }"#),
+        &GOOD.replace(
+            r#"scope = "orders.read""#,
+            r#"claim = { path = "tenant", equals = { a = 1 } }"#,
+        ),
         r#"
 error[config.wrong_type]: `claim.equals` in [policy.Read] has the wrong type
   --> t.toml:24:28

@@ -7,7 +7,10 @@ use super::{GOOD, shows};
 #[test]
 fn an_issuer_over_plain_http() {
     shows(
-        &GOOD.replace(r#"issuer = "http://127.0.0.1:9000""#, r#"issuer = "http://login.example.com""#),
+        &GOOD.replace(
+            r#"issuer = "http://127.0.0.1:9000""#,
+            r#"issuer = "http://login.example.com""#,
+        ),
         r#"
 error[config.insecure_url]: `issuer` in [provider.local] is plain http to a host that is not loopback
  --> t.toml:5:10
@@ -24,7 +27,10 @@ error[config.insecure_url]: `issuer` in [provider.local] is plain http to a host
 #[test]
 fn an_issuer_with_a_query() {
     shows(
-        &GOOD.replace(r#"issuer = "http://127.0.0.1:9000""#, r#"issuer = "https://login.example.com/?tenant=1""#),
+        &GOOD.replace(
+            r#"issuer = "http://127.0.0.1:9000""#,
+            r#"issuer = "https://login.example.com/?tenant=1""#,
+        ),
         r#"
 error[config.invalid_url]: `issuer` in [provider.local] has a query
  --> t.toml:5:10
@@ -59,7 +65,10 @@ error[config.invalid_url]: `issuer` in [provider.local] is the address of a docu
 #[test]
 fn an_issuer_template() {
     shows(
-        &GOOD.replace(r#"issuer = "http://127.0.0.1:9000""#, r#"issuer = "https://login.example.com/{tenantid}/v2.0""#),
+        &GOOD.replace(
+            r#"issuer = "http://127.0.0.1:9000""#,
+            r#"issuer = "https://login.example.com/{tenantid}/v2.0""#,
+        ),
         r#"
 error[config.not_available]: `issuer` in [provider.local] is a template, which this version does not have
  --> t.toml:5:10
@@ -76,7 +85,10 @@ error[config.not_available]: `issuer` in [provider.local] is a template, which t
 #[test]
 fn an_issuer_with_a_password() {
     shows(
-        &GOOD.replace(r#"issuer = "http://127.0.0.1:9000""#, r#"issuer = "https://me:hunter2@login.example.com""#),
+        &GOOD.replace(
+            r#"issuer = "http://127.0.0.1:9000""#,
+            r#"issuer = "https://me:hunter2@login.example.com""#,
+        ),
         r#"
 error[config.invalid_url]: `issuer` in [provider.local] has a user name or password in it
  --> t.toml:5:10
@@ -92,7 +104,10 @@ error[config.invalid_url]: `issuer` in [provider.local] has a user name or passw
 #[test]
 fn an_issuer_of_another_scheme() {
     shows(
-        &GOOD.replace(r#"issuer = "http://127.0.0.1:9000""#, r#"issuer = "ldap://login.example.com""#),
+        &GOOD.replace(
+            r#"issuer = "http://127.0.0.1:9000""#,
+            r#"issuer = "ldap://login.example.com""#,
+        ),
         r#"
 error[config.invalid_url]: `issuer` in [provider.local] has the wrong scheme
  --> t.toml:5:10
@@ -108,7 +123,10 @@ error[config.invalid_url]: `issuer` in [provider.local] has the wrong scheme
 #[test]
 fn an_issuer_with_a_bad_port() {
     shows(
-        &GOOD.replace(r#"issuer = "http://127.0.0.1:9000""#, r#"issuer = "https://login.example.com:99999""#),
+        &GOOD.replace(
+            r#"issuer = "http://127.0.0.1:9000""#,
+            r#"issuer = "https://login.example.com:99999""#,
+        ),
         r#"
 error[config.invalid_url]: `issuer` in [provider.local] is no URL
  --> t.toml:5:10

@@ -11,9 +11,15 @@ const INLINE: &str = "secret = { dev_only = \"web-secret\" }";
 /// The good configuration on https, with another secret.
 fn with(secret: &str, dir: &Path, env: &[(&str, &str)]) -> Result<Settings, Faults> {
     let text = GOOD
-        .replace("http://127.0.0.1:8080\"", "https://app.example.com\"\nlisten = \"127.0.0.1:0\"")
+        .replace(
+            "http://127.0.0.1:8080\"",
+            "https://app.example.com\"\nlisten = \"127.0.0.1:0\"",
+        )
         .replace(INLINE, &format!("secret = {secret}"));
-    let env: BTreeMap<_, _> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let env: BTreeMap<_, _> = env
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
     parse(&text, "t.toml", dir, &env)
 }
 
@@ -45,7 +51,10 @@ fn a_variable_that_is_not_set_is_a_fault() {
     let (code, message, _) = fault(with("{ env = \"WEB\" }", Path::new(""), &[]));
     assert_eq!(
         (code.as_str(), message.as_str()),
-        ("config.secret_unavailable", "`secret.env` in [client.web]: the variable is not set")
+        (
+            "config.secret_unavailable",
+            "`secret.env` in [client.web]: the variable is not set"
+        )
     );
 }
 
@@ -92,12 +101,16 @@ mod files {
             let faults = with("{ file = \"web\" }", dir.path(), &[]).unwrap_err();
             let shown = faults.to_string();
             assert!(
-                shown
-                    .contains("error[config.secret_permissions]: other users can read the file of `secret.file` in [client.web]"),
+                shown.contains(
+                    "error[config.secret_permissions]: other users can read the file of `secret.file` in [client.web]"
+                ),
                 "{shown}"
             );
             assert!(shown.contains(&format!("its mode is {mode:04o}")), "{shown}");
-            assert!(shown.contains(&format!("help: chmod 600 {}", dir.path().join("web").display())), "{shown}");
+            assert!(
+                shown.contains(&format!("help: chmod 600 {}", dir.path().join("web").display())),
+                "{shown}"
+            );
             assert!(!shown.contains("hunter2"));
         }
     }
@@ -106,7 +119,10 @@ mod files {
     fn a_key_of_tls_is_a_secret_file_too() {
         let dir = file(0o644, b"key");
         std::fs::write(dir.path().join("cert"), "cert").unwrap();
-        let text = GOOD.replace("http://127.0.0.1:8080\"", "https://127.0.0.1:8443\"\ntls = { cert = \"cert\", key = \"web\" }");
+        let text = GOOD.replace(
+            "http://127.0.0.1:8080\"",
+            "https://127.0.0.1:8443\"\ntls = { cert = \"cert\", key = \"web\" }",
+        );
         let faulty = parse(&text, "t.toml", dir.path(), &BTreeMap::new());
         assert_eq!(fault(faulty).0, "config.secret_permissions");
         std::fs::set_permissions(dir.path().join("web"), std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -117,8 +133,14 @@ mod files {
     fn a_file_that_is_missing_or_no_text_is_a_fault() {
         let dir = file(0o600, b"\xff\xfe");
         assert_eq!(fault(with("{ file = \"web\" }", dir.path(), &[])).2, "not UTF-8");
-        assert_eq!(fault(with("{ file = \"other\" }", dir.path(), &[])).0, "config.secret_unavailable");
-        assert_eq!(fault(with("{ file = \".\" }", dir.path(), &[])).0, "config.secret_unavailable");
+        assert_eq!(
+            fault(with("{ file = \"other\" }", dir.path(), &[])).0,
+            "config.secret_unavailable"
+        );
+        assert_eq!(
+            fault(with("{ file = \".\" }", dir.path(), &[])).0,
+            "config.secret_unavailable"
+        );
         let dir = file(0o600, &[b'a'; 64 * 1024 + 1]);
         assert_eq!(fault(with("{ file = \"web\" }", dir.path(), &[])).2, "more than 64 KiB");
     }
@@ -176,10 +198,16 @@ error[config.secret_inline]: `secret` in [client.web] is written into the config
 fn dev_only_is_for_loopback_on_both_sides() {
     let (code, message, _) = fault(with("{ dev_only = \"hunter2\" }", Path::new(""), &[]));
     assert_eq!(code, "config.secret_inline");
-    assert_eq!(message, "`secret.dev_only` in [client.web] is not for this configuration: `public_url` is not loopback");
+    assert_eq!(
+        message,
+        "`secret.dev_only` in [client.web] is not for this configuration: `public_url` is not loopback"
+    );
     let public_issuer = GOOD.replace("http://127.0.0.1:9000", "https://login.example.com");
     let (_, message, _) = fault(read(&public_issuer));
-    assert_eq!(message, "`secret.dev_only` in [client.web] is not for this configuration: the provider's issuer is not loopback");
+    assert_eq!(
+        message,
+        "`secret.dev_only` in [client.web] is not for this configuration: the provider's issuer is not loopback"
+    );
     assert!(read(GOOD).is_ok());
     // Where what decides is itself wrong, that alone is said.
     let (code, ..) = fault(read(&GOOD.replace("http://127.0.0.1:9000", "http://login.example.com")));
@@ -195,8 +223,12 @@ fn no_fault_shows_a_secret_wherever_it_was_put() {
         GOOD.replace(INLINE, "secret = { flie = \"hunter2\" }"),
         GOOD.replace(INLINE, "secret = [\"hunter2\"]"),
         GOOD.replace(INLINE, "secret = { dev_only = \"hunter2\", env = \"X\" }"),
-        GOOD.replace(INLINE, "secret = { command = [\"/nonexistent/x\", \"--password=hunter2\"] }"),
-        GOOD.replace(INLINE, "secret = { dev_only = \"hunter2\" }").replace("http://127.0.0.1:9000", "https://a.example"),
+        GOOD.replace(
+            INLINE,
+            "secret = { command = [\"/nonexistent/x\", \"--password=hunter2\"] }",
+        ),
+        GOOD.replace(INLINE, "secret = { dev_only = \"hunter2\" }")
+            .replace("http://127.0.0.1:9000", "https://a.example"),
         GOOD.replace("http://127.0.0.1:9000", "https://me:hunter2@127.0.0.1:9000"),
         GOOD.replace("http://127.0.0.1:5000", "hunter2@127.0.0.1"),
         format!("{GOOD}[store]\nurl = \"postgres://me:hunter2@db/x\""),

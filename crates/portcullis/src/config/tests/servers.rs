@@ -48,7 +48,10 @@ error[config.insecure_url]: `public_url` in [server] is plain http to a host tha
 #[test]
 fn a_public_url_with_a_path() {
     shows(
-        &GOOD.replace(r#"public_url = "http://127.0.0.1:8080""#, r#"public_url = "http://127.0.0.1:8080/shop""#),
+        &GOOD.replace(
+            r#"public_url = "http://127.0.0.1:8080""#,
+            r#"public_url = "http://127.0.0.1:8080/shop""#,
+        ),
         r#"
 error[config.invalid_url]: `public_url` in [server] is more than an origin
  --> t.toml:2:14

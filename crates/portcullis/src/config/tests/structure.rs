@@ -159,7 +159,10 @@ error[config.unknown_key]: unknown key `timeout`
 #[test]
 fn an_unknown_key_in_an_inline_table() {
     shows(
-        &GOOD.replace(r#"secret = { dev_only = "web-secret" }"#, r#"secret = { dev_onyl = "web-secret" }"#),
+        &GOOD.replace(
+            r#"secret = { dev_only = "web-secret" }"#,
+            r#"secret = { dev_onyl = "web-secret" }"#,
+        ),
         r#"
 error[config.unknown_key]: unknown key `dev_onyl` in `secret` in [client.web]
   --> t.toml:10:12

@@ -43,7 +43,13 @@ fn all_faults_are_found_in_one_run() {
     let faults = read(MANY).unwrap_err();
     let found: Vec<_> = faults
         .iter()
-        .map(|fault| (fault.position(faults.source()).unwrap().line, fault.code(), fault.nearest_name().unwrap_or_default()))
+        .map(|fault| {
+            (
+                fault.position(faults.source()).unwrap().line,
+                fault.code(),
+                fault.nearest_name().unwrap_or_default(),
+            )
+        })
         .collect();
     assert_eq!(
         found,
@@ -67,7 +73,10 @@ fn all_faults_are_found_in_one_run() {
     );
     let shown = faults.render(Style::Plain);
     assert!(shown.ends_with("\n\nt.toml: 15 faults\n"), "{shown}");
-    assert_eq!(shown.matches("\n --> t.toml:").count() + shown.matches("\n  --> t.toml:").count(), 15);
+    assert_eq!(
+        shown.matches("\n --> t.toml:").count() + shown.matches("\n  --> t.toml:").count(),
+        15
+    );
 }
 
 #[test]
@@ -95,15 +104,23 @@ fn programs_get_the_same() {
 #[test]
 fn programs_are_told_when_nothing_is_wrong() {
     let json = check_json("t.toml", &read(GOOD));
-    assert_eq!(json, serde_json::json!({ "file": "t.toml", "valid": true, "faults": [] }));
+    assert_eq!(
+        json,
+        serde_json::json!({ "file": "t.toml", "valid": true, "faults": [] })
+    );
     let faulty = check_json("t.toml", &read(MANY));
-    assert_eq!((faulty["valid"].as_bool(), faulty["faults"].as_array().unwrap().len()), (Some(false), 15));
+    assert_eq!(
+        (faulty["valid"].as_bool(), faulty["faults"].as_array().unwrap().len()),
+        (Some(false), 15)
+    );
 }
 
 #[test]
 fn what_is_no_toml_is_said_line_by_line_and_nothing_else_is() {
     shows(
-        &GOOD.replace("client_id = \"web\"", "client_id = web").replace("[policy.Read]", "[policy.Read"),
+        &GOOD
+            .replace("client_id = \"web\"", "client_id = web")
+            .replace("[policy.Read]", "[policy.Read"),
         r#"
 error[config.syntax]: not TOML: string values must be quoted
  --> t.toml:9:13
@@ -128,7 +145,10 @@ error[config.syntax]: not TOML: unclosed table
 fn a_key_twice_is_said_with_its_line() {
     let faults = read(&GOOD.replace("policy = \"Read\"", "policy = \"Read\"\npolicy = \"Read\"")).unwrap_err();
     let fault = faults.iter().next().unwrap();
-    assert_eq!((fault.code(), fault.message()), ("config.syntax", "not TOML: duplicate key"));
+    assert_eq!(
+        (fault.code(), fault.message()),
+        ("config.syntax", "not TOML: duplicate key")
+    );
     assert_eq!(fault.position(faults.source()).unwrap().line, 22);
 }
 
@@ -174,7 +194,8 @@ fn a_file_that_cannot_be_read_is_a_fault_without_a_line() {
 
 #[test]
 fn text_from_the_file_cannot_draw_on_a_terminal() {
-    let faults = read(&GOOD.replace("policy = \"Read\"", "policy = \"Read\"\n\"\\u001b[2J\" = 1\n# \u{200b}")).unwrap_err();
+    let faults =
+        read(&GOOD.replace("policy = \"Read\"", "policy = \"Read\"\n\"\\u001b[2J\" = 1\n# \u{200b}")).unwrap_err();
     assert!(!faults.to_string().contains('\u{1b}'), "{faults:?}");
     assert!(faults.iter().next().unwrap().message().contains("\\u{1b}"));
 }

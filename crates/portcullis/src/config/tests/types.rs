@@ -43,7 +43,10 @@ error[config.wrong_type]: `assets` in [frontend.shop] has the wrong type
 #[test]
 fn a_text_for_a_list() {
     shows(
-        &GOOD.replace(r#"scopes = ["openid", "orders.read"]"#, r#"scopes = "openid orders.read""#),
+        &GOOD.replace(
+            r#"scopes = ["openid", "orders.read"]"#,
+            r#"scopes = "openid orders.read""#,
+        ),
         r#"
 error[config.wrong_type]: `scopes` in [frontend.shop] has the wrong type
   --> t.toml:14:10
