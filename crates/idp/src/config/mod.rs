@@ -1,0 +1,221 @@
+//! What the provider is told: who may sign in, which clients there are, which APIs own which scopes.
+
+mod check;
+mod lifetime;
+mod registry;
+
+use std::net::SocketAddr;
+
+use portcullis_jose::{Algorithm, Secret};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+pub(crate) use check::{check, is_scope_token};
+pub(crate) use registry::{Person, Registry, grantable};
+
+/// Scopes that are the protocol's own. Every client may ask for them and every user has them.
+pub(crate) const IDENTITY_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+
+/// The whole configuration. See the crate's documentation for the TOML form.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdpConfig {
+    /// Where to listen: a loopback address. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The issuer, where it is not `http://` and the address that is listened on. Its host must be loopback.
+    pub issuer: Option<String>,
+    /// Seconds that an access token is valid.
+    #[serde(deserialize_with = "lifetime::seconds")]
+    pub access_token_lifetime: i64,
+    /// Seconds that an ID token is valid.
+    #[serde(deserialize_with = "lifetime::seconds")]
+    pub id_token_lifetime: i64,
+    /// Seconds that a refresh token is valid, counted anew from each rotation.
+    #[serde(deserialize_with = "lifetime::seconds")]
+    pub refresh_token_lifetime: i64,
+    /// Seconds that a login at this provider lasts.
+    #[serde(deserialize_with = "lifetime::seconds")]
+    pub session_lifetime: i64,
+    /// The algorithm that tokens are signed with.
+    #[serde(deserialize_with = "algorithm")]
+    pub signing_algorithm: Algorithm,
+    /// A private key in PKCS #8 PEM. Without it a key is made at each start.
+    pub signing_key_pem: Option<Secret>,
+    /// Whether every client needs the user's consent.
+    pub consent: bool,
+    /// The people.
+    #[serde(rename = "user")]
+    pub users: Vec<User>,
+    /// The clients.
+    #[serde(rename = "client")]
+    pub clients: Vec<Client>,
+    /// The APIs.
+    #[serde(rename = "api")]
+    pub apis: Vec<Api>,
+}
+
+/// A person who may sign in.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct User {
+    /// What is typed into the login form.
+    pub username: String,
+    /// The password in the clear, for demonstrations and tests. It is hashed at start.
+    pub password: Option<Secret>,
+    /// The password as an Argon2 PHC string, in place of `password`.
+    pub password_hash: Option<String>,
+    /// The `sub` claim. Default: a hash of the username, the same at every start.
+    pub sub: Option<String>,
+    /// Claims about the user: `name`, `email`, `roles`, ...
+    pub claims: Map<String, Value>,
+    /// The API scopes that the user may be granted.
+    pub scopes: Vec<String>,
+}
+
+/// An application.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Client {
+    /// Its identifier.
+    pub client_id: String,
+    /// Its secret; a client without one is public.
+    pub secret: Option<Secret>,
+    /// Where it may be sent after a login. Compared exactly, but for the port of a loopback IP address.
+    pub redirect_uris: Vec<String>,
+    /// Where it may be sent after a logout. Compared exactly.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// What it may use the token endpoint for.
+    pub grants: Vec<GrantType>,
+    /// The API scopes that it may ask for.
+    pub scopes: Vec<String>,
+    /// The audience of its access tokens where neither `resource` nor the scopes name one.
+    pub audience: Option<String>,
+    /// Whether it needs the user's consent.
+    pub consent: bool,
+    /// The form of its access tokens.
+    pub access_token_format: AccessTokenFormat,
+}
+
+/// An API: the audience of access tokens, and the scopes that belong to it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// The `aud` of its tokens and the `resource` parameter that asks for them.
+    #[serde(alias = "identifier")]
+    pub audience: String,
+    /// The scopes that belong to it and to no other API.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+}
+
+/// A grant that the token endpoint knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GrantType {
+    /// RFC 6749 s4.1
+    AuthorizationCode,
+    /// RFC 6749 s6
+    RefreshToken,
+    /// RFC 6749 s4.4
+    ClientCredentials,
+}
+
+/// The form of an access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AccessTokenFormat {
+    /// RFC 9068
+    #[default]
+    Jwt,
+}
+
+// === impl IdpConfig ===
+
+impl Default for IdpConfig {
+    fn default() -> IdpConfig {
+        IdpConfig {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            issuer: None,
+            access_token_lifetime: 300,
+            id_token_lifetime: 300,
+            refresh_token_lifetime: 8 * 3600,
+            session_lifetime: 8 * 3600,
+            signing_algorithm: Algorithm::RS256,
+            signing_key_pem: None,
+            consent: false,
+            users: Vec::new(),
+            clients: Vec::new(),
+            apis: Vec::new(),
+        }
+    }
+}
+
+// === impl Client ===
+
+impl Default for Client {
+    fn default() -> Client {
+        Client {
+            client_id: String::new(),
+            secret: None,
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+            scopes: Vec::new(),
+            audience: None,
+            consent: false,
+            access_token_format: AccessTokenFormat::Jwt,
+        }
+    }
+}
+
+impl Client {
+    pub(crate) fn may(&self, grant: GrantType) -> bool {
+        self.grants.contains(&grant)
+    }
+}
+
+fn algorithm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Algorithm, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Algorithm::from_name(&name)
+        .ok_or_else(|| serde::de::Error::custom("not a signature algorithm: use RS256, PS256, ES256 or EdDSA"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lifetimes_are_seconds_or_text() {
+        let config: IdpConfig =
+            serde_json::from_value(json!({ "access_token_lifetime": "5m", "session_lifetime": 90 })).unwrap();
+        assert_eq!((config.access_token_lifetime, config.session_lifetime), (300, 90));
+        for wrong in [json!("5 parsecs"), json!(0), json!(-1), json!("0s"), json!(1.5)] {
+            let text = json!({ "access_token_lifetime": wrong });
+            assert!(serde_json::from_value::<IdpConfig>(text.clone()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_errors() {
+        for wrong in [
+            json!({ "lisen": "127.0.0.1:1" }),
+            json!({ "user": [{ "username": "a", "pasword": "x" }] }),
+            json!({ "client": [{ "client_id": "a", "redirect_uri": "x" }] }),
+            json!({ "signing_algorithm": "HS256" }),
+            json!({ "client": [{ "client_id": "a", "grants": ["password"] }] }),
+        ] {
+            assert!(serde_json::from_value::<IdpConfig>(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_client_may_sign_people_in_unless_told_otherwise() {
+        let client: Client = serde_json::from_value(json!({ "client_id": "web" })).unwrap();
+        assert!(client.may(GrantType::AuthorizationCode) && client.may(GrantType::RefreshToken));
+        assert!(!client.may(GrantType::ClientCredentials));
+    }
+}

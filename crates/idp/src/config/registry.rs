@@ -1,0 +1,156 @@
+use std::collections::{BTreeSet, HashMap};
+
+use portcullis_jose::{base64url_encode, sha256};
+use serde_json::{Map, Value};
+
+use super::{Api, Client, GrantType, IDENTITY_SCOPES, User};
+
+/// A user as the running provider knows one: without the password.
+#[derive(Debug)]
+pub(crate) struct Person {
+    pub(crate) username: String,
+    pub(crate) sub: String,
+    pub(crate) claims: Map<String, Value>,
+    scopes: Vec<String>,
+}
+
+/// Users, clients and APIs, fixed at start.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    people: HashMap<String, Person>,
+    first_person: Option<String>,
+    clients: HashMap<String, Client>,
+    first_client: Option<String>,
+    apis: Vec<Api>,
+}
+
+impl Registry {
+    pub(crate) fn new(users: &[User], clients: &[Client], apis: Vec<Api>) -> Registry {
+        Registry {
+            people: users
+                .iter()
+                .map(|user| (user.username.clone(), Person::new(user)))
+                .collect(),
+            first_person: users.first().map(|user| user.username.clone()),
+            clients: clients
+                .iter()
+                .map(|client| (client.client_id.clone(), client.clone()))
+                .collect(),
+            first_client: clients.first().map(|client| client.client_id.clone()),
+            apis,
+        }
+    }
+
+    pub(crate) fn person(&self, username: &str) -> Option<&Person> {
+        self.people.get(username)
+    }
+
+    pub(crate) fn first_person(&self) -> Option<&Person> {
+        self.people.get(self.first_person.as_ref()?)
+    }
+
+    pub(crate) fn client(&self, client_id: &str) -> Option<&Client> {
+        self.clients.get(client_id)
+    }
+
+    pub(crate) fn first_client(&self) -> Option<&Client> {
+        self.clients.get(self.first_client.as_ref()?)
+    }
+
+    pub(crate) fn api(&self, audience: &str) -> Option<&Api> {
+        self.apis.iter().find(|api| api.audience == audience)
+    }
+
+    pub(crate) fn first_api(&self) -> Option<&Api> {
+        self.apis.first()
+    }
+
+    /// The API that a scope belongs to.
+    pub(crate) fn owner(&self, scope: &str) -> Option<&Api> {
+        self.apis
+            .iter()
+            .find(|api| api.scopes.iter().any(|owned| owned == scope))
+    }
+
+    /// Every scope there is, the protocol's own first.
+    pub(crate) fn all_scopes(&self) -> impl Iterator<Item = &str> {
+        IDENTITY_SCOPES
+            .into_iter()
+            .chain(self.apis.iter().flat_map(|api| api.scopes.iter().map(String::as_str)))
+    }
+}
+
+impl Person {
+    fn new(user: &User) -> Person {
+        Person {
+            username: user.username.clone(),
+            sub: user.sub.clone().unwrap_or_else(|| default_sub(&user.username)),
+            claims: user.claims.clone(),
+            scopes: user.scopes.clone(),
+        }
+    }
+
+    /// The API scopes that this user may be granted.
+    pub(crate) fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+}
+
+/// What of `requested` is granted: what the client and, where there is one, the user may have.
+pub(crate) fn grantable(requested: &BTreeSet<String>, client: &Client, person: Option<&Person>) -> BTreeSet<String> {
+    let allowed = |scope: &str| match (IDENTITY_SCOPES.contains(&scope), person) {
+        // OpenID Connect Core s11: offline_access asks for a refresh token, which this client may not use.
+        (true, Some(_)) if scope == "offline_access" => client.may(GrantType::RefreshToken),
+        (true, Some(_)) => true,
+        // Nobody is signed in with client credentials.
+        (true, None) => false,
+        (false, Some(person)) => client.scopes.iter().any(|s| s == scope) && person.scopes.iter().any(|s| s == scope),
+        (false, None) => client.scopes.iter().any(|s| s == scope),
+    };
+    requested.iter().filter(|scope| allowed(scope)).cloned().collect()
+}
+
+fn default_sub(username: &str) -> String {
+    let digest = sha256(format!("portcullis-idp:sub:{username}").as_bytes());
+    base64url_encode(&digest).chars().take(22).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(scopes: &[&str]) -> BTreeSet<String> {
+        scopes.iter().map(|scope| (*scope).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_default_subject_is_stable_and_per_user() {
+        assert_eq!(default_sub("alice"), default_sub("alice"));
+        assert_ne!(default_sub("alice"), default_sub("bob"));
+        assert_eq!(default_sub("alice").len(), 22);
+    }
+
+    #[test]
+    fn a_scope_needs_the_client_and_the_user() {
+        let client = Client {
+            scopes: vec!["read".into(), "write".into()],
+            ..Client::default()
+        };
+        let bob = Person::new(&User {
+            username: "bob".into(),
+            scopes: vec!["read".into(), "admin".into()],
+            ..User::default()
+        });
+        let asked = set(&["openid", "offline_access", "read", "write", "admin"]);
+        assert_eq!(
+            grantable(&asked, &client, Some(&bob)),
+            set(&["openid", "offline_access", "read"])
+        );
+        assert_eq!(grantable(&asked, &client, None), set(&["read", "write"]));
+        let no_refresh = Client {
+            grants: vec![GrantType::AuthorizationCode],
+            ..client
+        };
+        assert_eq!(grantable(&asked, &no_refresh, Some(&bob)), set(&["openid", "read"]));
+    }
+}

@@ -1,0 +1,58 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use serde_json::json;
+
+use crate::dev::OTHER_ISSUER;
+use crate::provider::Provider;
+
+/// The metadata (OpenID Connect Discovery s3, RFC 8414 s2).
+pub(crate) async fn discovery(State(provider): State<Arc<Provider>>) -> Response {
+    let wrong_issuer = provider.dev.behaviour().discovery_wrong_issuer;
+    let issuer = if wrong_issuer { OTHER_ISSUER } else { &provider.issuer };
+    let scopes: Vec<&str> = provider.registry.all_scopes().collect();
+    cacheable(Json(json!({
+        "issuer": issuer,
+        "authorization_endpoint": provider.url("/authorize"),
+        "token_endpoint": provider.url("/token"),
+        "userinfo_endpoint": provider.url("/userinfo"),
+        "jwks_uri": provider.url("/jwks"),
+        "revocation_endpoint": provider.url("/revoke"),
+        "introspection_endpoint": provider.url("/introspect"),
+        "end_session_endpoint": provider.url("/end-session"),
+        "scopes_supported": scopes,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [provider.keys.algorithm().name()],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "code_challenge_methods_supported": ["S256"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "name", "email"],
+        "claims_parameter_supported": false,
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
+        "authorization_response_iss_parameter_supported": true,
+        // Nobody should trust this provider by accident; whoever wants to can tell it apart.
+        "portcullis_development_provider": true,
+    })))
+}
+
+/// The public keys.
+pub(crate) async fn jwks(State(provider): State<Arc<Provider>>) -> Response {
+    cacheable(Json(provider.keys.published()))
+}
+
+fn cacheable(body: Json<serde_json::Value>) -> Response {
+    let mut response = body.into_response();
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    response
+}

@@ -1,0 +1,165 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use portcullis_jose::{Clock, SignError, SigningKey};
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::IdpError;
+use crate::config::{IdpConfig, Registry, check};
+use crate::dev::Control;
+use crate::keys::Keys;
+use crate::passwords::Passwords;
+use crate::provider::{Provider, Settings};
+use crate::router::router;
+
+/// How long requests that are being answered may take to end when the provider stops.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// A running provider. Dropping it ends it at once.
+#[derive(Debug)]
+pub struct Idp {
+    control: Control,
+    address: SocketAddr,
+    server: Option<JoinHandle<()>>,
+}
+
+impl Idp {
+    /// Checks the configuration, makes the keys, listens and serves.
+    ///
+    /// # Errors
+    /// [`IdpError::NotLoopback`] before anything else, [`IdpError::Config`] with every fault at once,
+    /// [`IdpError::Bind`], or [`IdpError::Key`].
+    pub async fn start(config: IdpConfig, clock: Arc<dyn Clock>) -> Result<Idp, IdpError> {
+        if !config.listen.ip().is_loopback() {
+            return Err(IdpError::NotLoopback { listen: config.listen });
+        }
+        let faults = check(&config);
+        if !faults.is_empty() {
+            return Err(IdpError::Config { faults });
+        }
+        let bind = |source| IdpError::Bind {
+            listen: config.listen,
+            source,
+        };
+        let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
+        let settings = Settings {
+            access_token_lifetime: config.access_token_lifetime,
+            id_token_lifetime: config.id_token_lifetime,
+            refresh_token_lifetime: config.refresh_token_lifetime,
+            session_lifetime: config.session_lifetime,
+            consent: config.consent,
+            port: address.port(),
+            https: issuer.starts_with("https:"),
+        };
+        let registry = Registry::new(&config.users, &config.clients, config.apis.clone());
+        // An RSA key and password hashes take a moment; the runtime goes on meanwhile.
+        let made = tokio::task::spawn_blocking(move || {
+            let key = match &config.signing_key_pem {
+                Some(pem) => SigningKey::from_pkcs8_pem(pem.expose(), config.signing_algorithm)?,
+                None => SigningKey::generate(config.signing_algorithm)?,
+            };
+            Ok::<_, IdpError>((Keys::new(key), Passwords::new(&config.users)?))
+        });
+        // Only a runtime that is shutting down interrupts it.
+        let (keys, passwords) = made.await.unwrap_or(Err(IdpError::Key(SignError::Crypto)))?;
+        let provider = Arc::new(Provider::new(issuer, settings, registry, passwords, keys, clock));
+        let server = tokio::spawn(serve(listener, Arc::clone(&provider)));
+        Ok(Idp {
+            control: Control(provider),
+            address,
+            server: Some(server),
+        })
+    }
+
+    /// The issuer, which is also where discovery begins.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.control.issuer()
+    }
+
+    /// The address that is listened on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The handle for tests and demonstrations.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Stops: no new connections, idle ones end at once, answers in progress have a fifth of a second.
+    pub async fn shutdown(mut self) {
+        self.control.0.dev.stopping.send_replace(true);
+        if let Some(server) = self.server.take() {
+            // The task ends by itself; if it panicked, it is ended as well.
+            drop(server.await);
+        }
+    }
+}
+
+impl Drop for Idp {
+    fn drop(&mut self) {
+        self.control.0.dev.stopping.send_replace(true);
+        if let Some(server) = &self.server {
+            server.abort();
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, provider: Arc<Provider>) {
+    let mut stopping = provider.dev.stopping.subscribe();
+    let app = router(provider);
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, _)) => drop(connections.spawn(connection(stream, app.clone(), &graceful))),
+            // Out of file descriptors, or a connection that is gone already: take a breath and go on.
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+    drop(listener);
+    let farewell = async {
+        graceful.shutdown().await;
+        while connections.join_next().await.is_some() {}
+    };
+    // What is not over by then is cut off when the set is dropped.
+    drop(tokio::time::timeout(FAREWELL, farewell).await);
+}
+
+fn connection(
+    stream: tokio::net::TcpStream,
+    app: Router,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + Send + 'static {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(10));
+    builder.http2().timer(TokioTimer::new());
+    let serving = builder
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
+        .into_owned();
+    let watched = graceful.watch(serving);
+    async move {
+        // A client that hangs up is no concern of the provider.
+        drop(watched.await);
+    }
+}

@@ -1,0 +1,77 @@
+//! All that the running provider remembers. It is in memory, bounded, and gone when the process ends. Nothing here
+//! is keyed by a secret itself, only by its SHA-256.
+
+mod bounded;
+mod browsers;
+mod codes;
+mod grants;
+
+use portcullis_jose::sha256;
+use serde::Serialize;
+
+pub(crate) use bounded::Bounded;
+pub(crate) use browsers::{Interaction, Pending, Session};
+pub(crate) use codes::{Code, Redemption};
+pub(crate) use grants::{AccessToken, Grant, GrantId, RefreshToken, Rotation};
+
+const INTERACTIONS: usize = 1_000;
+const SESSIONS: usize = 10_000;
+const CODES: usize = 10_000;
+const GRANTS: usize = 20_000;
+const TOKENS: usize = 50_000;
+
+/// SHA-256 of a code, a token or a cookie's value.
+pub(crate) type Digest = [u8; 32];
+
+pub(crate) fn digest(secret: &str) -> Digest {
+    sha256(secret.as_bytes())
+}
+
+/// How much was issued since the start, and what is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct TokenCounts {
+    /// Authorization codes issued.
+    pub codes: u64,
+    /// Access tokens issued, also those of client credentials and of rotations.
+    pub access_tokens: u64,
+    /// ID tokens issued.
+    pub id_tokens: u64,
+    /// Refresh tokens issued, the first of a login and each rotated one.
+    pub refresh_tokens: u64,
+    /// Refreshes that succeeded.
+    pub refreshes: u64,
+    /// Times that a used refresh token came back and its family was revoked.
+    pub reuses: u64,
+    /// Refresh tokens that would be accepted now.
+    pub live_refresh_tokens: u64,
+    /// Browsers signed in now.
+    pub live_sessions: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    interactions: Bounded<String, Interaction>,
+    sessions: Bounded<Digest, Session>,
+    codes: Bounded<Digest, Code>,
+    grants: Bounded<GrantId, Grant>,
+    refresh_tokens: Bounded<Digest, RefreshToken>,
+    access_tokens: Bounded<Digest, AccessToken>,
+    next_grant: u64,
+    pub(crate) counts: TokenCounts,
+}
+
+impl State {
+    pub(crate) fn new() -> State {
+        State {
+            interactions: Bounded::new(INTERACTIONS),
+            sessions: Bounded::new(SESSIONS),
+            codes: Bounded::new(CODES),
+            grants: Bounded::new(GRANTS),
+            refresh_tokens: Bounded::new(TOKENS),
+            access_tokens: Bounded::new(TOKENS),
+            next_grant: 0,
+            counts: TokenCounts::default(),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Whole flows against a provider on a real port. Each refusal stands beside the request that succeeds.
+#![cfg(test)]
+
+mod authorize;
+mod client_auth;
+mod client_credentials;
+mod code;
+mod config;
+mod consent;
+mod dev;
+mod discovery;
+mod forms;
+mod introspect;
+mod logout;
+mod mint;
+mod misbehaviour;
+mod prompt;
+mod refresh;
+mod revoke;
+mod scopes;
+mod server;
+mod support;
+mod userinfo;
