@@ -17,14 +17,17 @@ impl Bff {
         let origin = self.0.settings.origin();
         match headers.get(ORIGIN).map(|value| value.to_str().unwrap_or("(not ASCII)")) {
             Some(found) if found == origin => self.check_fetch_site(headers),
-            found => {
-                Err(Refused::new("csrf.origin_mismatch").expected(origin).found(found.unwrap_or("no Origin header")))
-            }
+            found => Err(Refused::new("csrf.origin_mismatch")
+                .expected(origin)
+                .found(found.unwrap_or("no Origin header"))),
         }
     }
 
     fn check_fetch_site(&self, headers: &HeaderMap) -> Result<(), Refused> {
-        match headers.get("sec-fetch-site").map(|value| value.to_str().unwrap_or("(not ASCII)")) {
+        match headers
+            .get("sec-fetch-site")
+            .map(|value| value.to_str().unwrap_or("(not ASCII)"))
+        {
             None | Some("same-origin") => Ok(()),
             Some(site) => Err(Refused::new("csrf.cross_site").expected("same-origin").found(site)),
         }

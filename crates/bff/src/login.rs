@@ -142,13 +142,13 @@ impl Bff {
         let client = &self.0.settings.client;
         // The rules of an ID token guarantee the subject.
         let subject = claims.str("sub").unwrap_or_default().to_owned();
-        let userinfo = client
-            .userinfo(&response.access_token, &subject)
-            .await
-            .map_err(|error| match error {
-                ProviderError::SubjectMismatch => Refused::new("login.userinfo_mismatch"),
-                other => provider_refused(&other),
-            })?;
+        let userinfo = match client.userinfo(&response.access_token, &subject).await {
+            Ok(userinfo) => userinfo,
+            // RFC 6750 s3.1: the token is for an API, and not for userinfo. The ID token has said who it is.
+            Err(ProviderError::BadStatus { status: 401 | 403, .. }) => None,
+            Err(ProviderError::SubjectMismatch) => return Err(Refused::new("login.userinfo_mismatch")),
+            Err(other) => return Err(provider_refused(&other)),
+        };
         let mut person = claims.to_json();
         if let (Some(person), Some(more)) = (
             person.as_object_mut(),

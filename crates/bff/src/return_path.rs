@@ -39,7 +39,12 @@ mod tests {
 
     fn check(encoded: &str) -> Result<String, &'static str> {
         let url = Url::parse("https://app.example").unwrap();
-        from_query(Some(&format!("return_to={encoded}")), &url, &["https://docs.example/start".into()]).map_err(|refused| refused.code)
+        from_query(
+            Some(&format!("return_to={encoded}")),
+            &url,
+            &["https://docs.example/start".into()],
+        )
+        .map_err(|refused| refused.code)
     }
 
     #[test]
@@ -99,7 +104,9 @@ mod tests {
         assert!(check(&"/a".repeat(2000)).is_err());
         let url = Url::parse("https://app.example").unwrap();
         assert_eq!(
-            from_query(Some("return_to=/a&return_to=/b"), &url, &[]).unwrap_err().code,
+            from_query(Some("return_to=/a&return_to=/b"), &url, &[])
+                .unwrap_err()
+                .code,
             "login.duplicate_parameter"
         );
     }

@@ -287,7 +287,7 @@ mod tests {
                 "{error}"
             );
             assert!(
-                quotable(answer.detail) && answer.detail.ends_with('.'),
+                quotable(&answer.detail) && answer.detail.ends_with('.'),
                 "{}",
                 answer.detail
             );

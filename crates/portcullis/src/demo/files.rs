@@ -43,8 +43,11 @@ pub(super) fn write_all(dir: &Path) -> Result<(), String> {
     let failed = |error: io::Error| format!("cannot write to {}: {error}", dir.display());
     fs::create_dir_all(dir).map_err(failed)?;
     let files = [("portcullis.toml", GATEWAY), ("idp.toml", PROVIDER)];
-    for (name, _) in files {
-        let path = dir.join(name);
+    let pages = PAGES
+        .iter()
+        .chain([&LIBRARY])
+        .map(|(name, _)| dir.join("web").join(name));
+    for path in files.iter().map(|(name, _)| dir.join(name)).chain(pages) {
         if path.exists() {
             return Err(format!(
                 "{} is there already; choose an empty directory",

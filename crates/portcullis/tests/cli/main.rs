@@ -1,0 +1,8 @@
+//! The command as a person runs it: real processes, their output, their exit status.
+#![cfg(test)]
+
+mod check;
+mod demo;
+mod process;
+mod serve;
+mod words;

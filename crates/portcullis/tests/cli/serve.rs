@@ -1,0 +1,147 @@
+//! `portcullis serve` and `portcullis idp`, from the files that `demo --write` makes.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::process::{free_ports, get, portcullis, start, try_get};
+
+/// What the demo's files say, and the free port that stands there afterwards.
+fn with_free_ports(dir: &Path) -> [String; 4] {
+    assert_eq!(portcullis(dir, &["demo", "--write", "."]).status, 0);
+    let addresses = free_ports::<4>().map(|port| format!("127.0.0.1:{port}"));
+    for name in ["portcullis.toml", "idp.toml"] {
+        let mut text = fs::read_to_string(dir.join(name)).unwrap();
+        for (written, free) in ["127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:8082", "127.0.0.1:8083"]
+            .iter()
+            .zip(&addresses)
+        {
+            text = text.replace(written, free);
+        }
+        fs::write(dir.join(name), text).unwrap();
+    }
+    addresses
+}
+
+#[test]
+fn what_the_demo_writes_really_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let [app, provider, api, admin] = with_free_ports(dir.path());
+
+    // From another directory: paths in the file start at the file.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let config = dir.path().join("portcullis.toml");
+    let serve = start(elsewhere.path(), &["serve", "--config", config.to_str().unwrap()]);
+    serve.wait_until("alive", || {
+        try_get(&format!("http://{admin}/livez")).is_some_and(|answer| answer.status == 200)
+    });
+    let readyz = format!("http://{admin}/readyz");
+    assert_eq!(get(&readyz).status, 503, "there is no provider yet");
+    assert_eq!(
+        get(&format!("http://{app}/")).status,
+        200,
+        "and the page is served all the same"
+    );
+
+    let idp = start(dir.path(), &["idp", "--config", "idp.toml", "--json"]);
+    let ready: Value = serde_json::from_str(&idp.line()).unwrap();
+    assert_eq!(ready["issuer"], format!("http://{provider}"));
+    serve.wait_until("ready", || get(&readyz).status == 200);
+
+    let page = get(&format!("http://{app}/"));
+    assert_eq!(page.status, 200);
+    assert_eq!(
+        page.body,
+        fs::read_to_string(dir.path().join("web/index.html")).unwrap()
+    );
+    let refused = get(&format!("http://{app}/api/orders"));
+    assert_eq!(refused.status, 401);
+    assert!(
+        refused.head.contains("content-type: application/problem+json"),
+        "{}",
+        refused.head
+    );
+    let problem: Value = serde_json::from_str(&refused.body).unwrap();
+    assert_eq!(problem["login_url"], "/bff/login");
+    let login = get(&format!("http://{app}/bff/login"));
+    assert_eq!(login.status, 303);
+    assert!(
+        login.head.contains(&format!("\r\nlocation: http://{provider}/")),
+        "{}",
+        login.head
+    );
+    assert!(
+        dir.path().join("portcullis.db").is_file(),
+        "the store stands beside the file"
+    );
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+
+    let (status, stdout, stderr) = serve.end_by("-TERM");
+    assert_eq!((status.code(), stderr.len()), (Some(0), 0), "{stderr:?}");
+    let last: Value = serde_json::from_str(stdout.last().unwrap()).unwrap();
+    assert_eq!(
+        (&last["event"], &last["component"]),
+        (&"stopping".into(), &"gateway".into())
+    );
+    assert_eq!(idp.end_by("-INT").0.code(), Some(0));
+    for address in [app, provider, api, admin] {
+        assert!(TcpStream::connect(&address).is_err(), "{address} is open still");
+    }
+}
+
+#[test]
+fn serve_says_which_address_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let [app, ..] = with_free_ports(dir.path());
+    let _taken = TcpListener::bind(&app).unwrap();
+    let ended = portcullis(dir.path(), &["serve", "--config", "portcullis.toml"]);
+    assert_eq!((ended.status, ended.stdout.as_str()), (1, ""));
+    assert!(ended.stderr.contains(&format!("{app} is in use")), "{}", ended.stderr);
+}
+
+#[test]
+fn the_provider_listens_on_loopback_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let idp = |listen: &str| {
+        fs::write(dir.path().join("idp.toml"), format!("listen = \"{listen}\"\n")).unwrap();
+        ["idp", "--config", "idp.toml", "--json"]
+    };
+    // An address that is taken would be another error: this one comes before anything is bound.
+    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    let open = format!("0.0.0.0:{}", taken.local_addr().unwrap().port());
+    for listen in ["0.0.0.0:0", "[::]:0", &open] {
+        let ended = portcullis(dir.path(), &idp(listen));
+        assert_eq!((ended.status, ended.stdout.as_str()), (1, ""), "{listen}");
+        assert!(
+            ended.stderr.contains("loopback") && ended.stderr.contains(listen),
+            "{}",
+            ended.stderr
+        );
+    }
+
+    let good = start(dir.path(), &idp("127.0.0.1:0"));
+    let ready: Value = serde_json::from_str(&good.line()).unwrap();
+    let issuer = ready["issuer"].as_str().unwrap();
+    assert_eq!(get(&format!("{issuer}/.well-known/openid-configuration")).status, 200);
+    assert_eq!(good.end_by("-INT").0.code(), Some(0));
+}
+
+#[test]
+fn a_faulty_provider_file_is_status_2_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(
+        dir.path().join("idp.toml"),
+        "[[user]]\nusername = \"alice\"\npasword = \"x\"\n",
+    )
+    .unwrap();
+    let ended = portcullis(dir.path(), &["idp", "--config", "idp.toml"]);
+    assert_eq!((ended.status, ended.stdout.as_str()), (2, ""));
+    assert!(
+        ended.stderr.contains("idp.toml") && ended.stderr.contains("pasword"),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains("line 3"), "{}", ended.stderr);
+}
