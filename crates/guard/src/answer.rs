@@ -138,7 +138,9 @@ impl Answer {
         };
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER);
         let detail = match scope.filter(|scope| quotable(scope)) {
-            Some(scope) => Cow::Owned(format!("This needs the permission {scope}, which the access token does not carry.")),
+            Some(scope) => Cow::Owned(format!(
+                "This needs the permission {scope}, which the access token does not carry."
+            )),
             None => Cow::Borrowed(detail),
         };
         Answer {

@@ -180,7 +180,10 @@ impl Demo {
             control: idp.control().clone(),
             http: http.clone(),
         };
-        let extras = Extras { routes: Some(("/demo/".into(), tries::router(tries))), frames: vec![attacker] };
+        let extras = Extras {
+            routes: Some(("/demo/".into(), tries::router(tries))),
+            frames: vec![attacker],
+        };
         let running = Running::start(&settings, &audit, &clock, extras).map_err(|error| error.to_string())?;
 
         let provider = ProviderSettings::new("dev", idp.issuer());
