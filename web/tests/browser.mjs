@@ -15,9 +15,18 @@ const PATIENCE_MS = 15_000;
 
 const artefacts = process.env.ARTEFACTS ?? path.join(import.meta.dirname, "../../target/screenshots");
 
-/** Starts the browser with a profile of its own in the temporary directory, which goes when the browser is closed. */
-export function launch() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: FLAGS });
+/**
+ * Starts the browser with a profile of its own in the temporary directory, which goes when the browser is closed.
+ * On a busy machine its first start can hang; a second one then does not.
+ */
+export async function launch() {
+  const options = { executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: FLAGS, timeout: 60_000 };
+  try {
+    return await chromium.launch(options);
+  } catch (error) {
+    console.error(`Chromium did not start (${String(error).split("\n", 1)[0]}); once more`);
+    return chromium.launch(options);
+  }
 }
 
 /**
