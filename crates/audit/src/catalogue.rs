@@ -148,7 +148,7 @@ fn write_page(page: &mut String) -> std::fmt::Result {
         "<!-- Generated from the catalogue in crates/audit. Change the texts there, then run `cargo xtask docs`. -->\n\n",
         "Every refusal has a stable code. It stands in the audit event (with the cause, the fix and, where they exist, the\n",
         "expected and the found value), in the label `code` of `portcullis_refusals_total`, and in the console.\n",
-        "The caller sees only the status and OAuth's own error code; the `X-Request-Id` of the answer leads to the event.\n",
+        "Where a token is refused, the caller sees only the status and OAuth's own error code (`invalid_token`,\n`insufficient_scope`, ...); other refusals carry their code and cause. The `X-Request-Id` of an answer leads to the event.\n",
     ));
     for family in FAMILIES {
         writeln!(page, "\n- **{}**: {}", family.title, family.about)?;

@@ -3,7 +3,7 @@ use portcullis_audit::Refused;
 
 /// Why an endpoint did not do what it was asked, and the cookies that go with the answer.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "the gateway makes them too")]
 pub struct Failure {
     /// The reason.
     pub refused: Refused,

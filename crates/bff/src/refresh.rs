@@ -126,7 +126,11 @@ impl Bff {
             if !matches!(same, Ok(true)) {
                 let found = same.map_or_else(|error| error.to_string(), |_| "another subject".into());
                 return self
-                    .end(session, Refused::new("login.id_token_invalid").found(found), id)
+                    .end(
+                        session,
+                        Refused::new("refresh.rejected").found(format!("the refreshed ID token: {found}")),
+                        id,
+                    )
                     .await;
             }
         }

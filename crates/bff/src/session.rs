@@ -126,6 +126,19 @@ impl Bff {
         }
     }
 
+    /// Ends a session, for example because its token is refused where it is used.
+    ///
+    /// # Errors
+    /// `store.unavailable`
+    pub async fn end_session(&self, session: &Session) -> Result<(), Refused> {
+        self.0
+            .store
+            .delete(session.key)
+            .await
+            .map_err(store_refused)
+            .map(|_| ())
+    }
+
     pub(crate) async fn read(&self, key: SessionKey, logout_token: Secret) -> Result<Option<Session>, Refused> {
         let Some(found) = self.0.store.get(key).await.map_err(store_refused)? else {
             return Ok(None);

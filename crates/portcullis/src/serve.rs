@@ -1,4 +1,5 @@
 //! `portcullis serve`: the gateway of one configuration, until it is told to stop.
+#![expect(clippy::print_stderr, reason = "it is the command's output")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub fn run(settings: &Settings) -> Result<(), String> {
             None => None,
         };
         let running = Running::start(settings, &audit, &clock, Extras::default()).map_err(|error| error.to_string())?;
+        let (stop, stopping) = watch::channel(false);
+        let servers = listen(settings, &running, &audit, listener, admin, &stopping, DRAIN)?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         audit.emit(
             None,
@@ -41,8 +44,7 @@ pub fn run(settings: &Settings) -> Result<(), String> {
                 dangers: settings.dangers(),
             },
         );
-        let (stop, stopping) = watch::channel(false);
-        let servers = listen(settings, &running, &audit, listener, admin, &stopping, DRAIN)?;
+        eprintln!("{}", serving(settings));
         let why = signalled().await.to_owned();
         audit.emit(
             None,
@@ -59,6 +61,17 @@ pub fn run(settings: &Settings) -> Result<(), String> {
         let _ = audit.flush(Duration::from_secs(1));
         Ok(())
     })
+}
+
+fn serving(settings: &Settings) -> String {
+    let admin = settings
+        .server
+        .admin
+        .map_or_else(String::new, |admin| format!("; console http://{admin}"));
+    format!(
+        "serving {} on {}{admin}",
+        settings.server.public_url, settings.server.listen
+    )
 }
 
 /// Starts the listeners of a gateway; they end when `stopping` turns true.

@@ -133,7 +133,12 @@ pub fn tls_acceptor(settings: &TlsSettings) -> Result<TlsAcceptor, String> {
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|error| format!("{cert}: {error}"))?;
+        .map_err(|error| {
+            format!(
+                "{cert} with {}: {error}; are they certificate and key of one pair?",
+                settings.key.display()
+            )
+        })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -32,7 +32,7 @@ fn serve(config: IdpConfig, json: bool) -> Result<(), String> {
             println!("{line}");
         } else {
             println!(
-                "Development provider, for tests and demonstrations only\n  issuer  {}",
+                "Development provider, for tests and demonstrations only\n  issuer  {}\nWith --json the token of its /dev/ endpoints is printed too.",
                 idp.issuer()
             );
         }

@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, Settings};
 use crate::demo::{self, DemoArgs};
 use crate::diagnostic::Style;
-use crate::serve;
+use crate::{serve, server};
 
 const FAILED: u8 = 1;
 const FAULTY: u8 = 2;
@@ -102,6 +102,24 @@ fn load(path: &PathBuf) -> Result<Settings, ExitCode> {
 
 fn check(path: &PathBuf, json: bool) -> ExitCode {
     let result = config::load(path);
+    if let Some(Err(why)) = result
+        .as_ref()
+        .ok()
+        .and_then(|settings| settings.server.tls.as_ref())
+        .map(server::tls_acceptor)
+    {
+        // The files are there and readable; what is in them is another matter.
+        if json {
+            let fault = serde_json::json!({ "code": "config.tls_unusable", "message": why });
+            println!(
+                "{}",
+                serde_json::json!({ "file": path.display().to_string(), "valid": false, "faults": [fault] })
+            );
+        } else {
+            eprintln!("error[config.tls_unusable]: {why}");
+        }
+        return ExitCode::from(FAULTY);
+    }
     if json {
         println!("{}", config::check_json(&path.display().to_string(), &result));
     }
@@ -122,8 +140,20 @@ fn check(path: &PathBuf, json: bool) -> ExitCode {
 }
 
 fn explain(code: &str) -> ExitCode {
-    let Some(entry) = portcullis_audit::catalogue::find(code) else {
-        eprintln!("error: there is no error code {code:?}; docs/error-codes.md lists them all");
+    if matches!(code, "invalid_token" | "invalid_request" | "insufficient_scope") {
+        println!(
+            "{code}: what a caller sees of a refused token (RFC 6750).\n\nThe reason stands in the audit event with the answer's request_id: explain the `code` of that event."
+        );
+        return ExitCode::SUCCESS;
+    }
+    let entries = portcullis_audit::catalogue::entries();
+    let named = || entries.iter().find(|entry| entry.reason == code);
+    let Some(entry) = portcullis_audit::catalogue::find(code).or_else(named) else {
+        let codes: Vec<&str> = entries.iter().map(|entry| entry.code).collect();
+        eprintln!(
+            "error: there is no error code {code:?}; there are:\n  {}",
+            codes.join("\n  ")
+        );
         return ExitCode::from(FAULTY);
     };
     println!(

@@ -44,7 +44,7 @@ pub struct DemoArgs {
     /// Open the app in a browser
     #[arg(long)]
     pub open: bool,
-    /// Keep state in this directory instead of a temporary one
+    /// Keep state in this directory instead of a temporary one; the provider starts anew each time
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Print one line of JSON when all is ready, instead of the text
@@ -53,7 +53,7 @@ pub struct DemoArgs {
     /// Write the audit events to stderr, as JSON lines
     #[arg(long)]
     pub events: bool,
-    /// Print the gateway's configuration and end
+    /// Print the gateway's configuration, with the default ports, and end
     #[arg(long, conflicts_with_all = ["write", "port", "open", "data", "json", "events"])]
     pub print_config: bool,
     /// Write configuration and pages to a directory, as a start for your own, and end
@@ -380,6 +380,6 @@ fn port(listener: &TcpListener) -> Result<u16, String> {
 fn written(dir: &Path) -> String {
     let dir = dir.display();
     format!(
-        "Written to {dir}: portcullis.toml, idp.toml, web/\n\n  portcullis idp --config {dir}/idp.toml\n  portcullis serve --config {dir}/portcullis.toml\n\nThe API is yours: put it where `upstream` of [api.orders] says, or change that."
+        "Written to {dir}: portcullis.toml, idp.toml, web/\n\n  portcullis idp --config {dir}/idp.toml\n  portcullis serve --config {dir}/portcullis.toml\n\nThe API is yours: put it where `upstream` of [api.orders] says, or change that. Of the page, signing in and orders\nwork there; its panel of events and its ways to be refused need `portcullis demo`."
     )
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use portcullis_audit::{Credential, Event, Refused, RequestId};
-use portcullis_bff::{Bff, is_navigation};
+use portcullis_bff::{Bff, Failure, is_navigation};
 use portcullis_guard::{Call, Guard, GuardError, VerifiedToken};
 use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, CookieMatch, ForwardError, ForwardHead};
@@ -136,17 +136,32 @@ impl Gateway {
         let access_token = bff.access_token(&session, incoming.id).await.map_err(&refuse)?;
 
         let credential = Credential::Session;
+        let token = match guarded.guard.verify(access_token.expose()).await {
+            Ok(token) => token,
+            Err(error @ GuardError::Token(_)) => {
+                // The event says why. For the person the session is over: with this token it is worth nothing.
+                drop(refuse_by_guard(api, guarded, incoming, &error, credential, None));
+                bff.end_session(&session).await.map_err(&refuse)?;
+                let failure = Failure {
+                    told: true,
+                    ..bff.over(Refused::new("session.expired"))
+                };
+                return Err((
+                    credential,
+                    Box::new(self.refuse_on(Some(api), incoming, failure, credential)),
+                ));
+            }
+            Err(error) => {
+                let response = refuse_by_guard(api, guarded, incoming, &error, credential, None);
+                return Err((credential, Box::new(response)));
+            }
+        };
         let refuse = |error: &GuardError, token: Option<&VerifiedToken>| {
             (
                 credential,
                 Box::new(refuse_by_guard(api, guarded, incoming, error, credential, token)),
             )
         };
-        let token = guarded
-            .guard
-            .verify(access_token.expose())
-            .await
-            .map_err(|error| refuse(&error, None))?;
         let policy = self.policy(api, guarded, incoming, credential)?;
         let authorized = guarded
             .guard

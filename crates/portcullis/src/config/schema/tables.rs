@@ -377,7 +377,7 @@ pub(crate) const API: Table = Table {
             Url,
             Required,
             r#""http://127.0.0.1:5000""#,
-            "Where calls go. `https://`, or `http://` on loopback, because tokens go there too; see `[danger]`.",
+            "Where calls go. The path is passed on unchanged: `/api/orders/7` arrives as `/api/orders/7`. `https://`, or `http://` on loopback, because tokens go there too; see `[danger]`.",
         )
         .also(&["url", "backend", "target", "proxy_pass"]),
         Key::new(

@@ -1,0 +1,144 @@
+//! Access tokens are renewed ahead of their end, once, and nobody is signed out by an accident.
+
+use portcullis_idp::{Behaviour, Endpoint, FailNext, Mint, RotateHow};
+
+use super::{Browser, World};
+
+const REFRESH: Option<&str> = Some("refresh_token");
+
+async fn calls_at_once(world: &World, browser: &Browser, count: usize) -> Vec<u16> {
+    let calls: Vec<_> = (0..count)
+        .map(|_| {
+            let (url, cookie) = (
+                world.app("/api/orders"),
+                format!("portcullis-shop={}", browser.session_cookie().unwrap()),
+            );
+            tokio::spawn(async move {
+                let headers = [("cookie", cookie.as_str()), ("x-csrf", "1")];
+                Browser::new()
+                    .send("GET", &url, &headers, String::new())
+                    .await
+                    .status
+                    .as_u16()
+            })
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for call in calls {
+        statuses.push(call.await.unwrap());
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn fifty_calls_at_once_cause_one_refresh() {
+    let world = World::start().await;
+    let mut alice = Browser::new();
+    alice.login(&world, "alice").await;
+    assert_eq!(calls_at_once(&world, &alice, 5).await, [200; 5]);
+    assert_eq!(world.asked("/token", REFRESH), 0);
+    for round in 1..=3 {
+        world.clock.advance(250);
+        assert_eq!(calls_at_once(&world, &alice, 50).await, [200; 50]);
+        assert_eq!(world.asked("/token", REFRESH), round);
+    }
+    let counts = world.demo.idp().control().token_counts();
+    assert_eq!(
+        (counts.refreshes, counts.reuses),
+        (3, 0),
+        "each refresh token was used once"
+    );
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_signs_nobody_out() {
+    let world = World::start().await;
+    let control = world.demo.idp().control().clone();
+    let mut alice = Browser::new();
+    alice.login(&world, "alice").await;
+    let mut down = Behaviour::default();
+    down.fail_next = vec![FailNext {
+        endpoint: Endpoint::Token,
+        status: 503,
+        times: 1000,
+    }];
+    control.set_behaviour(down);
+    world.clock.advance(250);
+    let orders = world.app("/api/orders");
+    assert_eq!(alice.fetch("GET", &orders, "").await.status, 200, "the old token lives");
+    assert_eq!(world.last_code(), "refresh.unavailable");
+    world.clock.advance(60);
+    let answer = alice.fetch("GET", &orders, "").await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "5"));
+    assert!(alice.session_cookie().is_some(), "the cookie is kept");
+    control.set_behaviour(Behaviour::default());
+    assert_eq!(
+        alice.fetch("GET", &orders, "").await.status,
+        200,
+        "and all is well again"
+    );
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_is_refused_is_a_clean_end() {
+    let world = World::start().await;
+    let mut alice = Browser::new();
+    alice.login(&world, "alice").await;
+    assert_eq!(world.demo.idp().control().revoke_all_refresh(), 1);
+    world.clock.advance(250);
+    let answer = alice.fetch("GET", &world.app("/api/orders"), "").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()["code"].as_str()),
+        (401, Some("refresh.rejected"))
+    );
+    assert!(alice.session_cookie().is_none());
+    assert_eq!(alice.user(&world).await.status, 401);
+    alice.login(&world, "alice").await;
+}
+
+#[tokio::test]
+async fn a_session_whose_token_is_worth_nothing_any_more_is_over() {
+    let world = World::start().await;
+    let mut alice = Browser::new();
+    alice.login(&world, "alice").await;
+    world.demo.idp().control().rotate_keys(RotateHow::DropOld).unwrap();
+    // The gateway meets a token of the new key, looks for it, and finds the old one gone.
+    let order = Mint {
+        user: Some("alice".into()),
+        ..Mint::default()
+    };
+    let bearer = format!("Bearer {}", world.demo.idp().control().mint(&order).unwrap());
+    let orders = world.app("/api/orders");
+    let fresh = Browser::new()
+        .send("GET", &orders, &[("authorization", &bearer)], String::new())
+        .await;
+    assert_eq!(fresh.status, 200);
+    let answer = alice.fetch("GET", &orders, "").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()["login_url"].as_str()),
+        (401, Some("/bff/login"))
+    );
+    assert_eq!(world.last_code(), "keys.unknown_kid");
+    assert!(alice.session_cookie().is_none());
+    alice.login(&world, "alice").await;
+    assert_eq!(alice.fetch("GET", &orders, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_refreshed_id_token_of_somebody_else_ends_the_session() {
+    let world = World::start().await;
+    let mut alice = Browser::new();
+    alice.login(&world, "alice").await;
+    let mut other = Behaviour::default();
+    other.refresh_wrong_sub = true;
+    world.demo.idp().control().set_behaviour(other);
+    world.clock.advance(250);
+    let answer = alice.fetch("GET", &world.app("/api/orders"), "").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()["code"].as_str()),
+        (401, Some("refresh.rejected"))
+    );
+    assert!(alice.session_cookie().is_none());
+    world.demo.idp().control().set_behaviour(Behaviour::default());
+    assert_eq!(alice.user(&world).await.status, 401);
+}

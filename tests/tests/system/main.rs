@@ -1,0 +1,7 @@
+//! The whole system on free loopback ports: real servers, real requests, other people's programs.
+#![cfg(test)]
+
+mod demo;
+mod examples;
+mod interop;
+mod userinfo;
