@@ -1,7 +1,9 @@
 //! What a configuration may hold, declared once: the reader checks by it and the manual is made from it.
 
+mod access;
 mod tables;
 
+pub(crate) use access::*;
 pub(crate) use tables::*;
 
 /// A table: `[server]`, every `[api.NAME]`, or one written in line.

@@ -1,0 +1,267 @@
+//! The tables of who may call what: APIs, their routes, and policies.
+
+use super::Kind::{Duration, List, OneOf, OneOrMore, Other, Reference, Text, True, Url};
+use super::Presence::{Default, Depends, Optional, Required};
+use super::{Key, Kind, Table};
+
+const HOUR: u64 = 60 * 60;
+
+pub(crate) const API: Table = Table {
+    name: "api.NAME",
+    about: "An API: which calls are checked, how, and where they go.",
+    keys: &[
+        Key::new(
+            "path",
+            Text,
+            Required,
+            r#""/api/orders""#,
+            "The path, and everything below it. The paths of two APIs do not overlap.",
+        )
+        .also(&["prefix", "location", "path_prefix"]),
+        Key::new(
+            "upstream",
+            Url,
+            Required,
+            r#""http://127.0.0.1:5000""#,
+            "Where calls go. The path is passed on unchanged: `/api/orders/7` arrives as `/api/orders/7`. `https://`, or `http://` on loopback, because tokens go there too; see `[danger]`.",
+        )
+        .also(&["url", "backend", "target", "proxy_pass"]),
+        Key::new(
+            "accept",
+            List("\"session\", \"bearer\" or \"anyone\""),
+            Depends(r#"`["session", "bearer"]`, without a frontend `["bearer"]`"#),
+            r#"["bearer"]"#,
+            "The credentials that a call may bring. `[\"anyone\"]`: a public route, nothing is checked.",
+        ),
+        Key::new(
+            "provider",
+            Reference("provider"),
+            Depends("required, unless `accept` is `[\"anyone\"]`"),
+            r#""entra""#,
+            "NAME of the provider that issues the tokens.",
+        ),
+        Key::new(
+            "audience",
+            OneOrMore("an audience in quotes"),
+            Depends("required, unless `accept` is `[\"anyone\"]`"),
+            r#""api://orders""#,
+            "What `aud` of a token must be, or one of it. It is always checked.",
+        )
+        .also(&["aud", "audiences"]),
+        Key::new(
+            "policy",
+            Other("the NAME of a [policy.NAME] table, or a table { GET = \"NAME\", default = \"NAME\" }"),
+            Optional,
+            r#"{ GET = "ReadOrders", default = "WriteOrders" }"#,
+            "Who may call. Absent: every valid token for this audience.",
+        )
+        .also(&["policies", "authorize"]),
+        Key::new(
+            "routes",
+            List("tables { path, methods, policy }"),
+            Optional,
+            r#"[{ path = "/api/orders/report", policy = "Admin" }]"#,
+            "Paths inside with policies of their own. The longest that matches decides.",
+        )
+        .also(&["route", "rules"]),
+        Key::new(
+            "timeout",
+            Duration(1, HOUR),
+            Default(r#""30s""#),
+            r#""5s""#,
+            "How long the upstream may take to begin its answer.",
+        ),
+        Key::new(
+            "realm",
+            Text,
+            Depends("the API's NAME"),
+            r#""orders""#,
+            "The realm of `WWW-Authenticate`.",
+        ),
+    ],
+};
+
+pub(crate) const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+const METHOD_EXAMPLE: &str = r#""WriteOrders""#;
+const METHOD_ABOUT: &str = "NAME of the policy for this method.";
+
+pub(crate) const API_POLICY: Table = Table {
+    name: "policy of [api.NAME], by method",
+    about: "HTTP methods and `default`. A method that is not named, where there is no `default`, is refused.",
+    keys: &[
+        Key::new(
+            "GET",
+            Reference("policy"),
+            Optional,
+            r#""ReadOrders""#,
+            "NAME of the policy for GET, and for HEAD where that is not named.",
+        ),
+        Key::new("HEAD", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
+        Key::new("POST", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
+        Key::new("PUT", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
+        Key::new("PATCH", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
+        Key::new("DELETE", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
+        Key::new("OPTIONS", Reference("policy"), Optional, METHOD_EXAMPLE, METHOD_ABOUT),
+        Key::new(
+            "default",
+            Reference("policy"),
+            Optional,
+            METHOD_EXAMPLE,
+            "NAME of the policy for all other methods.",
+        )
+        .also(&["*", "other", "any"]),
+    ],
+};
+
+pub(crate) const ROUTE: Table = Table {
+    name: "routes of [api.NAME]",
+    about: "Also written as `[[api.NAME.routes]]`.",
+    keys: &[
+        Key::new(
+            "path",
+            Text,
+            Required,
+            r#""/api/orders/report""#,
+            "The path, and everything below it. It lies inside the API's.",
+        ),
+        Key::new(
+            "methods",
+            List("HTTP methods"),
+            Optional,
+            r#"["GET"]"#,
+            "Absent: all. For other methods the API's own policy holds.",
+        )
+        .also(&["method"]),
+        Key::new(
+            "policy",
+            Reference("policy"),
+            Required,
+            r#""Admin""#,
+            "NAME of the policy.",
+        ),
+    ],
+};
+
+const POLICIES: Kind = List("tables, each with one rule");
+
+pub(crate) const POLICY: Table = Table {
+    name: "policy.NAME",
+    about: "Who may pass: exactly one rule, which `all`, `any` and `not` combine.",
+    keys: &[
+        Key::new(
+            "all",
+            POLICIES,
+            Optional,
+            r#"[{ scope = "orders.write" }, { role = "Orders.Admin" }]"#,
+            "Every one passes.",
+        ),
+        Key::new(
+            "any",
+            POLICIES,
+            Optional,
+            r#"[{ role = "Admin" }, { kind = "service" }]"#,
+            "At least one passes.",
+        )
+        .also(&["or", "one_of"]),
+        Key::new(
+            "not",
+            Kind::Table("a table with one rule"),
+            Optional,
+            r#"{ client = "legacy" }"#,
+            "The rule inside does not pass.",
+        ),
+        Key::new(
+            "scope",
+            Text,
+            Optional,
+            r#""orders.read""#,
+            "The token has this scope (`scope` or `scp`).",
+        ),
+        Key::new(
+            "scopes",
+            List("scopes"),
+            Optional,
+            r#"["orders.read", "orders.write"]"#,
+            "The token has all of these scopes.",
+        ),
+        Key::new(
+            "role",
+            Text,
+            Optional,
+            r#""Orders.Admin""#,
+            "The role is in `roles` or `realm_access.roles`.",
+        )
+        .also(&["roles"]),
+        Key::new("group", Text, Optional, r#""staff""#, "The group is in `groups`.").also(&["groups"]),
+        Key::new(
+            "claim",
+            Kind::Table("a table { path = \"CLAIM\", equals = VALUE }"),
+            Optional,
+            r#"{ path = "tenant", equals = "acme" }"#,
+            "A claim has a value.",
+        )
+        .also(&["claims"]),
+        Key::new(
+            "client",
+            OneOrMore("a client identifier in quotes"),
+            Optional,
+            r#"["reports", "billing"]"#,
+            "The token was issued to this client, or one of these (`client_id`, else `azp`).",
+        )
+        .also(&["clients", "client_id", "azp"]),
+        Key::new(
+            "kind",
+            OneOf(&["user", "service"]),
+            Optional,
+            r#""user""#,
+            "The token is a person's, or a service's.",
+        ),
+        Key::new(
+            "acr",
+            OneOrMore("an authentication context class in quotes"),
+            Optional,
+            r#""urn:example:mfa""#,
+            "The user was authenticated in this way, or one of these. A refusal asks for it (RFC 9470).",
+        ),
+        Key::new("authenticated", True, Optional, "true", "Every valid token passes."),
+    ],
+};
+
+pub(crate) const CLAIM: Table = Table {
+    name: "claim of a policy",
+    about: "`path` and exactly one of the others. Values are texts, whole numbers, `true` or `false`, and are compared whole.",
+    keys: &[
+        Key::new(
+            "path",
+            Text,
+            Required,
+            r#""realm_access.tenant""#,
+            "The claim; a dot leads into an object.",
+        )
+        .also(&["name", "claim"]),
+        Key::new(
+            "equals",
+            Other("a text, a whole number, true or false"),
+            Optional,
+            r#""acme""#,
+            "It is this value.",
+        )
+        .also(&["value", "is"]),
+        Key::new(
+            "one_of",
+            List("texts, whole numbers, true or false"),
+            Optional,
+            r#"["acme", "globex"]"#,
+            "It is one of these.",
+        )
+        .also(&["in", "any_of"]),
+        Key::new(
+            "contains",
+            Other("a text, a whole number, true or false"),
+            Optional,
+            r#""beta""#,
+            "It is a list that has this value.",
+        ),
+    ],
+};
