@@ -219,7 +219,7 @@ error[config.missing_key]: missing key `upstream` in [api.orders]
    | ^^^^^^ add `upstream = "http://127.0.0.1:5000"`
    |
    = note: expected an absolute URL such as "https://host.example"
-   = help: Where calls go. `https://`, or `http://` on loopback, because tokens go there too; see `[danger]`.
+   = help: Where calls go. The path is passed on unchanged: `/api/orders/7` arrives as `/api/orders/7`. `https://`, or `http://` on loopback, because tokens go there too; see `[danger]`.
 "#,
     );
 }
