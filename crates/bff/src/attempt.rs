@@ -65,8 +65,10 @@ impl Bff {
     ) -> Result<(Pending, Option<HeaderValue>), Refused> {
         let name = self.attempt_cookie(state);
         let value = cookies::single(headers, &name).ok_or_else(|| Refused::new("login.attempt_expired"))?;
+        let issuer = self.0.settings.client.provider().issuer();
         let pending = self
             .open_attempt(&name, value)
+            .filter(|pending| pending.attempt.issuer() == issuer)
             .ok_or_else(|| Refused::new("login.attempt_expired"))?;
         if self.0.clock.now().since(pending.attempt.started()) > LIFETIME {
             return Err(Refused::new("login.attempt_expired").expected(format!("at most {LIFETIME} s")));

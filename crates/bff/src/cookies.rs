@@ -8,8 +8,9 @@ pub(crate) fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
+        // One by one: a cookie of somebody else's that is no text hides none of the others.
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| std::str::from_utf8(pair).ok())
         .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
 }
 
@@ -77,6 +78,13 @@ mod tests {
         let mut two = headers("s=1");
         two.append(COOKIE, HeaderValue::from_static("s=2"));
         assert_eq!(single(&two, "s"), None);
+    }
+
+    #[test]
+    fn a_cookie_that_is_no_text_hides_no_other() {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, HeaderValue::from_bytes(b"theme=caf\xe9; s=2; x=\xff").unwrap());
+        assert_eq!(single(&headers, "s"), Some("2"));
     }
 
     #[test]

@@ -169,6 +169,7 @@ impl Bff {
             id_token,
             access_token: response.access_token.clone(),
             access_expires: None,
+            access_issued: asked,
             refresh_token: None,
         };
         data.take_tokens(response, asked);

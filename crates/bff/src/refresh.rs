@@ -1,30 +1,58 @@
 //! Renewing a session's access token: once for each session, in this process by a lock, over all replicas by a lease
 //! with a fencing number.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use portcullis_audit::{Event, Refused, RequestId};
-use portcullis_jose::{Secret, random_token};
+use portcullis_jose::{Refusal, Secret, UnixTime, random_token};
 use portcullis_oidc::ProviderError;
 use portcullis_store::{LeaseName, StoreError};
 use tokio::sync::Mutex;
 
-use crate::session::store_refused;
+use crate::session::{SessionData, store_refused};
 use crate::{Bff, Session};
 
 /// Longer than the provider's time-out, so that no second replica begins while the first still waits.
 const LEASE_SECONDS: u32 = 15;
+/// A token is used for so long, in seconds, or half its life, before it is renewed.
+const SETTLED: i64 = 30;
+/// After the provider could not be asked, it is left alone for so long, in seconds.
+const BACK_OFF: i64 = 5;
 /// How long and how often to look for the result of another replica.
 const WAIT_STEP: Duration = Duration::from_millis(50);
 const WAIT_STEPS: u32 = 140;
 
-/// One lock for every few sessions: enough that strangers seldom wait for each other.
+/// One lock for every few sessions, and when the provider last could not be asked for one of them.
 #[derive(Debug)]
-pub(crate) struct Flights([Mutex<()>; 64]);
+pub(crate) struct Flights([Flight; 256]);
+
+#[derive(Debug)]
+struct Flight {
+    lock: Mutex<()>,
+    failed: AtomicI64,
+}
 
 impl Default for Flights {
     fn default() -> Flights {
-        Flights(std::array::from_fn(|_| Mutex::new(())))
+        Flights(std::array::from_fn(|_| Flight {
+            lock: Mutex::new(()),
+            failed: AtomicI64::new(i64::MIN),
+        }))
+    }
+}
+
+impl Flights {
+    #[expect(clippy::indexing_slicing, reason = "256 flights, and the index is a byte")]
+    fn of(&self, session: &Session) -> &Flight {
+        let [first, ..] = *session.key.as_bytes();
+        &self.0[usize::from(first)]
+    }
+}
+
+impl Flight {
+    fn failed_just_now(&self, now: UnixTime) -> bool {
+        (0..BACK_OFF).contains(&now.since(UnixTime::from_secs(self.failed.load(Ordering::Acquire))))
     }
 }
 
@@ -32,6 +60,9 @@ impl Bff {
     pub(crate) async fn fresh_access_token(&self, session: &Session, id: &RequestId) -> Result<Secret, Refused> {
         if !self.is_due(session) {
             return Ok(session.data.access_token.clone());
+        }
+        if self.0.refreshing.of(session).failed_just_now(self.0.clock.now()) {
+            return self.alive_or(session, failed_a_moment_ago());
         }
         // A task of its own: a browser that goes away must not drop the answer with the rotated refresh token.
         let (bff, session, id) = (self.clone(), session.clone(), id.clone());
@@ -41,11 +72,16 @@ impl Bff {
     }
 
     fn is_due(&self, session: &Session) -> bool {
-        let margin = self.0.settings.refresh_before;
-        session
-            .data
-            .access_expires
-            .is_some_and(|expires| expires.since(self.0.clock.now()) <= margin)
+        let now = self.0.clock.now();
+        let SessionData {
+            access_expires,
+            access_issued,
+            ..
+        } = session.data;
+        let Some(expires) = access_expires else { return false };
+        // A token that never lives as long as the margin is not renewed with every call.
+        let settled = now.since(access_issued) >= SETTLED.min(expires.since(access_issued) / 2);
+        settled && expires.since(now) <= self.0.settings.refresh_before
     }
 
     fn is_alive(&self, session: &Session) -> bool {
@@ -55,10 +91,25 @@ impl Bff {
             .is_none_or(|expires| expires > self.0.clock.now())
     }
 
+    fn alive_or(&self, session: &Session, refused: Refused) -> Result<Secret, Refused> {
+        if self.is_alive(session) {
+            Ok(session.data.access_token.clone())
+        } else {
+            Err(refused)
+        }
+    }
+
     async fn renew(&self, session: Session, id: &RequestId) -> Result<Secret, Refused> {
-        let [first, ..] = *session.key.as_bytes();
-        #[expect(clippy::indexing_slicing, reason = "64 locks, and the index is taken modulo 64")]
-        let _flight = self.0.refreshing.0[usize::from(first) % 64].lock().await;
+        let flight = self.0.refreshing.of(&session);
+        let _turn = match flight.lock.try_lock() {
+            Ok(turn) => turn,
+            // Somebody is at it: who has a token that lives need not wait.
+            Err(_) if self.is_alive(&session) => return Ok(session.data.access_token),
+            Err(_) => flight.lock.lock().await,
+        };
+        if flight.failed_just_now(self.0.clock.now()) {
+            return self.alive_or(&session, failed_a_moment_ago());
+        }
         let mut session = self.again(&session).await?;
         for _ in 0..WAIT_STEPS {
             if !self.is_due(&session) {
@@ -68,13 +119,8 @@ impl Bff {
                 return self.without_refresh_token(&session, id).await;
             }
             let name = LeaseName::session(&session.key);
-            let lease = self
-                .0
-                .store
-                .acquire(name, &random_token(8), LEASE_SECONDS)
-                .await
-                .map_err(store_refused)?;
-            if let Some(lease) = lease {
+            let lease = self.0.store.acquire(name, &random_token(8), LEASE_SECONDS).await;
+            if let Some(lease) = lease.map_err(store_refused)? {
                 // The lease came after the last look: whoever had it before may have renewed the token.
                 session = self.again(&session).await?;
                 let result = match self.is_due(&session) {
@@ -117,26 +163,29 @@ impl Bff {
             Ok(response) => response,
             Err(error) => return self.refresh_failed(session, &error, id).await,
         };
+        let mut undecided = None;
         if let Some(id_token) = &response.id_token {
             // OpenID Connect Core 1.0 s12.2: the same person at the same issuer, and the rules of any ID token.
-            let verified = client
+            match client
                 .verify_id_token(id_token, None, Some(&response.access_token))
-                .await;
-            let same = verified.map(|claims| claims.str("sub") == Some(&session.data.subject));
-            if !matches!(same, Ok(true)) {
-                let found = same.map_or_else(|error| error.to_string(), |_| "another subject".into());
-                return self
-                    .end(
-                        session,
-                        Refused::new("refresh.rejected").found(format!("the refreshed ID token: {found}")),
-                        id,
-                    )
-                    .await;
+                .await
+            {
+                Ok(claims) if claims.str("sub") == Some(&session.data.subject) => {}
+                Ok(_) => return self.end(session, wrong_id_token("another subject"), id).await,
+                Err(ProviderError::Token(refusal)) if !matches!(refusal, Refusal::UnknownKid { .. }) => {
+                    return self.end(session, wrong_id_token(&refusal.to_string()), id).await;
+                }
+                // Its key cannot be had now: that proves nothing against it, and nothing for it.
+                Err(error) => undecided = Some(error),
             }
         }
-        let mut data = session.data.clone();
         let expires_in = response.expires_in.unwrap_or_default();
-        data.take_tokens(response, asked);
+        let mut data = session.data.clone();
+        match undecided {
+            None => data.take_tokens(response, asked),
+            // The old refresh token may be used up, so the new one is kept; of the rest nothing is used.
+            Some(_) => data.refresh_token = response.refresh_token.or(data.refresh_token),
+        }
         let mut record = session.record.clone();
         record.sealed = self.seal(session.key, &data)?;
         match self
@@ -150,15 +199,16 @@ impl Bff {
             Err(StoreError::Gone) => return Err(Refused::new("session.expired")),
             Err(error) => return Err(store_refused(error)),
         }
+        if let Some(error) = undecided {
+            return self.unavailable(session, &error, id);
+        }
         let (frontend, subject) = (self.0.settings.name.clone(), data.subject);
-        self.0.audit.emit(
-            Some(id),
-            Event::TokenRefreshed {
-                frontend,
-                subject,
-                expires_in,
-            },
-        );
+        let refreshed = Event::TokenRefreshed {
+            frontend,
+            subject,
+            expires_in,
+        };
+        self.0.audit.emit(Some(id), refreshed);
         Ok(data.access_token)
     }
 
@@ -178,13 +228,16 @@ impl Bff {
                 .end(session, Refused::new("refresh.rejected").found(error.to_string()), id)
                 .await;
         }
+        self.unavailable(session, error, id)
+    }
+
+    /// Nothing is proven against the session: it stays, and so does its token while that lives.
+    fn unavailable(&self, session: &Session, error: &ProviderError, id: &RequestId) -> Result<Secret, Refused> {
         let refused = Refused::new("refresh.unavailable").found(error.to_string());
+        let now = self.0.clock.now().as_secs();
+        self.0.refreshing.of(session).failed.store(now, Ordering::Release);
         self.tell_failure(session, false, refused.clone(), id);
-        if self.is_alive(session) {
-            Ok(session.data.access_token.clone())
-        } else {
-            Err(refused)
-        }
+        self.alive_or(session, refused)
     }
 
     async fn end(&self, session: &Session, refused: Refused, id: &RequestId) -> Result<Secret, Refused> {
@@ -195,14 +248,20 @@ impl Bff {
 
     fn tell_failure(&self, session: &Session, session_ended: bool, refused: Refused, id: &RequestId) {
         let (frontend, subject) = (self.0.settings.name.clone(), session.data.subject.clone());
-        self.0.audit.emit(
-            Some(id),
-            Event::RefreshFailed {
-                frontend,
-                subject,
-                session_ended,
-                refused,
-            },
-        );
+        let failed = Event::RefreshFailed {
+            frontend,
+            subject,
+            session_ended,
+            refused,
+        };
+        self.0.audit.emit(Some(id), failed);
     }
+}
+
+fn failed_a_moment_ago() -> Refused {
+    Refused::new("refresh.unavailable").found("the provider could not be asked a moment ago")
+}
+
+fn wrong_id_token(found: &str) -> Refused {
+    Refused::new("refresh.rejected").found(format!("the refreshed ID token: {found}"))
 }

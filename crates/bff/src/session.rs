@@ -8,6 +8,9 @@ use zeroize::Zeroizing;
 
 use crate::{Bff, cookies};
 
+/// An access token without a stated lifetime is renewed after so long, in seconds.
+const UNSTATED_LIFETIME: i64 = 120;
+
 /// A session as it was found in the store.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -28,6 +31,7 @@ pub(crate) struct SessionData {
     pub(crate) id_token: Secret,
     pub(crate) access_token: Secret,
     pub(crate) access_expires: Option<UnixTime>,
+    pub(crate) access_issued: UnixTime,
     pub(crate) refresh_token: Option<Secret>,
 }
 
@@ -41,6 +45,7 @@ struct Sealable {
     id_token: String,
     access_token: String,
     access_expires: Option<UnixTime>,
+    access_issued: UnixTime,
     refresh_token: Option<String>,
 }
 
@@ -60,7 +65,14 @@ impl Session {
 impl SessionData {
     /// Takes over what a grant or a refresh brought; what it did not bring stays.
     pub(crate) fn take_tokens(&mut self, response: TokenResponse, now: UnixTime) {
-        self.access_expires = response.expires_at(now);
+        self.access_issued = now;
+        // RFC 6749 s5.1: a provider need not say how long a token lives. What can be renewed then is, every minute.
+        let unstated = response
+            .refresh_token
+            .as_ref()
+            .or(self.refresh_token.as_ref())
+            .map(|_| now.plus(UNSTATED_LIFETIME));
+        self.access_expires = response.expires_at(now).or(unstated);
         self.access_token = response.access_token;
         // RFC 6749 s6: a new refresh token replaces the old one; without one the old one stays good.
         if response.refresh_token.is_some() {
@@ -80,6 +92,7 @@ impl SessionData {
             id_token: self.id_token.expose().to_owned(),
             access_token: self.access_token.expose().to_owned(),
             access_expires: self.access_expires,
+            access_issued: self.access_issued,
             refresh_token: self.refresh_token.as_ref().map(|token| token.expose().to_owned()),
         };
         Zeroizing::new(serde_json::to_vec(&sealable).unwrap_or_default())
@@ -95,6 +108,7 @@ impl SessionData {
             id_token: Secret::new(sealable.id_token),
             access_token: Secret::new(sealable.access_token),
             access_expires: sealable.access_expires,
+            access_issued: sealable.access_issued,
             refresh_token: sealable.refresh_token.map(Secret::new),
         })
     }
@@ -148,7 +162,11 @@ impl Bff {
         let data = opened
             .ok()
             .and_then(|opened| SessionData::from_sealable(&opened.plaintext));
-        let data = data.ok_or_else(|| Refused::new("session.invalid"))?;
+        // Tokens of one issuer never go to another: after a change of the provider, old sessions are over.
+        let issuer = self.0.settings.client.provider().issuer();
+        let data = data
+            .filter(|data| data.issuer == issuer)
+            .ok_or_else(|| Refused::new("session.invalid"))?;
         Ok(Some(Session {
             key,
             version: found.version,

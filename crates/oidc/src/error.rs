@@ -3,21 +3,30 @@ use portcullis_jose::Refusal;
 use crate::{HttpError, UrlError};
 
 /// An error answer of the token endpoint or the like (RFC 6749 s5.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OAuthError {
     /// The code, such as `invalid_grant`; `[A-Za-z0-9_]`, at most 64 characters.
     pub error: String,
-    /// The provider's text, cut to 200 characters.
+    /// The provider's text, cut to 200 characters. It can quote what was sent: not for logs.
     pub description: Option<String>,
     /// The HTTP status.
     pub status: u16,
 }
 
+impl std::fmt::Debug for OAuthError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OAuthError")
+            .field("error", &self.error)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Display for OAuthError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.error)?;
-        self.description.as_ref().map_or(Ok(()), |text| write!(f, " ({text})"))
+        // Without the description: some providers quote the code or token there, and this text goes into logs.
+        f.write_str(&self.error)
     }
 }
 

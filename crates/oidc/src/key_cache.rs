@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use portcullis_jose::{JwkSet, UnixTime};
@@ -31,7 +31,11 @@ pub(crate) struct KeyCache {
     flight: tokio::sync::Mutex<()>,
     finished: AtomicU64,
     unknown_kid: Throttle,
+    failed: AtomicI64,
 }
+
+/// After a failure nothing is asked again for so long, in seconds, by those who only wait for an answer.
+pub(crate) const BACK_OFF: i64 = 2;
 
 impl KeyCache {
     pub(crate) fn new(now: UnixTime) -> KeyCache {
@@ -41,6 +45,7 @@ impl KeyCache {
             finished: AtomicU64::new(0),
             // A rotation seconds after the first fetch must be seen; a flood of made-up kids must not be heard.
             unknown_kid: Throttle::new(3, 30, now),
+            failed: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -73,15 +78,29 @@ impl KeyCache {
         self.unknown_kid.allow(now)
     }
 
+    pub(crate) fn note_failure(&self, now: UnixTime) {
+        self.failed.store(now.as_secs(), Ordering::Release);
+    }
+
+    /// Whether a fetch failed so shortly ago that another would only be a burden.
+    pub(crate) fn failed_just_now(&self, now: UnixTime) -> bool {
+        let failed = UnixTime::from_secs(self.failed.load(Ordering::Acquire));
+        (0..BACK_OFF).contains(&now.since(failed))
+    }
+
     /// Runs `fetch` unless a fetch that began after this call finished meanwhile: those who wait share its result.
-    pub(crate) async fn single_flight<T, E>(&self, fetch: impl AsyncFnOnce() -> Result<T, E>) -> Option<Result<T, E>> {
+    ///
+    /// A `fetch` that did not ask anybody says `None`, and counts for nobody.
+    pub(crate) async fn single_flight<T>(&self, fetch: impl AsyncFnOnce() -> Option<T>) -> Option<T> {
         let before = self.finished.load(Ordering::Acquire);
         let _flight = self.flight.lock().await;
         if self.finished.load(Ordering::Acquire) != before {
             return None;
         }
         let result = fetch().await;
-        self.finished.fetch_add(1, Ordering::AcqRel);
-        Some(result)
+        if result.is_some() {
+            self.finished.fetch_add(1, Ordering::AcqRel);
+        }
+        result
     }
 }

@@ -66,6 +66,12 @@ impl LoginAttempt {
         &self.nonce
     }
 
+    /// The issuer that it went to.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     /// When it began.
     #[must_use]
     pub fn started(&self) -> UnixTime {

@@ -185,7 +185,12 @@ impl Provider {
         let _flight = self.0.metadata_flight.lock().await;
         match self.0.metadata.load_full() {
             Some(cached) => Ok(Arc::new(cached.0.clone())),
-            None => self.fetch_metadata().await,
+            // Those who waited for a fetch that failed do not ask again, one after the other.
+            None if self.0.keys.failed_just_now(self.0.clock.now()) => Err(no_metadata()),
+            None => self
+                .fetch_metadata()
+                .await
+                .inspect_err(|_| self.0.keys.note_failure(self.0.clock.now())),
         }
     }
 
@@ -202,6 +207,7 @@ impl Provider {
     pub async fn keys_or_fetch(&self) -> Result<Arc<KeySnapshot>, ProviderError> {
         match self.keys() {
             Some(keys) => Ok(keys),
+            None if self.0.keys.failed_just_now(self.0.clock.now()) => Err(no_keys()),
             None => self.refresh_keys().await,
         }
     }
@@ -220,8 +226,8 @@ impl Provider {
         if !self.0.fixed_keys {
             // The throttle is asked inside the flight: whoever comes while a fetch is under way waits for it.
             let fetch = async || match self.0.keys.may_ask_for_unknown_kid(self.0.clock.now()) {
-                true => self.fetch_keys().await.map(|_| ()),
-                false => Ok(()),
+                true => Some(self.fetch_keys().await),
+                false => None,
             };
             let _ = self.0.keys.single_flight(fetch).await;
         }
@@ -233,7 +239,7 @@ impl Provider {
     /// # Errors
     /// When they cannot be fetched; the last good ones stay in use.
     pub async fn refresh_keys(&self) -> Result<Arc<KeySnapshot>, ProviderError> {
-        match self.0.keys.single_flight(async || self.fetch_keys().await).await {
+        match self.0.keys.single_flight(async || Some(self.fetch_keys().await)).await {
             Some(result) => result,
             None => self.keys().ok_or_else(no_keys),
         }
@@ -281,6 +287,7 @@ impl Provider {
         let result = self.try_fetch_keys().await;
         let now = self.0.clock.now();
         if let Err(error) = &result {
+            self.0.keys.note_failure(now);
             let age = self.keys().map(|keys| now.since(keys.fetched));
             self.tell(&ProviderEvent::KeysUnavailable {
                 age,
@@ -377,6 +384,14 @@ pub struct RefreshTask(tokio::task::JoinHandle<()>);
 impl Drop for RefreshTask {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+fn no_metadata() -> ProviderError {
+    let error = crate::HttpError::Unreachable("it failed a moment ago".into());
+    ProviderError::Unreachable {
+        endpoint: "discovery document",
+        error,
     }
 }
 

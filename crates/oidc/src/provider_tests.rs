@@ -202,6 +202,33 @@ async fn the_last_good_keys_are_used_for_a_day_while_the_provider_is_down() {
 }
 
 #[tokio::test]
+async fn a_provider_that_fails_is_not_asked_by_everybody() {
+    let fake = FakeProvider::new();
+    fake.on("/.well-known/openid-configuration", |_| answer(503, &json!({})));
+    let clock = clock();
+    let provider = fake.provider(clock.clone());
+    let ask = async || {
+        let asks = (0..50).map(|_| {
+            let provider = provider.clone();
+            tokio::spawn(async move {
+                (
+                    provider.keys_or_fetch().await.is_err(),
+                    provider.metadata().await.is_err(),
+                )
+            })
+        });
+        for ask in asks.collect::<Vec<_>>() {
+            assert_eq!(ask.await.unwrap(), (true, true));
+        }
+        fake.count("/.well-known/openid-configuration")
+    };
+    assert_eq!(ask().await, 1);
+    assert_eq!(ask().await, 1);
+    clock.advance(2);
+    assert_eq!(ask().await, 2);
+}
+
+#[tokio::test]
 async fn the_generation_changes_with_the_keys_alone() {
     let fake = FakeProvider::new();
     let (one, two) = (key(), key());

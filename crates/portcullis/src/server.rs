@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -16,7 +17,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsSettings;
@@ -24,6 +25,8 @@ use crate::config::TlsSettings;
 /// A client that does not finish its request's head, or the TLS handshake, is let go after so long.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// More connections than this wait in the kernel until others end.
+const MAX_CONNECTIONS: usize = 20_000;
 
 /// Serves `handler` on `listener` until `stop` turns true, then for at most `drain` what is under way.
 pub async fn serve<H, F>(
@@ -51,7 +54,12 @@ pub async fn serve<H, F>(
         .max_pending_accept_reset_streams(20)
         .max_header_list_size(32 * 1024)
         .keep_alive_interval(Some(Duration::from_secs(30)));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
+        // The semaphore is never closed.
+        let Ok(place) = places.clone().acquire_owned().await else {
+            break;
+        };
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -63,33 +71,50 @@ pub async fn serve<H, F>(
             () = stopped(&mut stop) => break,
         };
         let _ = stream.set_nodelay(true);
-        let handler = handler.clone();
+        let (handler, asked) = (handler.clone(), Arc::new(AtomicBool::new(false)));
+        let begun = asked.clone();
         let service = service_fn(move |request| {
+            begun.store(true, Ordering::Relaxed);
             let answer = handler(request, peer.ip());
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
-        match &tls {
-            None => {
-                let connection = builder
-                    .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                    .into_owned();
-                tokio::spawn(graceful.watch(connection));
+        let (tls, builder, watcher) = (tls.clone(), builder.clone(), graceful.watcher());
+        tokio::spawn(async move {
+            let _place = place;
+            match tls {
+                None => {
+                    let connection = builder
+                        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                        .into_owned();
+                    unless_silent(watcher.watch(connection), &asked).await;
+                }
+                Some(acceptor) => {
+                    let Some(stream) = handshake(&acceptor, stream).await else {
+                        return;
+                    };
+                    let connection = builder
+                        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                        .into_owned();
+                    unless_silent(watcher.watch(connection), &asked).await;
+                }
             }
-            Some(acceptor) => {
-                let (acceptor, builder, watcher) = (acceptor.clone(), builder.clone(), graceful.watcher());
-                tokio::spawn(async move {
-                    if let Some(stream) = handshake(&acceptor, stream).await {
-                        let connection = builder
-                            .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                            .into_owned();
-                        let _ = watcher.watch(connection).await;
-                    }
-                });
-            }
-        }
+        });
     }
     drop(listener);
     let _ = tokio::time::timeout(drain, graceful.shutdown()).await;
+}
+
+/// Drives a connection, but lets go of one that asks for nothing: the limit on a request's head begins with its first
+/// byte, and a client may never send that.
+async fn unless_silent<T>(connection: impl Future<Output = T>, asked: &AtomicBool) {
+    let mut connection = std::pin::pin!(connection);
+    let silent = tokio::select! {
+        _ = &mut connection => return,
+        () = tokio::time::sleep(HEAD_TIMEOUT) => !asked.load(Ordering::Relaxed),
+    };
+    if !silent {
+        connection.await;
+    }
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {

@@ -43,6 +43,9 @@ pub enum HeadError {
     /// `CONNECT` asks for a tunnel; a gateway opens none.
     #[error("CONNECT is not served here")]
     Connect,
+    /// `TRACE` sends the request back, credentials of ours included.
+    #[error("TRACE is not served here")]
+    Trace,
     /// More than one `Content-Length`, or one that is not a number.
     #[error("the request's Content-Length is repeated or not a number")]
     ContentLength,
@@ -62,7 +65,7 @@ impl HeadError {
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
-            HeadError::Connect => "route.method_not_allowed",
+            HeadError::Connect | HeadError::Trace => "route.method_not_allowed",
             _ => "request.bad_head",
         }
     }
@@ -73,7 +76,7 @@ impl HeadError {
         match self {
             HeadError::TooManyHeaders | HeadError::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             HeadError::TargetTooLong => StatusCode::URI_TOO_LONG,
-            HeadError::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            HeadError::Connect | HeadError::Trace => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -88,6 +91,10 @@ pub fn check_request_head(parts: &Parts, limits: &HeadLimits) -> Result<(), Head
     // RFC 9110 s9.3.6: an origin or gateway that opens no tunnels answers 405.
     if parts.method == Method::CONNECT {
         return Err(HeadError::Connect);
+    }
+    // RFC 9110 s9.3.8: an answer to TRACE holds the request, and with it the token that we attached.
+    if parts.method == Method::TRACE {
+        return Err(HeadError::Trace);
     }
     check_framing(parts)?;
     check_host(parts)

@@ -162,7 +162,7 @@ fn rewrite(raw: &str) -> Result<String, PathError> {
             Class::Encode => (byte, true),
             Class::Escape => {
                 let value = escaped_byte(bytes.next(), bytes.next()).ok_or(PathError::BadEscape)?;
-                (value, !is_unreserved(value))
+                (value, !stands_for_itself(value))
             }
             Class::Refuse(error) => return Err(error),
         };
@@ -195,9 +195,10 @@ fn has_dot_segment(path: &str) -> bool {
     path.split('/').any(|segment| segment == "." || segment == "..")
 }
 
-/// RFC 3986 s2.3: escaping these changes nothing, so one spelling is enough.
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+/// RFC 3986 s2.3: escaping the unreserved characters changes nothing. s2.2 lets `%3a` and `:` differ, but upstreams
+/// take them for one, so a rule for one spelling must hold for the other: what may stand in a path as it is, does.
+fn stands_for_itself(byte: u8) -> bool {
+    matches!(class(byte), Class::Plain)
 }
 
 fn escaped_byte(high: Option<u8>, low: Option<u8>) -> Option<u8> {
@@ -213,6 +214,26 @@ fn hex_digit(value: u8) -> char {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn every_character_of_a_path_has_one_spelling() {
+        for (escaped, plain) in [
+            ("%3a", ":"),
+            ("%40", "@"),
+            ("%21", "!"),
+            ("%28", "("),
+            ("%2B", "+"),
+            ("%2c", ","),
+            ("%3D", "="),
+        ] {
+            let path = format!("/all{escaped}purge");
+            assert_eq!(
+                super::normalise_path(&path).unwrap().as_str(),
+                format!("/all{plain}purge")
+            );
+        }
+        assert_eq!(super::normalise_path("/a%25b%20c").unwrap().as_str(), "/a%25b%20c");
+    }
+
     use super::*;
 
     fn ok(raw: &str) -> String {

@@ -106,7 +106,7 @@ pub struct Demo {
     running: Running,
     stop: watch::Sender<bool>,
     servers: Vec<tokio::task::JoinHandle<()>>,
-    _temporary: Option<tempfile::TempDir>,
+    _temporary: tempfile::TempDir,
 }
 
 impl Demo {
@@ -136,16 +136,13 @@ impl Demo {
     /// # Errors
     /// What could not be started.
     pub async fn start_with(args: &DemoArgs, audit: Audit, clock: Arc<dyn Clock>) -> Result<Demo, String> {
-        let (temporary, data) = match &args.data {
-            Some(dir) => (None, dir.clone()),
-            None => {
-                let dir = tempfile::tempdir().map_err(|error| format!("cannot make a temporary directory: {error}"))?;
-                let path = dir.path().to_owned();
-                (Some(dir), path)
-            }
-        };
-        files::write_pages(&data.join("web"))
-            .map_err(|error| format!("cannot write to {}: {error}", data.display()))?;
+        // The pages are this program's own: they never go to a directory of the user's.
+        let temporary = tempfile::tempdir().map_err(|error| format!("cannot make a temporary directory: {error}"))?;
+        let pages = temporary.path().join("web");
+        let data = args.data.clone().unwrap_or_else(|| temporary.path().join("data"));
+        let failed = |dir: &Path, error| format!("cannot write to {}: {error}", dir.display());
+        files::write_pages(&pages).map_err(|error| failed(&pages, error))?;
+        std::fs::create_dir_all(&data).map_err(|error| failed(&data, error))?;
 
         let any = args.port == Some(0);
         let app_listener = match args.port {
@@ -163,7 +160,8 @@ impl Demo {
             .replace("127.0.0.1:8080", &address(&app_listener)?)
             .replace("http://127.0.0.1:8081", idp.issuer())
             .replace("http://127.0.0.1:8082", &api)
-            .replace("127.0.0.1:8083", &admin);
+            .replace("127.0.0.1:8083", &admin)
+            .replace(r#"dir = "web""#, &format!("dir = {:?}", pages.display().to_string()));
         let settings = config::parse(&text, "the demo's configuration", &data, &ProcessEnv)
             .map_err(|faults| faults.to_string())?;
 

@@ -48,6 +48,12 @@ impl Assets {
                     let refused = Refused::new("route.method_not_allowed").found(incoming.parts.method.as_str());
                     return gateway.refuse(&incoming, refused.into(), Credential::None);
                 }
+                // What begins with a dot is nobody's page (RFC 8615 excepted).
+                let hidden = |segment: &str| segment.starts_with('.') && segment != ".well-known";
+                if incoming.path.as_str().split('/').any(hidden) {
+                    let refused = Refused::new("route.not_found").found(incoming.path.as_str());
+                    return gateway.refuse(&incoming, refused.into(), Credential::None);
+                }
                 let response = files
                     .clone()
                     .oneshot(request_for(&incoming, incoming.path.as_str()))

@@ -337,6 +337,7 @@ fn assets(settings: &Settings, extras: &Extras) -> Result<Option<Assets>, BuildE
         None => Ok(None),
         Some(config::Assets::Dir(dir)) => {
             check_dir(dir).map_err(failed(what()))?;
+            check_private(dir, &settings.store.sqlite).map_err(failed(what()))?;
             let policy = HeaderValue::from_str(&policy).map_err(failed(what()))?;
             Ok(Some(Assets::dir(dir.clone(), policy)))
         }
@@ -355,6 +356,18 @@ fn check_dir(dir: &Path) -> Result<(), String> {
             index.display()
         )),
     }
+}
+
+/// Whoever asks for a page must not get the sessions, nor the key that opens them.
+fn check_private(dir: &Path, store: &Path) -> Result<(), String> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if real(store).starts_with(real(dir)) {
+        return Err(format!(
+            "the store {} lies in the directory that is served; move the pages to a directory of their own",
+            store.display()
+        ));
+    }
+    Ok(())
 }
 
 /// `host:port` as a `Host` header has it: without the port that belongs to the scheme.

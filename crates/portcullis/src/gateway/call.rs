@@ -212,6 +212,13 @@ impl Gateway {
             return_to.push('?');
             return_to.push_str(query);
         }
+        // What the login would not take back is better cut than refused.
+        if return_to.len() > 1024 || return_to.contains('\\') {
+            return_to.truncate(incoming.path.as_str().len());
+        }
+        if return_to.len() > 1024 {
+            return_to = "/".to_owned();
+        }
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("return_to", &return_to)
             .finish();

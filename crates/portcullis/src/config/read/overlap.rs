@@ -18,10 +18,14 @@ pub(super) struct RoutePlace {
 }
 
 /// Whether `path` is `prefix` or below it, by whole segments.
+///
+/// Case makes no difference: many upstreams answer `/Report` as they answer `/report`, and the rule for one has to hold
+/// for the other.
 pub(crate) fn is_within(path: &str, prefix: &str) -> bool {
-    match path.strip_prefix(prefix.trim_end_matches('/')) {
-        Some(rest) => rest.is_empty() || rest.starts_with('/'),
-        None => false,
+    let prefix = prefix.trim_end_matches('/');
+    match (path.get(..prefix.len()), path.get(prefix.len()..)) {
+        (Some(start), Some(rest)) => start.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/')),
+        _ => false,
     }
 }
 
@@ -106,10 +110,10 @@ mod tests {
 
     #[test]
     fn paths_are_compared_by_segments() {
-        for (path, prefix) in [("/api", "/api"), ("/api/x", "/api"), ("/api/x", "/"), ("/", "/")] {
+        for (path, prefix) in [("/api", "/api"), ("/api/x", "/api"), ("/api/x", "/"), ("/", "/"), ("/API/X", "/api")] {
             assert!(is_within(path, prefix), "{path} in {prefix}");
         }
-        for (path, prefix) in [("/apis", "/api"), ("/api", "/api/x"), ("/", "/api"), ("/API", "/api")] {
+        for (path, prefix) in [("/apis", "/api"), ("/api", "/api/x"), ("/", "/api")] {
             assert!(!is_within(path, prefix), "{path} in {prefix}");
         }
     }
