@@ -127,12 +127,19 @@ async fn names_and_paths_that_are_not_ours_are_refused() {
             .await;
         assert!(matches!(answer.status.as_u16(), 400 | 404), "{path}: {}", answer.status);
     }
+    let headers = [("authorization", value.as_str())];
+    let answer = Browser::new()
+        .send("TRACE", &world.app("/api/orders"), &headers, String::new())
+        .await;
+    assert_eq!(answer.status, 405);
     // However the report is spelled, it needs its own policy.
     for path in [
         "/api/orders/report",
         "/api/orders/report/",
         "/api//orders/report",
         "/api/orders/%72eport",
+        "/api/orders/Report",
+        "/API/ORDERS/REPORT",
     ] {
         let answer = Browser::new()
             .send("GET", &world.app(path), &[("authorization", &value)], String::new())

@@ -115,18 +115,22 @@ async fn a_provider_that_misbehaves_makes_no_session() {
             "{code}"
         );
     }
-    let mut failing = Behaviour::default();
-    failing.fail_next = vec![FailNext {
-        endpoint: Endpoint::Token,
-        status: 503,
-        times: 1,
-    }];
-    let mut denying = Behaviour::default();
-    denying.token_error = Some(TokenError {
-        status: 400,
-        error: "invalid_grant".into(),
-        description: None,
-    });
+    let failing = Behaviour {
+        fail_next: vec![FailNext {
+            endpoint: Endpoint::Token,
+            status: 503,
+            times: 1,
+        }],
+        ..Behaviour::default()
+    };
+    let denying = Behaviour {
+        token_error: Some(TokenError {
+            status: 400,
+            error: "invalid_grant".into(),
+            description: None,
+        }),
+        ..Behaviour::default()
+    };
     for (code, behaviour) in [("provider.bad_answer", failing), ("login.code_rejected", denying)] {
         control.set_behaviour(behaviour);
         let mut alice = Browser::new();

@@ -32,7 +32,7 @@ struct World {
 
 /// What was written to the log.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(pub(crate) Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -92,40 +92,40 @@ impl World {
 }
 
 /// A browser without a window: cookies by name and path, no redirect followed by itself, everything remembered.
-struct Browser {
+pub(crate) struct Browser {
     http: HyperClient,
-    cookies: BTreeMap<(String, String), String>,
-    set_cookies: Vec<String>,
-    urls: Vec<String>,
-    pages: Vec<String>,
+    pub(crate) cookies: BTreeMap<(String, String), String>,
+    pub(crate) set_cookies: Vec<String>,
+    pub(crate) urls: Vec<String>,
+    pub(crate) pages: Vec<String>,
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
-    url: Url,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+    pub(crate) url: Url,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
-    fn location(&self) -> Option<Url> {
+    pub(crate) fn location(&self) -> Option<Url> {
         self.headers
             .get(LOCATION)
             .map(|value| self.url.join(value.to_str().unwrap()).unwrap())
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 impl Browser {
-    fn new() -> Browser {
+    pub(crate) fn new() -> Browser {
         Browser {
             http: HyperClient::new().unwrap(),
             cookies: BTreeMap::new(),
@@ -135,7 +135,7 @@ impl Browser {
         }
     }
 
-    async fn send(&mut self, method: &str, url: &str, headers: &[(&str, &str)], body: String) -> Answer {
+    pub(crate) async fn send(&mut self, method: &str, url: &str, headers: &[(&str, &str)], body: String) -> Answer {
         let url = Url::parse(url).unwrap();
         let mut request = Request::builder().method(method).uri(url.as_str());
         for (name, value) in headers {
@@ -191,7 +191,7 @@ impl Browser {
         }
     }
 
-    async fn navigate(&mut self, url: &str) -> Answer {
+    pub(crate) async fn navigate(&mut self, url: &str) -> Answer {
         let headers = [
             ("accept", "text/html"),
             ("sec-fetch-mode", "navigate"),
@@ -201,7 +201,7 @@ impl Browser {
     }
 
     /// Navigates, and goes on to wherever it is sent.
-    async fn go(&mut self, url: &str) -> Answer {
+    pub(crate) async fn go(&mut self, url: &str) -> Answer {
         let mut answer = self.navigate(url).await;
         for _ in 0..10 {
             match answer.location() {
@@ -213,7 +213,7 @@ impl Browser {
     }
 
     /// What the page's own script asks.
-    async fn fetch(&mut self, method: &str, url: &str, body: &str) -> Answer {
+    pub(crate) async fn fetch(&mut self, method: &str, url: &str, body: &str) -> Answer {
         let origin = Url::parse(url).unwrap().origin().ascii_serialization();
         let headers = [
             ("x-csrf", "1"),
@@ -227,7 +227,7 @@ impl Browser {
     }
 
     /// Sends the form of a page, as a person fills it in; follows no redirect.
-    async fn submit(&mut self, page: &Answer, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn submit(&mut self, page: &Answer, fields: &[(&str, &str)]) -> Answer {
         let action = page
             .url
             .join(between(&page.body, "action=\"", "\"").expect("a form"))

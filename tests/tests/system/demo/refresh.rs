@@ -56,13 +56,14 @@ async fn a_provider_that_is_down_signs_nobody_out() {
     let control = world.demo.idp().control().clone();
     let mut alice = Browser::new();
     alice.login(&world, "alice").await;
-    let mut down = Behaviour::default();
-    down.fail_next = vec![FailNext {
-        endpoint: Endpoint::Token,
-        status: 503,
-        times: 1000,
-    }];
-    control.set_behaviour(down);
+    control.set_behaviour(Behaviour {
+        fail_next: vec![FailNext {
+            endpoint: Endpoint::Token,
+            status: 503,
+            times: 1000,
+        }],
+        ..Behaviour::default()
+    });
     world.clock.advance(250);
     let orders = world.app("/api/orders");
     assert_eq!(alice.fetch("GET", &orders, "").await.status, 200, "the old token lives");
@@ -72,6 +73,7 @@ async fn a_provider_that_is_down_signs_nobody_out() {
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "5"));
     assert!(alice.session_cookie().is_some(), "the cookie is kept");
     control.set_behaviour(Behaviour::default());
+    world.clock.advance(6); // it was left alone for a moment
     assert_eq!(
         alice.fetch("GET", &orders, "").await.status,
         200,
@@ -129,9 +131,10 @@ async fn a_refreshed_id_token_of_somebody_else_ends_the_session() {
     let world = World::start().await;
     let mut alice = Browser::new();
     alice.login(&world, "alice").await;
-    let mut other = Behaviour::default();
-    other.refresh_wrong_sub = true;
-    world.demo.idp().control().set_behaviour(other);
+    world.demo.idp().control().set_behaviour(Behaviour {
+        refresh_wrong_sub: true,
+        ..Behaviour::default()
+    });
     world.clock.advance(250);
     let answer = alice.fetch("GET", &world.app("/api/orders"), "").await;
     assert_eq!(
@@ -141,4 +144,31 @@ async fn a_refreshed_id_token_of_somebody_else_ends_the_session() {
     assert!(alice.session_cookie().is_none());
     world.demo.idp().control().set_behaviour(Behaviour::default());
     assert_eq!(alice.user(&world).await.status, 401);
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_had_prove_nothing_against_a_session() {
+    let world = World::start().await;
+    let control = world.demo.idp().control().clone();
+    let mut alice = Browser::new();
+    alice.login(&world, "alice").await;
+    let orders = world.app("/api/orders");
+    assert_eq!(alice.fetch("GET", &orders, "").await.status, 200, "gateway and API have the old keys");
+    control.rotate_keys(RotateHow::DropOld).unwrap();
+    control.set_behaviour(Behaviour {
+        jwks_down: true,
+        ..Behaviour::default()
+    });
+    world.clock.advance(250);
+    assert_eq!(alice.fetch("GET", &orders, "").await.status, 200, "the old token lives");
+    assert_eq!(world.last_code(), "refresh.unavailable");
+    assert_eq!(world.asked("/token", REFRESH), 1);
+    control.set_behaviour(Behaviour::default());
+    world.clock.advance(31); // the keys are asked for again
+    assert_eq!(alice.fetch("GET", &orders, "").await.status, 200);
+    assert_eq!(
+        control.token_counts().reuses,
+        0,
+        "the refresh token of the first answer was kept"
+    );
 }
