@@ -99,7 +99,7 @@ impl Bff {
     pub async fn handle(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
         if !matches!(request.method, Method::GET | Method::HEAD) {
             return Err(Refused::new("route.method_not_allowed")
-                .expected("GET")
+                .expected("GET, HEAD")
                 .found(request.method.as_str())
                 .into());
         }

@@ -92,7 +92,8 @@ impl TokenResponse {
 pub(crate) fn parse_failure(endpoint: &'static str, status: http::StatusCode, body: &[u8]) -> ProviderError {
     let status = status.as_u16();
     match serde_json::from_slice::<Failure>(body) {
-        Ok(failure) if (400..500).contains(&status) => ProviderError::OAuth(OAuthError {
+        // RFC 6585 s4: 429 says "later", whatever its body says.
+        Ok(failure) if (400..500).contains(&status) && status != 429 => ProviderError::OAuth(OAuthError {
             error: failure
                 .error
                 .chars()

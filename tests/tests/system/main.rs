@@ -3,5 +3,6 @@
 
 mod demo;
 mod examples;
+mod gateway;
 mod interop;
 mod userinfo;

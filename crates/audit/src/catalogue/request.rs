@@ -6,7 +6,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         404,
         "No route matches the path",
         "No `path` in the configuration covers the path of the request, and what nobody configured is not forwarded.",
-        "Compare the path with the `path` of each `api` and `frontend` table. A prefix matches whole segments: `/api/orders` covers `/api/orders/7` and not `/api/orders2`; upper and lower case count.",
+        "Compare the path with the `path` of each `api` and `frontend` table. A prefix matches whole segments: `/api/orders` covers `/api/orders/7` and not `/api/orders2`, in upper or lower case.",
     ),
     entry(
         ("route.method_not_allowed", "method_not_allowed"),

@@ -3,8 +3,8 @@
 use askama::Template;
 use axum::body::Body;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Response, StatusCode};
 use portcullis_audit::{Refused, RequestId};
@@ -71,6 +71,14 @@ pub(crate) fn refused(
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    // RFC 9110 s15.5.6: a 405 says which methods there are.
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        let allowed = refused.expected.as_deref().unwrap_or_default();
+        headers.insert(
+            ALLOW,
+            HeaderValue::from_str(allowed).unwrap_or_else(|_| HeaderValue::from_static("")),
+        );
     }
     // RFC 9110 s11.6.1: a 401 says how to do better.
     if let Some(challenge) = challenge.and_then(|challenge| HeaderValue::from_str(challenge).ok()) {

@@ -45,7 +45,9 @@ impl Assets {
         match self {
             Assets::Dir { files, root, policy } => {
                 if !matches!(incoming.parts.method, Method::GET | Method::HEAD) {
-                    let refused = Refused::new("route.method_not_allowed").found(incoming.parts.method.as_str());
+                    let refused = Refused::new("route.method_not_allowed")
+                        .expected("GET, HEAD")
+                        .found(incoming.parts.method.as_str());
                     return gateway.refuse(&incoming, refused.into(), Credential::None);
                 }
                 // What begins with a dot is nobody's page (RFC 8615 excepted).

@@ -188,7 +188,9 @@ impl Gateway {
     ) -> Result<&'g Arc<NamedPolicy>, (Credential, Box<Response<Body>>)> {
         let method = incoming.parts.method.as_str();
         guarded.policy(method, incoming.path.as_str()).ok_or_else(|| {
-            let refused = Refused::new("route.method_not_allowed").found(method);
+            let refused = Refused::new("route.method_not_allowed")
+                .expected(guarded.allowed())
+                .found(method);
             self.refuse_call(api, incoming, refused, credential)
         })
     }

@@ -190,7 +190,7 @@ impl Gateway {
         let unauthorized = status == StatusCode::UNAUTHORIZED;
         let login = (self.0.bff.is_some() && unauthorized).then_some("/bff/login");
         let challenge = api.filter(|_| unauthorized).and_then(Api::challenge);
-        answer::refused(
+        let mut response = answer::refused(
             &refused,
             status,
             form,
@@ -198,7 +198,15 @@ impl Gateway {
             login,
             challenge.as_deref(),
             set_cookies,
-        )
+        );
+        // RFC 9110 s15.5.6: a 405 says what would do. Beside the APIs everything is read only.
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            let allow = api.map_or_else(|| "GET, HEAD".to_owned(), |api| api.allow(incoming.path.as_str()));
+            if let Ok(allow) = HeaderValue::from_str(&allow) {
+                response.headers_mut().insert(http::header::ALLOW, allow);
+            }
+        }
+        response
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are the fields of the event")]

@@ -10,6 +10,9 @@ use portcullis_proxy::Upstream;
 
 use crate::config::{Guarded, Selected};
 
+/// The methods that a configuration can name.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// One API: a path, and everything below it.
 #[derive(Debug)]
 pub(crate) struct Api {
@@ -36,9 +39,28 @@ impl Api {
         let guarded = self.guarded.as_ref().filter(|guarded| guarded.settings.bearer)?;
         Some(format!("Bearer realm=\"{}\"", guarded.guard.realm().as_str()))
     }
+
+    /// The methods that a path takes, as `Allow` lists them.
+    pub(crate) fn allow(&self, path: &str) -> String {
+        let taken = |method: &&str| match &self.guarded {
+            Some(guarded) => !matches!(guarded.settings.select(method, path), Selected::Refuse),
+            None => true,
+        };
+        METHODS.into_iter().filter(taken).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl GuardedApi {
+    /// The methods that have a policy, as `Allow` lists them (RFC 9110 s10.2.1).
+    pub(crate) fn allowed(&self) -> String {
+        let mut methods: Vec<&str> = self.settings.policy.methods.keys().map(String::as_str).collect();
+        if methods.contains(&"GET") && !methods.contains(&"HEAD") {
+            methods.push("HEAD");
+        }
+        methods.sort_unstable();
+        methods.join(", ")
+    }
+
     /// The policy that decides about a call; `None` refuses it.
     pub(crate) fn policy(&self, method: &str, path: &str) -> Option<&Arc<NamedPolicy>> {
         match self.settings.select(method, path) {

@@ -122,9 +122,10 @@ fn state_lives_where_data_says_and_events_go_to_stderr() {
     assert_eq!(named("started").unwrap()["component"], "demo");
     assert_eq!(named("call_refused").unwrap()["code"], "session.missing");
     assert!(named("stopping").is_some());
-    for name in ["portcullis.db", "portcullis.key", "web/index.html"] {
+    for name in ["portcullis.db", "portcullis.key"] {
         assert!(dir.path().join("kept").join(name).is_file(), "{name}");
     }
+    assert!(!dir.path().join("kept/web").exists(), "the pages are the program's own");
 }
 
 #[test]

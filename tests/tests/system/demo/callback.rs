@@ -20,7 +20,7 @@ async fn refused(world: &World, browser: &mut Browser, url: &str, status: u16, c
 async fn an_answer_counts_once_and_for_its_own_login_alone() {
     let world = World::start().await;
     let (mut alice, mut mallory) = (Browser::new(), Browser::new());
-    let callback = alice.to_callback(&world, "alice").await;
+    let callback = alice.until_callback(&world, "alice").await;
     // Mallory's browser has no such login; nor does alice's know mallory's.
     refused(&world, &mut mallory, callback.as_str(), 400, "login.attempt_expired").await;
     let foreign = callback.as_str().replace("state=", "state=x");
@@ -43,7 +43,7 @@ async fn an_answer_counts_once_and_for_its_own_login_alone() {
 async fn two_tabs_can_sign_in_at_once() {
     let world = World::start().await;
     let mut alice = Browser::new();
-    let first = alice.to_callback(&world, "alice").await;
+    let first = alice.until_callback(&world, "alice").await;
     // The provider knows alice now: the second login goes through without a page.
     let mut answer = alice.navigate(&world.app("/bff/login?return_to=/other")).await;
     while answer.location().unwrap().path() != "/bff/callback" {
@@ -75,7 +75,7 @@ async fn two_tabs_can_sign_in_at_once() {
 async fn a_login_takes_ten_minutes_at_most() {
     let world = World::start().await;
     let mut alice = Browser::new();
-    let callback = alice.to_callback(&world, "alice").await;
+    let callback = alice.until_callback(&world, "alice").await;
     world.clock.advance(601);
     refused(&world, &mut alice, callback.as_str(), 400, "login.attempt_expired").await;
 }
@@ -106,7 +106,7 @@ async fn a_provider_that_misbehaves_makes_no_session() {
     for (code, behaviour, _) in cases {
         control.set_behaviour(behaviour);
         let mut alice = Browser::new();
-        let callback = alice.to_callback(&world, "alice").await;
+        let callback = alice.until_callback(&world, "alice").await;
         let answer = alice.navigate(callback.as_str()).await;
         assert!(answer.status.as_u16() >= 400, "{code}");
         assert_eq!(world.last_code(), code);
@@ -134,7 +134,7 @@ async fn a_provider_that_misbehaves_makes_no_session() {
     for (code, behaviour) in [("provider.bad_answer", failing), ("login.code_rejected", denying)] {
         control.set_behaviour(behaviour);
         let mut alice = Browser::new();
-        let callback = alice.to_callback(&world, "alice").await;
+        let callback = alice.until_callback(&world, "alice").await;
         let answer = alice.navigate(callback.as_str()).await;
         assert!(answer.status.as_u16() >= 400 && alice.session_cookie().is_none());
         assert_eq!(world.last_code(), code);

@@ -85,7 +85,7 @@ impl World {
     fn asked(&self, path: &str, grant_type: Option<&str>) -> usize {
         let log = self.demo.idp().control().request_log();
         let fits = |entry: &&portcullis_idp::RequestLogEntry| {
-            entry.path == path && grant_type.is_none_or(|grant| entry.grant_type.as_deref() == Some(grant))
+            entry.path == path && grant_type.is_none_or(|grant| entry.grant_type == Some(grant))
         };
         log.iter().filter(fits).count()
     }
@@ -254,7 +254,7 @@ impl Browser {
 
     /// Begins a login and fills in the provider's page, where it shows one; returns the callback's address, not yet
     /// visited.
-    async fn to_callback(&mut self, world: &World, username: &str) -> Url {
+    async fn until_callback(&mut self, world: &World, username: &str) -> Url {
         let mut answer = self.navigate(&world.app("/bff/login?return_to=/after")).await;
         for _ in 0..10 {
             match answer.location() {
@@ -273,7 +273,7 @@ impl Browser {
     }
 
     async fn login(&mut self, world: &World, username: &str) {
-        let callback = self.to_callback(world, username).await;
+        let callback = self.until_callback(world, username).await;
         let answer = self.navigate(callback.as_str()).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
         assert_eq!(answer.location().unwrap().as_str(), world.app("/after"));

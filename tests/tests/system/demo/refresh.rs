@@ -153,7 +153,11 @@ async fn keys_that_cannot_be_had_prove_nothing_against_a_session() {
     let mut alice = Browser::new();
     alice.login(&world, "alice").await;
     let orders = world.app("/api/orders");
-    assert_eq!(alice.fetch("GET", &orders, "").await.status, 200, "gateway and API have the old keys");
+    assert_eq!(
+        alice.fetch("GET", &orders, "").await.status,
+        200,
+        "gateway and API have the old keys"
+    );
     control.rotate_keys(RotateHow::DropOld).unwrap();
     control.set_behaviour(Behaviour {
         jwks_down: true,

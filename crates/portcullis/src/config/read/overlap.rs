@@ -110,7 +110,13 @@ mod tests {
 
     #[test]
     fn paths_are_compared_by_segments() {
-        for (path, prefix) in [("/api", "/api"), ("/api/x", "/api"), ("/api/x", "/"), ("/", "/"), ("/API/X", "/api")] {
+        for (path, prefix) in [
+            ("/api", "/api"),
+            ("/api/x", "/api"),
+            ("/api/x", "/"),
+            ("/", "/"),
+            ("/API/X", "/api"),
+        ] {
             assert!(is_within(path, prefix), "{path} in {prefix}");
         }
         for (path, prefix) in [("/apis", "/api"), ("/api", "/api/x"), ("/", "/api")] {

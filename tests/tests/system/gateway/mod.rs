@@ -1,0 +1,373 @@
+//! A gateway of a configuration of its own, before an upstream that shows what reached it.
+
+mod canaries;
+mod forward;
+mod heads;
+mod https;
+mod login_answers;
+mod policies;
+mod provider_down;
+mod raw;
+mod restart;
+mod upgrade;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::config;
+use portcullis::gateway::{Extras, Running};
+use portcullis::server;
+use portcullis_audit::{Audit, AuditSettings};
+use portcullis_idp::{Api, Behaviour, Client, GrantType, Idp, IdpConfig, Mint, User};
+use portcullis_jose::{Algorithm, Clock, ManualClock, Secret, SystemClock};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use url::Url;
+
+use crate::demo::{Answer, Browser, Log};
+use raw::Reply;
+use upstream::Upstream;
+
+const AUDIENCE: &str = "https://orders.example.test";
+const WEB_SECRET: &str = "the-secret-of-the-web-client";
+const PASSWORD: &str = "a-password-of-alice";
+const START: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_millis(20);
+
+/// A gateway that runs, with all that is around it.
+struct Gate {
+    /// The origin that browsers see.
+    origin: String,
+    /// Where the gateway listens.
+    address: SocketAddr,
+    idp: Idp,
+    upstream: Upstream,
+    clock: Arc<ManualClock>,
+    audit: Audit,
+    log: Log,
+    text: String,
+    dir: tempfile::TempDir,
+    running: Option<Running>,
+    stop: watch::Sender<bool>,
+    /// Bound and not listening: whoever connects is refused.
+    _closed: TcpSocket,
+}
+
+impl Gate {
+    /// On http, at its own address.
+    async fn start() -> Gate {
+        let gate = Gate::begin(None, Behaviour::default()).await;
+        gate.ready().await;
+        gate
+    }
+
+    /// On https, as behind something that ends TLS: it is talked to in the clear, by the name of its public URL.
+    async fn start_on_https() -> Gate {
+        let gate = Gate::begin(Some("https://app.example.test"), Behaviour::default()).await;
+        gate.ready().await;
+        gate
+    }
+
+    /// Starts with a provider that behaves like this, and does not wait until it is ready.
+    async fn begin(public: Option<&str>, behaviour: Behaviour) -> Gate {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let origin = public.map_or_else(|| format!("http://{address}"), str::to_owned);
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        let idp = Idp::start(provider_of(&origin), clock.clone()).await.unwrap();
+        idp.control().set_behaviour(behaviour);
+        let upstream = Upstream::start().await;
+        let closed = TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let log = Log::default();
+        let audit = Audit::new(AuditSettings::to_writer(log.clone()), clock.clone());
+        let text = configuration(
+            &origin,
+            idp.issuer(),
+            [address, upstream.address, closed.local_addr().unwrap()],
+        );
+        let mut gate = Gate {
+            origin,
+            address,
+            idp,
+            upstream,
+            clock,
+            audit,
+            log,
+            text,
+            dir: tempfile::tempdir().unwrap(),
+            running: None,
+            stop: watch::Sender::new(false),
+            _closed: closed,
+        };
+        gate.run(listener);
+        gate
+    }
+
+    fn run(&mut self, listener: TcpListener) {
+        let env = BTreeMap::from([("WEB_SECRET".to_owned(), WEB_SECRET.to_owned())]);
+        let settings = config::parse(&self.text, "gateway.toml", self.dir.path(), &env);
+        let settings = settings.unwrap_or_else(|faults| panic!("{faults}"));
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let running = Running::start(&settings, &self.audit, &clock, Extras::default()).unwrap();
+        let gateway = running.gateway().clone();
+        let handler = move |request, peer| {
+            let gateway = gateway.clone();
+            async move { gateway.handle(request, peer).await }
+        };
+        let stopping = self.stop.subscribe();
+        tokio::spawn(server::serve(listener, None, stopping, Duration::ZERO, handler));
+        self.running = Some(running);
+    }
+
+    /// Ends the gateway, and starts one of the same configuration and files at a new address.
+    async fn restart(&mut self) {
+        self.stop.send_replace(true);
+        self.running = None;
+        self.stop = watch::Sender::new(false);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.address = listener.local_addr().unwrap();
+        self.run(listener);
+        self.ready().await;
+    }
+
+    /// Waits until the gateway has what it needs.
+    async fn ready(&self) {
+        let readiness = self.running.as_ref().unwrap().readiness();
+        let mut events = self.audit.subscribe();
+        let ready = async {
+            while !readiness().ready {
+                // An event is news; that none comes is not the end of the world.
+                let _ = tokio::time::timeout(STEP, events.recv()).await;
+            }
+        };
+        tokio::time::timeout(START, ready)
+            .await
+            .expect("the gateway gets ready");
+    }
+
+    fn host(&self) -> &str {
+        self.origin.split_once("://").unwrap().1
+    }
+
+    /// Sends exactly this, with the right `Host`, and the connection's end after the answer.
+    async fn call(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
+        raw::exchange(self.address, method, target, self.host(), headers, "").await
+    }
+
+    /// The same with a bearer token.
+    async fn bearer(&self, method: &str, target: &str, token: &str) -> Reply {
+        let value = format!("Bearer {token}");
+        self.call(method, target, &[("Authorization", &value)]).await
+    }
+
+    /// A token of alice's for the API.
+    fn token(&self) -> String {
+        let order = Mint {
+            user: Some("alice".into()),
+            client: Some("web".into()),
+            ..Mint::default()
+        };
+        self.idp.control().mint(&order).unwrap()
+    }
+
+    /// What [`Browser`] has to ask for a URL of the app, which is not always where the app's name leads.
+    fn reach(&self, url: &str) -> String {
+        match url.strip_prefix(&self.origin) {
+            Some(rest) => format!("http://{}{rest}", self.address),
+            None => url.to_owned(),
+        }
+    }
+
+    async fn visit(&self, browser: &mut Browser, url: &str) -> Answer {
+        let mut headers = vec![
+            ("accept", "text/html"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+        ];
+        if url.starts_with(&self.origin) {
+            headers.push(("host", self.host()));
+        }
+        browser.send("GET", &self.reach(url), &headers, String::new()).await
+    }
+
+    /// What the app's own script asks.
+    async fn fetch(&self, browser: &mut Browser, path: &str) -> Answer {
+        let headers = [("x-csrf", "1"), ("origin", &self.origin), ("host", self.host())];
+        let url = format!("http://{}{path}", self.address);
+        browser.send("GET", &url, &headers, String::new()).await
+    }
+
+    /// Walks the login up to the callback's address, which is not visited yet.
+    async fn until_callback(&self, browser: &mut Browser) -> Url {
+        let mut answer = self.visit(browser, &format!("{}/bff/login", self.origin)).await;
+        for _ in 0..10 {
+            match answer.location() {
+                Some(next) if next.path() == "/bff/callback" => return next,
+                Some(next) => answer = self.visit(browser, next.as_str()).await,
+                None => {
+                    let fields = [("username", "alice"), ("password", PASSWORD)];
+                    answer = browser.submit(&answer, &fields).await;
+                }
+            }
+        }
+        panic!("no way back from {}", answer.url)
+    }
+
+    async fn sign_in(&self) -> Browser {
+        let mut browser = Browser::new();
+        let callback = self.until_callback(&mut browser).await;
+        let answer = self.visit(&mut browser, callback.as_str()).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        assert!(self.session(&browser).is_some());
+        browser
+    }
+
+    fn cookie_name(&self) -> &'static str {
+        match self.origin.starts_with("https:") {
+            true => "__Host-portcullis-shop",
+            false => "portcullis-shop",
+        }
+    }
+
+    /// The value of the session's cookie.
+    fn session(&self, browser: &Browser) -> Option<String> {
+        let key = (self.cookie_name().to_owned(), "/".to_owned());
+        browser.cookies.get(&key).cloned()
+    }
+
+    /// The `Cookie` header of a session.
+    fn cookie(&self, browser: &Browser) -> String {
+        format!("{}={}", self.cookie_name(), self.session(browser).unwrap())
+    }
+
+    /// The newest code of a refusal.
+    fn last_code(&self) -> String {
+        let records = self.audit.recent(0);
+        let mut codes = records.iter().filter_map(|record| record.event.refused());
+        codes
+            .next_back()
+            .map(|refused| refused.code.to_owned())
+            .unwrap_or_default()
+    }
+
+    /// What was logged, as text.
+    fn logged(&self) -> String {
+        assert!(self.audit.flush(START));
+        String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+fn provider_of(origin: &str) -> IdpConfig {
+    let scopes = ["orders.read", "orders.write"].map(str::to_owned).to_vec();
+    IdpConfig {
+        signing_algorithm: Algorithm::ES256,
+        users: vec![User {
+            username: "alice".into(),
+            password: Some(Secret::new(PASSWORD)),
+            sub: Some("alice".into()),
+            scopes: scopes.clone(),
+            ..User::default()
+        }],
+        clients: vec![
+            Client {
+                client_id: "web".into(),
+                secret: Some(Secret::new(WEB_SECRET)),
+                redirect_uris: vec![format!("{origin}/bff/callback")],
+                post_logout_redirect_uris: vec![format!("{origin}/")],
+                scopes: scopes.clone(),
+                ..Client::default()
+            },
+            Client {
+                client_id: "nightly".into(),
+                secret: Some(Secret::new("the-secret-of-nightly")),
+                grants: vec![GrantType::ClientCredentials],
+                scopes: vec!["orders.read".into()],
+                ..Client::default()
+            },
+        ],
+        apis: vec![Api {
+            audience: AUDIENCE.into(),
+            scopes,
+        }],
+        ..IdpConfig::default()
+    }
+}
+
+fn configuration(origin: &str, issuer: &str, [address, upstream, closed]: [SocketAddr; 3]) -> String {
+    format!(
+        r#"
+        [server]
+        public_url = "{origin}"
+        listen = "{address}"
+
+        [store]
+        url = "sqlite:sessions.db"
+
+        [provider.dev]
+        issuer = "{issuer}"
+        id_token_algorithm = "ES256"
+
+        [client.web]
+        provider = "dev"
+        client_id = "web"
+        secret = {{ env = "WEB_SECRET" }}
+
+        [frontend.shop]
+        client = "web"
+        scopes = ["openid", "offline_access", "orders.read", "orders.write"]
+
+        [api.orders]
+        path = "/api/orders"
+        upstream = "http://{upstream}"
+        provider = "dev"
+        audience = "{AUDIENCE}"
+        policy = {{ GET = "Read", POST = "Write" }}
+        routes = [
+            {{ path = "/api/orders/nightly", policy = "Service" }},
+            {{ path = "/api/orders/mine", policy = "Person" }},
+            {{ path = "/api/orders/report", policy = "Administer" }},
+        ]
+
+        [api.page]
+        path = "/api/page"
+        upstream = "http://{upstream}"
+        accept = ["session"]
+        provider = "dev"
+        audience = "{AUDIENCE}"
+
+        [api.machine]
+        path = "/api/machine"
+        upstream = "http://{upstream}"
+        accept = ["bearer"]
+        provider = "dev"
+        audience = "{AUDIENCE}"
+        timeout = "1s"
+
+        [api.closed]
+        path = "/api/closed"
+        upstream = "http://{closed}"
+        provider = "dev"
+        audience = "{AUDIENCE}"
+
+        [api.public]
+        path = "/api/public"
+        upstream = "http://{upstream}"
+        accept = ["anyone"]
+
+        [policy.Read]
+        scope = "orders.read"
+        [policy.Write]
+        scope = "orders.write"
+        [policy.Administer]
+        scope = "orders.admin"
+        [policy.Service]
+        all = [{{ kind = "service" }}, {{ scope = "orders.read" }}]
+        [policy.Person]
+        all = [{{ kind = "user" }}, {{ scope = "orders.read" }}]
+        "#
+    )
+}

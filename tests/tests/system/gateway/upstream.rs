@@ -1,0 +1,124 @@
+//! An API that remembers what reached it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SET_COOKIE, UPGRADE};
+use http::{HeaderMap, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+const LIMIT: usize = 4 * 1024 * 1024;
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// The upstream. It answers by the last segment of the path: `stream`, `never`, `cut`, `cacheable`, or a plain 200.
+pub(super) struct Upstream {
+    pub(super) address: SocketAddr,
+    /// What the path `stream` sends on, piece by piece.
+    pub(super) pieces: UnboundedSender<&'static str>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Seen {
+    /// All values of a header.
+    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+        let values = self.headers.get_all(name).iter();
+        values.map(|value| value.to_str().unwrap()).collect()
+    }
+}
+
+impl Upstream {
+    pub(super) async fn start() -> Upstream {
+        let (pieces, receiver) = unbounded_channel();
+        let (seen, receiver) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Some(receiver))));
+        let sight = seen.clone();
+        let api = axum::Router::new().fallback(async move |request: Request| answer(request, sight, receiver).await);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, api).await });
+        Upstream { address, pieces, seen }
+    }
+
+    /// How many requests arrived.
+    pub(super) fn hits(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+
+    /// The newest request.
+    pub(super) fn last(&self) -> Seen {
+        self.seen.lock().unwrap().last().cloned().expect("a request arrived")
+    }
+}
+
+async fn answer(
+    mut request: Request,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    pieces: Arc<Mutex<Option<UnboundedReceiver<&'static str>>>>,
+) -> Response {
+    let upgrade = request
+        .headers()
+        .contains_key(UPGRADE)
+        .then(|| hyper::upgrade::on(&mut request));
+    let (parts, body) = request.into_parts();
+    let body = match upgrade {
+        Some(_) => Bytes::new(),
+        None => axum::body::to_bytes(body, LIMIT).await.unwrap(),
+    };
+    seen.lock().unwrap().push(Seen {
+        method: parts.method.to_string(),
+        target: parts.uri.to_string(),
+        headers: parts.headers,
+        body,
+    });
+    if let Some(upgrade) = upgrade {
+        tokio::spawn(async move { echo(TokioIo::new(upgrade.await.unwrap())).await });
+        let switching = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+        let switching = switching.header(CONNECTION, "upgrade").header(UPGRADE, "websocket");
+        return switching.body(Body::empty()).unwrap();
+    }
+    let response = Response::builder().header("x-upstream", "yes");
+    match parts.uri.path().rsplit('/').next() {
+        Some("stream") => {
+            let receiver = pieces.lock().unwrap().take().expect("one stream for each upstream");
+            let pieces = stream::unfold(receiver, async |mut receiver| {
+                let piece = receiver.recv().await?;
+                Some((Ok::<_, Infallible>(Bytes::from(piece)), receiver))
+            });
+            let response = response.header(CONTENT_TYPE, "text/event-stream");
+            response.body(Body::from_stream(pieces)).unwrap()
+        }
+        Some("never") => std::future::pending().await,
+        Some("cacheable") => {
+            let response = response
+                .header(CACHE_CONTROL, "public, s-maxage=600")
+                .header("cdn-cache-control", "max-age=600")
+                .header(SET_COOKIE, "theme=dark; Path=/")
+                .header(SET_COOKIE, "__Host-portcullis-shop=planted; Path=/; Secure");
+            response.body(Body::from("for one person")).unwrap()
+        }
+        _ => response.body(Body::from("arrived")).unwrap(),
+    }
+}
+
+async fn echo(mut stream: TokioIo<hyper::upgrade::Upgraded>) {
+    let mut buffer = [0; 1024];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        stream.write_all(&buffer[..count]).await.unwrap();
+    }
+}
