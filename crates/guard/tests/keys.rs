@@ -38,6 +38,7 @@ async fn without_keys_it_is_503_and_never_401() {
     assert_eq!(world.send_token(&guard, "Read", "abc").await.status, 401);
 
     endpoint.serve(&[&world.key]);
+    world.clock.advance(2); // a provider that just failed is left alone for a moment
     guard.prepare().await.unwrap();
     assert!(guard.is_ready());
     assert_eq!(world.send_token(&guard, "Read", &token).await.status, 200);
