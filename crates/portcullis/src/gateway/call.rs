@@ -138,7 +138,7 @@ impl Gateway {
         let credential = Credential::Session;
         let token = match guarded.guard.verify(access_token.expose()).await {
             Ok(token) => token,
-            Err(error @ GuardError::Token(_)) => {
+            Err(error @ GuardError::Token(_)) if is_over(&error) => {
                 // The event says why. For the person the session is over: with this token it is worth nothing.
                 drop(refuse_by_guard(api, guarded, incoming, &error, credential, None));
                 bff.end_session(&session).await.map_err(&refuse)?;
@@ -311,6 +311,19 @@ impl Gateway {
             Vec::new(),
         )
     }
+}
+
+/// Whether a token will never be good again, anywhere. One that is good elsewhere (another audience or type) is a fault
+/// of the configuration, and costs nobody a session.
+fn is_over(error: &GuardError) -> bool {
+    use portcullis_jose::Refusal::{Expired, KeyUnusable, Revoked, SignatureInvalid, UnknownKid};
+    let GuardError::Token(refusal) = error else {
+        return false;
+    };
+    matches!(
+        refusal,
+        Expired { .. } | KeyUnusable { .. } | Revoked { .. } | SignatureInvalid | UnknownKid { .. }
+    )
 }
 
 fn refuse_by_guard(

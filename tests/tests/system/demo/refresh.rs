@@ -1,6 +1,6 @@
 //! Access tokens are renewed ahead of their end, once, and nobody is signed out by an accident.
 
-use portcullis_idp::{Behaviour, Endpoint, FailNext, Mint, RotateHow};
+use portcullis_idp::{Behaviour, Defect, Endpoint, FailNext, Mint, RotateHow};
 
 use super::{Browser, World};
 
@@ -124,6 +124,24 @@ async fn a_session_whose_token_is_worth_nothing_any_more_is_over() {
     assert!(alice.session_cookie().is_none());
     alice.login(&world, "alice").await;
     assert_eq!(alice.fetch("GET", &orders, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_for_another_api_is_refused_and_costs_nobody_a_session() {
+    let world = World::start().await;
+    world.demo.idp().control().set_behaviour(Behaviour {
+        access_token_defect: Some(Defect::WrongAudience),
+        ..Behaviour::default()
+    });
+    let mut alice = Browser::new();
+    alice.login(&world, "alice").await;
+    let answer = alice.fetch("GET", &world.app("/api/orders"), "").await;
+    assert_eq!(
+        (answer.status.as_u16(), world.last_code().as_str()),
+        (401, "token.audience_mismatch")
+    );
+    assert!(alice.session_cookie().is_some());
+    assert_eq!(alice.user(&world).await.status, 200);
 }
 
 #[tokio::test]
