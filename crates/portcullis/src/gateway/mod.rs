@@ -97,7 +97,9 @@ impl Gateway {
             .map_err(|error| (Refused::new(error.code()).found(error.to_string()), error.status()))?;
         // A name that is not ours is somebody else's page that resolves to us (DNS rebinding), or a mistake.
         let host = request_host(parts).unwrap_or_default();
-        if !host.trim_end_matches('.').eq_ignore_ascii_case(&self.0.host) {
+        let own_port = if self.0.scheme == "https" { ":443" } else { ":80" };
+        let name = host.strip_suffix(own_port).unwrap_or(host);
+        if !name.trim_end_matches('.').eq_ignore_ascii_case(&self.0.host) {
             let refused = Refused::new("request.misdirected").expected(&self.0.host).found(host);
             return Err((refused, StatusCode::MISDIRECTED_REQUEST));
         }

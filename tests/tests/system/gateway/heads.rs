@@ -43,7 +43,13 @@ async fn a_host_that_is_not_ours_is_refused() {
         assert_eq!(reply.status, status, "{text}");
     }
     assert_eq!(gate.upstream.hits(), 0);
-    for host in ["app.example.test", "APP.Example.Test", "app.example.test."] {
+    // RFC 9110 s4.2.2: the scheme's own port may be spelled out.
+    for host in [
+        "app.example.test",
+        "APP.Example.Test",
+        "app.example.test.",
+        "app.example.test:443",
+    ] {
         let reply = exchange(gate.address, "GET", "/api/orders", host, &headers, "").await;
         assert_eq!(reply.status, 200, "{host}: {reply:?}");
         assert_eq!(
