@@ -18,6 +18,36 @@ pub enum Credential {
     None,
 }
 
+/// A check that was made on a call, and how it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CheckLine {
+    /// The check's stable name, such as `audience`.
+    pub check: &'static str,
+    /// `passed` or `failed`; what a failed one expected and found stands in the event itself.
+    pub result: &'static str,
+}
+
+impl CheckLine {
+    /// A check that was passed.
+    #[must_use]
+    pub const fn passed(check: &'static str) -> Self {
+        Self {
+            check,
+            result: "passed",
+        }
+    }
+
+    /// A check that was not passed.
+    #[must_use]
+    pub const fn failed(check: &'static str) -> Self {
+        Self {
+            check,
+            result: "failed",
+        }
+    }
+}
+
 impl Credential {
     /// The stable name: `session`, `bearer` or `none`.
     #[must_use]
@@ -203,6 +233,9 @@ pub enum Event {
         client: Option<String>,
         /// The status of the answer.
         status: u16,
+        /// The checks on the token in their order, up to the one that failed. Empty where it did not come to that.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        checks: Vec<CheckLine>,
         /// Why.
         #[serde(flatten)]
         refused: Refused,

@@ -29,6 +29,7 @@
 //!     credential: Credential::Bearer,
 //!     subject: None,
 //!     client: None,
+//!     checks: Vec::new(),
 //!     status: refused.status(),
 //!     refused,
 //! });
@@ -49,7 +50,7 @@ mod text;
 
 pub mod catalogue;
 
-pub use event::{Credential, Event};
+pub use event::{CheckLine, Credential, Event};
 pub use metrics::{Counts, Metrics, RouteMetrics};
 pub use record::Record;
 pub use refused::Refused;

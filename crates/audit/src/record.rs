@@ -141,6 +141,7 @@ mod tests {
                 subject: None,
                 client: None,
                 status: 401,
+                checks: Vec::new(),
                 refused: refused.clone(),
             },
         );

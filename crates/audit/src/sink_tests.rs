@@ -91,6 +91,7 @@ fn refusal(refused: Refused) -> Event {
         credential: Credential::Bearer,
         subject: None,
         client: None,
+        checks: Vec::new(),
         status: refused.status(),
         refused,
     }

@@ -44,6 +44,7 @@ pub(crate) async fn known_host(State(state): State<Arc<ConsoleState>>, request: 
                 credential: Credential::None,
                 subject: None,
                 client: None,
+                checks: Vec::new(),
                 status: refused.status(),
                 refused,
             };

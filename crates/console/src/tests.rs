@@ -74,6 +74,7 @@ fn refuse(audit: &Audit, code: &str) {
         credential: Credential::Bearer,
         subject: None,
         client: None,
+        checks: Vec::new(),
         status: refused.status(),
         refused,
     };

@@ -144,6 +144,7 @@ mod tests {
             until,
             Window { from, until },
             origin,
+            portcullis_oidc::Binding::Bearer,
             handles,
         ))
     }

@@ -1,16 +1,142 @@
-//! Finding the one credential of a request.
+//! Finding the one credential of a request, and what came with it.
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use std::fmt;
+
+use http::request::Parts;
+use http::{Extensions, HeaderMap, HeaderName, Method, Uri, header::AUTHORIZATION};
 use portcullis_jose::Refusal;
 
+use crate::certificate::ClientCertificate;
 use crate::error::GuardError;
 
-const SCHEME: &str = "bearer";
+pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// How a token was presented: the scheme of the `Authorization` header (RFC 9110 s11.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// RFC 6750.
+    Bearer,
+    /// RFC 9449 s7.1: with a proof in the header `DPoP`.
+    Dpop,
+}
+
+/// The one access token of a request, and what came with it to prove that its sender may use it.
+///
+/// [`Guard::credential`](crate::Guard::credential) finds it; it borrows from the request.
+#[derive(Clone, Copy)]
+pub struct Presented<'r> {
+    token: &'r str,
+    scheme: Scheme,
+    method: &'r str,
+    path: &'r str,
+    /// Where the proofs are, if there are any.
+    headers: Option<&'r HeaderMap>,
+    certificate: Option<&'r ClientCertificate>,
+}
+
+// === impl Presented ===
+
+impl<'r> Presented<'r> {
+    /// A token alone, as a session holds it. One that is bound to a key is refused, since nothing proves the key.
+    #[must_use]
+    pub fn token_alone(token: &'r str) -> Presented<'r> {
+        Presented {
+            token,
+            scheme: Scheme::Bearer,
+            method: "",
+            path: "",
+            headers: None,
+            certificate: None,
+        }
+    }
+
+    /// The same for a call of this method and path, which policies may look at and a proof must name. The path is the
+    /// one that the sender sees, without the query.
+    #[must_use]
+    pub fn called(self, method: &'r str, path: &'r str) -> Presented<'r> {
+        Presented { method, path, ..self }
+    }
+
+    /// The same over a connection with this client certificate, where something in front ended TLS and said so.
+    #[must_use]
+    pub fn with_certificate(self, certificate: Option<&'r ClientCertificate>) -> Presented<'r> {
+        Presented { certificate, ..self }
+    }
+
+    /// The token's text.
+    #[must_use]
+    pub fn text(&self) -> &'r str {
+        self.token
+    }
+
+    /// The scheme that it was presented with.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The method of the call.
+    #[must_use]
+    pub fn method(&self) -> &'r str {
+        self.method
+    }
+
+    /// The path of the call, without the query.
+    #[must_use]
+    pub fn path(&self) -> &'r str {
+        self.path
+    }
+
+    /// The certificate of the client's connection.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&'r ClientCertificate> {
+        self.certificate
+    }
+
+    /// The `DPoP` headers.
+    pub(crate) fn proofs(&self) -> impl Iterator<Item = &'r http::HeaderValue> + use<'r> {
+        self.headers.into_iter().flat_map(|headers| headers.get_all(DPOP))
+    }
+
+    pub(crate) fn of_parts(parts: &'r Parts) -> Result<Presented<'r>, GuardError> {
+        Presented::of(&parts.method, &parts.uri, &parts.headers, &parts.extensions)
+    }
+
+    pub(crate) fn of(
+        method: &'r Method,
+        uri: &'r Uri,
+        headers: &'r HeaderMap,
+        extensions: &'r Extensions,
+    ) -> Result<Presented<'r>, GuardError> {
+        let (scheme, token) = credential(headers, uri.query())?;
+        Ok(Presented {
+            token,
+            scheme,
+            method: method.as_str(),
+            path: uri.path(),
+            headers: Some(headers),
+            certificate: extensions.get::<ClientCertificate>(),
+        })
+    }
+}
+
+/// Never the token.
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presented")
+            .field("scheme", &self.scheme)
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
+    }
+}
 
 /// The access token in a request's headers. `query` is looked at only to refuse a token that is there.
 ///
 /// RFC 6750 s2: "Clients MUST NOT use more than one method to transmit the token in each request."
-pub(crate) fn credential<'r>(headers: &'r HeaderMap, query: Option<&str>) -> Result<&'r str, GuardError> {
+fn credential<'r>(headers: &'r HeaderMap, query: Option<&str>) -> Result<(Scheme, &'r str), GuardError> {
     // RFC 6750 s2.3 allows the query and s5.3 warns of it: URLs end up in logs, histories and Referer headers.
     if query.is_some_and(has_token_parameter) {
         return Err(Refusal::InQuery.into());
@@ -24,11 +150,8 @@ pub(crate) fn credential<'r>(headers: &'r HeaderMap, query: Option<&str>) -> Res
     }
     let value = value.to_str().map_err(|_| GuardError::MalformedCredential)?;
     let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
-    // RFC 9110 s11.1: the scheme is case-insensitive.
-    if !scheme.eq_ignore_ascii_case(SCHEME) {
-        return Err(other_scheme(scheme));
-    }
-    // RFC 6750 s2.1: `credentials = "Bearer" 1*SP b64token`.
+    let scheme = scheme_of(scheme)?;
+    // RFC 6750 s2.1: `credentials = "Bearer" 1*SP b64token`; RFC 9449 s7.1 the same for DPoP.
     let token = rest.trim_start_matches(' ');
     if token.is_empty() {
         return Err(GuardError::MalformedCredential);
@@ -37,19 +160,23 @@ pub(crate) fn credential<'r>(headers: &'r HeaderMap, query: Option<&str>) -> Res
     if token.as_bytes().contains(&b',') && token.split(',').skip(1).any(begins_with_scheme) {
         return Err(Refusal::MultipleCredentials.into());
     }
-    Ok(token)
+    Ok((scheme, token))
 }
 
-/// Only schemes that are known are named: the text may be a token that was sent without a scheme.
-fn other_scheme(scheme: &str) -> GuardError {
-    let known = ["Basic", "DPoP", "Digest", "Negotiate"];
-    let scheme = known.into_iter().find(|known| known.eq_ignore_ascii_case(scheme));
-    match scheme {
-        Some(scheme) => GuardError::NoCredential { scheme: Some(scheme) },
-        None => GuardError::NoCredential {
-            scheme: Some("something other than Bearer"),
-        },
+/// RFC 9110 s11.1: the scheme is case-insensitive. Only schemes that are known are named in the refusal: the text may
+/// be a token that was sent without a scheme.
+fn scheme_of(text: &str) -> Result<Scheme, GuardError> {
+    if text.eq_ignore_ascii_case("Bearer") {
+        return Ok(Scheme::Bearer);
     }
+    if text.eq_ignore_ascii_case("DPoP") {
+        return Ok(Scheme::Dpop);
+    }
+    let known = ["Basic", "Digest", "Negotiate"];
+    let scheme = known.into_iter().find(|known| known.eq_ignore_ascii_case(text));
+    Err(GuardError::NoCredential {
+        scheme: Some(scheme.unwrap_or("something other than Bearer")),
+    })
 }
 
 fn begins_with_scheme(part: &str) -> bool {
@@ -112,10 +239,12 @@ mod tests {
         for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c"] {
             assert_eq!(
                 credential(&headers(&[value.as_bytes()]), None).unwrap(),
-                "a.b.c",
+                (Scheme::Bearer, "a.b.c"),
                 "{value}"
             );
         }
+        let value = headers(&[b"dpop a.b.c"]);
+        assert_eq!(credential(&value, None).unwrap(), (Scheme::Dpop, "a.b.c"));
         // Other parameters of the query are none of our business.
         for query in [
             "",
@@ -136,7 +265,7 @@ mod tests {
         for value in [
             "",
             "Basic dXNlcg==",
-            "DPoP a.b.c",
+            "DPoPs a.b.c",
             "Bearers a.b.c",
             "a.b.c",
             "Bearer\ta.b.c",
@@ -181,7 +310,7 @@ mod tests {
         }
         for token in ["a b", "{\"payload\":\"x\", \"signature\":\"y z\"}", "a,b", "a%2eb%2ec"] {
             let value = format!("Bearer {token}");
-            assert_eq!(credential(&headers(&[value.as_bytes()]), None).unwrap(), token);
+            assert_eq!(credential(&headers(&[value.as_bytes()]), None).unwrap().1, token);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Why a call is refused.
 
 use portcullis_audit::Refused;
-use portcullis_jose::Refusal;
+use portcullis_jose::{Check, Refusal};
 use portcullis_policy::Denied;
 use portcullis_store::StoreError;
 
@@ -62,6 +62,19 @@ impl GuardError {
             GuardError::ClaimsMismatch { .. } => "policy.claim_mismatch",
             GuardError::NotGuarded => "internal.error",
         }
+    }
+
+    /// The check that failed or could not be made; `None` where there was none.
+    #[must_use]
+    pub fn check(&self) -> Option<Check> {
+        Some(match self {
+            GuardError::NoCredential { .. } | GuardError::MalformedCredential => Check::Credential,
+            GuardError::Token(refusal) => refusal.check(),
+            GuardError::Denied(_) | GuardError::ClaimsMismatch { .. } => Check::Policy,
+            GuardError::KeysUnavailable { .. } => Check::Key,
+            GuardError::RevocationsUnavailable(_) => Check::Revocation,
+            GuardError::NotGuarded => return None,
+        })
     }
 
     /// What would have been accepted, for those who run the API.

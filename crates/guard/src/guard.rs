@@ -12,7 +12,9 @@ use portcullis_store::{Revocation, RevocationTarget, StoreError, TokenId};
 
 use crate::answer::{Answer, Realm};
 use crate::builder::{GuardBuilder, NeedsAudience, NeedsAuthority};
+use crate::credential::Presented;
 use crate::error::GuardError;
+use crate::explain::Explanation;
 use crate::layer::{Require, Token};
 use crate::revocation::Revocations;
 use crate::token::{VerifiedToken, Window};
@@ -60,6 +62,10 @@ impl Guard {
         Guard(Arc::new(inner))
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
     /// The layer that lets a request through only with a token that this policy says yes to.
     ///
     /// # Errors
@@ -97,23 +103,24 @@ impl Guard {
         })
     }
 
-    /// The one access token of a request, as text.
+    /// The one access token of a request, with what came to prove that its sender may use it.
     ///
     /// # Errors
     ///
     /// There is none, there are several, or it is where it must not be.
-    pub fn credential(parts: &Parts) -> Result<&str, GuardError> {
-        crate::credential::credential(&parts.headers, parts.uri.query())
+    pub fn credential(parts: &Parts) -> Result<Presented<'_>, GuardError> {
+        Presented::of_parts(parts)
     }
 
     /// A token that was verified before and still is good; `None` where it has to be verified (again).
     ///
     /// # Errors
     ///
-    /// Inside the option: the token was revoked.
+    /// Inside the option: the token was revoked, or came without the proof of its key.
     #[must_use]
-    pub fn try_verify_cached(&self, token: &str) -> Option<Result<Arc<VerifiedToken>, GuardError>> {
+    pub fn try_verify_cached(&self, presented: &Presented<'_>) -> Option<Result<Arc<VerifiedToken>, GuardError>> {
         let inner = &*self.0;
+        let token = presented.text();
         if token.len() > inner.limits.token {
             return None;
         }
@@ -128,7 +135,7 @@ impl Guard {
             inner.cache.remove(token);
             return None;
         }
-        Some(inner.unrevoked(verified, now))
+        Some(inner.admit(verified, presented, now))
     }
 
     /// Verifies a token with what is at hand; `None` where the provider or the store must be asked first.
@@ -137,10 +144,10 @@ impl Guard {
     ///
     /// Inside the option: the token is refused.
     #[must_use]
-    pub fn try_verify(&self, token: &str) -> Option<Result<Arc<VerifiedToken>, GuardError>> {
-        match self.try_verify_cached(token) {
+    pub fn try_verify(&self, presented: &Presented<'_>) -> Option<Result<Arc<VerifiedToken>, GuardError>> {
+        match self.try_verify_cached(presented) {
             Some(done) => Some(done),
-            None => match self.0.step(token) {
+            None => match self.0.step(presented) {
                 Step::Done(done) => Some(done),
                 Step::NeedsKeys { .. } | Step::NeedsRevocations => None,
             },
@@ -152,13 +159,13 @@ impl Guard {
     /// # Errors
     ///
     /// The token is refused, or what is needed to judge it cannot be had.
-    pub async fn verify(&self, token: &str) -> Result<Arc<VerifiedToken>, GuardError> {
-        if let Some(done) = self.try_verify_cached(token) {
+    pub async fn verify(&self, presented: &Presented<'_>) -> Result<Arc<VerifiedToken>, GuardError> {
+        if let Some(done) = self.try_verify_cached(presented) {
             return done;
         }
         let mut asked = false;
         loop {
-            match self.0.step(token) {
+            match self.0.step(presented) {
                 Step::Done(done) => return done,
                 Step::NeedsRevocations => {
                     self.sync_revocations()
@@ -170,13 +177,29 @@ impl Guard {
         }
     }
 
-    /// Asks a policy about a token. It is asked for every request: what a token may do is never remembered.
+    /// Asks a policy about a token and the call that it came with. It is asked for every request: what a token may do
+    /// is never remembered.
     ///
     /// # Errors
     ///
     /// The policy says no.
-    pub fn authorize(&self, token: &VerifiedToken, policy: &NamedPolicy) -> Result<Authorized, GuardError> {
-        Ok(policy.evaluate(token.claims())?)
+    pub fn authorize(
+        &self,
+        token: &VerifiedToken,
+        presented: &Presented<'_>,
+        policy: &NamedPolicy,
+    ) -> Result<Authorized, GuardError> {
+        self.0.ask(policy, token.claims(), presented, self.0.clock.now())
+    }
+
+    /// Every check on a call, in the order in which they are made, passed or failed, with what was expected and what
+    /// was found; never the token. The decision is the one that the call would get, but nothing is used up by asking:
+    /// no proof is marked as seen, and no event is written.
+    ///
+    /// Checks that do not depend on the one that failed are made all the same, so that everything that is wrong with a
+    /// token is seen at once.
+    pub async fn explain(&self, presented: &Presented<'_>, policy: Option<&NamedPolicy>) -> Explanation {
+        crate::explain::explain(self, presented, policy).await
     }
 
     /// Refuses a call: writes the audit event and makes the answer, both with the same request id.
@@ -192,6 +215,7 @@ impl Guard {
             subject: call.token.and_then(VerifiedToken::subject).map(str::to_owned),
             client: call.token.and_then(VerifiedToken::client).map(str::to_owned),
             status: answer.status.as_u16(),
+            checks: crate::explain::lines(error),
             refused: error.refused(),
         };
         self.0.audit.emit(Some(&request_id), event);

@@ -14,6 +14,7 @@ use portcullis_policy::{Authorized, NamedPolicy};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::credential::Presented;
 use crate::error::GuardError;
 use crate::guard::{Call, Guard};
 use crate::token::VerifiedToken;
@@ -152,35 +153,40 @@ type Checked = Result<Option<Permit>, Box<Response<Bytes>>>;
 impl Route {
     /// Decides without waiting; `None` where the provider or the store must be asked first.
     fn check(&self, head: Head<'_>) -> Option<Checked> {
-        let token = match self.credential(head) {
-            Ok(Some(token)) => token,
+        let presented = match self.credential(head) {
+            Ok(Some(presented)) => presented,
             Ok(None) => return Some(Ok(None)),
             Err(error) => return Some(Err(self.refuse(&error, head, None))),
         };
-        let verified = self.guard.try_verify(token)?;
-        Some(self.authorize(verified, head))
+        let verified = self.guard.try_verify(&presented)?;
+        Some(self.authorize(verified, &presented, head))
     }
 
     async fn check_with_keys(&self, head: Head<'_>) -> Checked {
         match self.credential(head) {
-            Ok(Some(token)) => self.authorize(self.guard.verify(token).await, head),
+            Ok(Some(presented)) => self.authorize(self.guard.verify(&presented).await, &presented, head),
             Ok(None) => Ok(None),
             Err(error) => Err(self.refuse(&error, head, None)),
         }
     }
 
-    fn credential<'r>(&self, head: Head<'r>) -> Result<Option<&'r str>, GuardError> {
-        match crate::credential::credential(head.headers, head.uri.query()) {
-            Ok(token) => Ok(Some(token)),
+    fn credential<'r>(&self, head: Head<'r>) -> Result<Option<Presented<'r>>, GuardError> {
+        match Presented::of(head.method, head.uri, head.headers, head.extensions) {
+            Ok(presented) => Ok(Some(presented)),
             // Only a request without any credential is anonymous; one with a bad credential is refused.
             Err(GuardError::NoCredential { scheme: None }) if self.token == Token::Optional => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn authorize(&self, verified: Result<Arc<VerifiedToken>, GuardError>, head: Head<'_>) -> Checked {
+    fn authorize(
+        &self,
+        verified: Result<Arc<VerifiedToken>, GuardError>,
+        presented: &Presented<'_>,
+        head: Head<'_>,
+    ) -> Checked {
         let token = verified.map_err(|error| self.refuse(&error, head, None))?;
-        match self.guard.authorize(&token, &self.policy) {
+        match self.guard.authorize(&token, presented, &self.policy) {
             Ok(authorized) => Ok(Some(Permit { token, authorized })),
             Err(error) => Err(self.refuse(&error, head, Some(&token))),
         }

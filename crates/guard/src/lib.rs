@@ -44,8 +44,9 @@
 //! # use portcullis_guard::{Authorized, Guard, GuardError};
 //! # async fn check(guard: &Guard, parts: &http::request::Parts) -> Result<Authorized, Box<dyn std::error::Error>> {
 //! let policy = guard.policy("ReadOrders")?;
-//! let token = guard.verify(Guard::credential(parts)?).await?;
-//! let authorized = guard.authorize(&token, &policy)?;
+//! let presented = Guard::credential(parts)?;
+//! let token = guard.verify(&presented).await?;
+//! let authorized = guard.authorize(&token, &presented, &policy)?;
 //! # Ok(authorized)
 //! # }
 //! ```
@@ -53,11 +54,14 @@
 mod answer;
 mod builder;
 mod cache;
+mod certificate;
 mod credential;
 mod error;
+mod explain;
 mod extract;
 mod guard;
 mod layer;
+mod proof;
 mod revocation;
 #[cfg(test)]
 mod testing;
@@ -68,11 +72,16 @@ pub use answer::{Answer, Realm};
 pub use builder::{
     Audiences, Authorities, BuildError, BuildFault, GuardBuilder, NeedsAudience, NeedsAuthority, report_keys,
 };
+pub use certificate::ClientCertificate;
+pub use credential::{Presented, Scheme};
 pub use error::GuardError;
+pub use explain::{Explained, Explanation, Outcome};
 pub use extract::{BearerClaims, Claims, Rejection};
 pub use guard::{Call, Guard, UnknownPolicy};
 pub use layer::{Guarded, Require};
 pub use portcullis_audit::{Audit, AuditSettings};
+pub use portcullis_jose::Check;
+pub use portcullis_oidc::Binding;
 pub use portcullis_oidc::token_rules::TokenType;
 pub use portcullis_policy::{Authorized, Denied, Kind, NamedPolicy, Policy};
 pub use portcullis_store::{Revocation, RevocationStore, RevocationTarget, TokenId};

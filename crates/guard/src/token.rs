@@ -4,6 +4,7 @@ use std::fmt;
 use std::mem::size_of;
 
 use portcullis_jose::{Claims, UnixTime, Value, Verified};
+use portcullis_oidc::Binding;
 use portcullis_policy::{Kind, Scopes};
 
 use crate::revocation::Handles;
@@ -17,6 +18,7 @@ pub struct VerifiedToken {
     /// The times between which the token is taken, leeway included.
     window: Window,
     origin: Origin,
+    binding: Binding,
     handles: Handles,
 }
 
@@ -43,6 +45,7 @@ impl VerifiedToken {
         expires: UnixTime,
         window: Window,
         origin: Origin,
+        binding: Binding,
         handles: Handles,
     ) -> VerifiedToken {
         VerifiedToken {
@@ -51,6 +54,7 @@ impl VerifiedToken {
             expires,
             window,
             origin,
+            binding,
             handles,
         }
     }
@@ -119,6 +123,12 @@ impl VerifiedToken {
     #[must_use]
     pub fn signed_part_hash(&self) -> &[u8; 32] {
         self.claims.signed_part_hash()
+    }
+
+    /// The key that the token is bound to. Whoever holds the token as verified has seen the proof for that request.
+    #[must_use]
+    pub fn binding(&self) -> &Binding {
+        &self.binding
     }
 
     pub(crate) fn window(&self) -> Window {

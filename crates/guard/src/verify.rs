@@ -6,12 +6,14 @@ use std::sync::{Arc, OnceLock};
 use portcullis_audit::Audit;
 use portcullis_jose::{Claims, Clock, Limits, Refusal, UnixTime, UnverifiedJws, Verified};
 use portcullis_oidc::token_rules::{AccessTokenRules, check_access_token};
-use portcullis_oidc::{KeySnapshot, Provider, RefreshTask};
-use portcullis_policy::NamedPolicy;
+use portcullis_oidc::{Binding, KeySnapshot, Provider, RefreshTask};
+use portcullis_policy::{Authorized, NamedPolicy};
 
 use crate::answer::Realm;
 use crate::cache::TokenCache;
+use crate::credential::Presented;
 use crate::error::GuardError;
+use crate::proof::check_proof;
 use crate::revocation::Revocations;
 use crate::token::{Origin, VerifiedToken, Window};
 
@@ -57,15 +59,15 @@ pub(crate) enum Step {
 
 impl Inner {
     /// Everything that can be done without waiting. The order of the checks is the order of the codes.
-    pub(crate) fn step(&self, token: &str) -> Step {
-        match self.judge(token) {
+    pub(crate) fn step(&self, presented: &Presented<'_>) -> Step {
+        match self.judge(presented) {
             Ok(step) => step,
             Err(error) => Step::Done(Err(error)),
         }
     }
 
-    fn judge(&self, token: &str) -> Result<Step, GuardError> {
-        let jws = UnverifiedJws::parse(token, &self.limits)?;
+    fn judge(&self, presented: &Presented<'_>) -> Result<Step, GuardError> {
+        let jws = UnverifiedJws::parse(presented.text(), &self.limits)?;
         let (index, issuer) = self.issuer(&jws)?;
         jws.header().kid()?;
         let Some(keys) = issuer.provider.keys() else {
@@ -85,7 +87,7 @@ impl Inner {
             Err(refusal) => return Err(refusal.into()),
         };
         let now = self.clock.now();
-        check_access_token(&claims, &issuer.rules, now)?;
+        let binding = check_access_token(&claims, &issuer.rules, now)?;
         if !self.revocations.is_loaded() {
             return Ok(Step::NeedsRevocations);
         }
@@ -93,24 +95,48 @@ impl Inner {
             issuer: index,
             generation: keys.generation,
         };
-        let verified = self.unrevoked(self.verified(claims, &issuer.rules, origin)?, now)?;
-        self.cache.insert(token, Arc::clone(&verified));
-        Ok(Step::Done(Ok(verified)))
+        let verified = self.verified(claims, &issuer.rules, origin, binding)?;
+        // What is remembered is that the token is good; who may send it, and whether it was revoked, is asked each time.
+        self.cache.insert(presented.text(), Arc::clone(&verified));
+        Ok(Step::Done(self.admit(verified, presented, now)))
+    }
+
+    /// What is asked on every request, also where the token is remembered: the proof of its key, and revocations.
+    pub(crate) fn admit(
+        &self,
+        token: Arc<VerifiedToken>,
+        presented: &Presented<'_>,
+        now: UnixTime,
+    ) -> Result<Arc<VerifiedToken>, GuardError> {
+        check_proof(token.binding(), presented)?;
+        self.check_unrevoked(&token, now)?;
+        Ok(token)
     }
 
     /// The token's own word about its issuer picks rules and keys, and nothing else: it is compared again by the rules.
     fn issuer(&self, jws: &UnverifiedJws<'_>) -> Result<(usize, &Issuer), GuardError> {
-        let named = jws.unverified_issuer().ok().flatten();
-        let found = self
-            .issuers
-            .iter()
-            .enumerate()
-            .find(|(_, issuer)| Some(issuer.provider.issuer()) == named);
         // Somebody's rules must say what is wrong with a token of nobody: algorithm and type come before the issuer.
-        let Some((index, issuer)) = found.or_else(|| self.issuers.iter().enumerate().next()) else {
+        let Some((index, issuer)) = self.named_issuer(jws).or_else(|| self.first_issuer()) else {
             return Err(GuardError::NotGuarded);
         };
-        issuer.rules.check_header(jws).map_err(|refusal| match refusal {
+        let checked = issuer.rules.check_header(jws);
+        checked.map_err(|refusal| self.all_issuers(refusal))?;
+        Ok((index, issuer))
+    }
+
+    pub(crate) fn named_issuer(&self, jws: &UnverifiedJws<'_>) -> Option<(usize, &Issuer)> {
+        let named = jws.unverified_issuer().ok().flatten()?;
+        let mut issuers = self.issuers.iter().enumerate();
+        issuers.find(|(_, issuer)| issuer.provider.issuer() == named)
+    }
+
+    pub(crate) fn first_issuer(&self) -> Option<(usize, &Issuer)> {
+        self.issuers.iter().enumerate().next()
+    }
+
+    /// A token of nobody is told all whom we trust.
+    pub(crate) fn all_issuers(&self, refusal: Refusal) -> Refusal {
+        match refusal {
             Refusal::IssuerMismatch { found, .. } => {
                 let trusted: Vec<&str> = self.issuers.iter().map(|issuer| issuer.provider.issuer()).collect();
                 Refusal::IssuerMismatch {
@@ -119,8 +145,18 @@ impl Inner {
                 }
             }
             other => other,
-        })?;
-        Ok((index, issuer))
+        }
+    }
+
+    /// Asks a policy about a token and the call that it came with.
+    pub(crate) fn ask(
+        &self,
+        policy: &NamedPolicy,
+        claims: &Verified<Claims>,
+        _presented: &Presented<'_>,
+        _now: UnixTime,
+    ) -> Result<Authorized, GuardError> {
+        Ok(policy.evaluate(claims)?)
     }
 
     fn verified(
@@ -128,6 +164,7 @@ impl Inner {
         claims: Verified<Claims>,
         rules: &AccessTokenRules,
         origin: Origin,
+        binding: Binding,
     ) -> Result<Arc<VerifiedToken>, Refusal> {
         let expires = claims.time("exp")?.ok_or(Refusal::ExpiryMissing)?;
         let issued_at = claims.time("iat")?;
@@ -141,17 +178,17 @@ impl Inner {
         };
         let handles = self.revocations.list().handles(&claims);
         Ok(Arc::new(VerifiedToken::new(
-            claims, issued_at, expires, window, origin, handles,
+            claims, issued_at, expires, window, origin, binding, handles,
         )))
     }
 
-    pub(crate) fn unrevoked(&self, token: Arc<VerifiedToken>, now: UnixTime) -> Result<Arc<VerifiedToken>, GuardError> {
+    pub(crate) fn check_unrevoked(&self, token: &VerifiedToken, now: UnixTime) -> Result<(), GuardError> {
         match self
             .revocations
             .list()
             .find(token.handles(), token.claims(), token.issued_at(), now)
         {
-            None => Ok(token),
+            None => Ok(()),
             Some(what) => Err(Refusal::Revoked { what }.into()),
         }
     }

@@ -23,6 +23,7 @@
 //! It also holds the vocabulary that every other crate shares: [`Secret`], [`UnixTime`] and [`Clock`], and random values.
 
 mod algorithm;
+mod check;
 mod claims;
 mod json;
 mod jwk;
@@ -34,6 +35,7 @@ mod sign;
 mod time;
 
 pub use algorithm::{Algorithm, AlgorithmSet};
+pub use check::Check;
 pub use claims::{Claims, Verified};
 pub use json::{Object, Value};
 pub use jwk::{JwkSet, JwksError, KeyProblem};

@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod binding;
 mod client;
 mod error;
 mod http_client;
@@ -34,6 +35,7 @@ pub mod token_rules;
 mod token_source;
 mod url;
 
+pub use binding::Binding;
 pub use client::{Client, ClientAuth};
 pub use error::{OAuthError, ProviderError};
 pub use http_client::{BoxFuture, HttpClient, HttpError};

@@ -1,6 +1,8 @@
 //! The rules that an access token has to keep: RFC 9068, RFC 8725, RFC 7519.
 
-use portcullis_jose::{AlgorithmSet, Claims, JwkSet, Refusal, UnixTime, UnverifiedJws, Value, Verified};
+use portcullis_jose::{AlgorithmSet, Check, Claims, JwkSet, Refusal, UnixTime, UnverifiedJws, Value, Verified};
+
+use crate::binding::Binding;
 
 /// Which `typ` an access token must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,44 +67,68 @@ impl AccessTokenRules {
     /// # Errors
     /// The first rule that is broken.
     pub fn check_header(&self, jws: &UnverifiedJws<'_>) -> Result<(), Refusal> {
-        jws.require_algorithm(self.algorithms)?;
-        match self.token_type {
-            TokenType::AtJwt => jws.header().require_type(&["at+jwt"])?,
-            TokenType::Any if jws.header().typ().is_none() => {}
-            TokenType::Any => jws.header().require_type(&["at+jwt", "JWT"])?,
+        HEADER_CHECKS.iter().try_for_each(|(_, check)| check(jws, self))
+    }
+
+    fn check_algorithm(jws: &UnverifiedJws<'_>, rules: &AccessTokenRules) -> Result<(), Refusal> {
+        jws.require_algorithm(rules.algorithms)
+    }
+
+    fn check_type(jws: &UnverifiedJws<'_>, rules: &AccessTokenRules) -> Result<(), Refusal> {
+        match rules.token_type {
+            TokenType::AtJwt => jws.header().require_type(&["at+jwt"]),
+            TokenType::Any if jws.header().typ().is_none() => Ok(()),
+            TokenType::Any => jws.header().require_type(&["at+jwt", "JWT"]),
         }
+    }
+
+    fn check_issuer(jws: &UnverifiedJws<'_>, rules: &AccessTokenRules) -> Result<(), Refusal> {
         match jws.unverified_issuer()? {
-            Some(issuer) if issuer == self.issuer => Ok(()),
+            Some(issuer) if issuer == rules.issuer => Ok(()),
             found => Err(Refusal::IssuerMismatch {
-                expected: self.issuer.clone(),
+                expected: rules.issuer.clone(),
                 found: found.unwrap_or("(none)").to_owned(),
             }),
         }
     }
 }
 
+/// A check of the header, before a key is looked for.
+pub type HeaderCheck = fn(&UnverifiedJws<'_>, &AccessTokenRules) -> Result<(), Refusal>;
+
+/// The checks of the header, in their order.
+pub const HEADER_CHECKS: [(Check, HeaderCheck); 3] = [
+    (Check::Algorithm, AccessTokenRules::check_algorithm),
+    (Check::Type, AccessTokenRules::check_type),
+    (Check::Issuer, AccessTokenRules::check_issuer),
+];
+
+/// A check of the claims of a token whose signature was verified.
+pub type ClaimCheck = fn(&Verified<Claims>, &AccessTokenRules, UnixTime) -> Result<(), Refusal>;
+
+/// The checks of the claims, in their order.
+pub const CLAIM_CHECKS: [(Check, ClaimCheck); 4] = [
+    (Check::Claims, check_types),
+    (Check::Time, check_time),
+    (Check::Audience, check_audience),
+    (Check::Subject, check_subject),
+];
+
 /// The rules on the claims of a token whose signature was verified.
 ///
+/// Whether the token is bound to a key, and who must prove to have it, is the [`Binding`]'s to say.
+///
 /// # Errors
-/// The first rule that is broken: types, time, audience, subject and client, proof of possession.
-pub fn check_access_token(claims: &Verified<Claims>, rules: &AccessTokenRules, now: UnixTime) -> Result<(), Refusal> {
-    check_types(claims)?;
-    if rules.token_type == TokenType::Any {
-        // RFC 8725 s3.12: without an explicit type, other kinds of JWT are told apart by their claims.
-        for claim in ["nonce", "at_hash", "c_hash", "events"] {
-            if claims.get(claim).is_some() {
-                let found = format!("a token with the claim {claim}");
-                return Err(Refusal::TypeMismatch {
-                    expected: "access token".into(),
-                    found,
-                });
-            }
-        }
-    }
-    check_time(claims, rules, now)?;
-    check_audience(claims, &rules.audiences)?;
-    check_subject(claims)?;
-    check_binding(claims)
+/// The first rule that is broken: types, time, audience, subject and client, a binding that cannot be read.
+pub fn check_access_token(
+    claims: &Verified<Claims>,
+    rules: &AccessTokenRules,
+    now: UnixTime,
+) -> Result<Binding, Refusal> {
+    CLAIM_CHECKS
+        .iter()
+        .try_for_each(|(_, check)| check(claims, rules, now))?;
+    Binding::of(claims)
 }
 
 /// Whether the token is still alive: the part of the rules that is checked anew each time a verified token is used.
@@ -119,17 +145,29 @@ pub fn check_alive(expires: UnixTime, leeway: i64, now: UnixTime) -> Result<(), 
 }
 
 /// A claim of the wrong type is not an absent claim.
-fn check_types(claims: &Claims) -> Result<(), Refusal> {
+fn check_types(claims: &Verified<Claims>, rules: &AccessTokenRules, _: UnixTime) -> Result<(), Refusal> {
     for name in ["sub", "client_id", "azp", "jti", "sid"] {
         claims.optional_str(name)?;
     }
     for name in ["scope", "scp"] {
         claims.strings(name)?;
     }
+    if rules.token_type == TokenType::Any {
+        // RFC 8725 s3.12: without an explicit type, other kinds of JWT are told apart by their claims.
+        for claim in ["nonce", "at_hash", "c_hash", "events"] {
+            if claims.get(claim).is_some() {
+                let found = format!("a token with the claim {claim}");
+                return Err(Refusal::TypeMismatch {
+                    expected: "access token".into(),
+                    found,
+                });
+            }
+        }
+    }
     Ok(())
 }
 
-fn check_time(claims: &Claims, rules: &AccessTokenRules, now: UnixTime) -> Result<(), Refusal> {
+fn check_time(claims: &Verified<Claims>, rules: &AccessTokenRules, now: UnixTime) -> Result<(), Refusal> {
     let expires = claims.time("exp")?.ok_or(Refusal::ExpiryMissing)?;
     let not_before = claims.time("nbf")?;
     let issued = claims.time("iat")?;
@@ -153,7 +191,8 @@ fn check_time(claims: &Claims, rules: &AccessTokenRules, now: UnixTime) -> Resul
     Ok(())
 }
 
-fn check_audience(claims: &Claims, audiences: &[String]) -> Result<(), Refusal> {
+fn check_audience(claims: &Verified<Claims>, rules: &AccessTokenRules, _: UnixTime) -> Result<(), Refusal> {
+    let audiences = &rules.audiences;
     let expected = |audience: &str| audiences.iter().any(|ours| ours == audience);
     match claims.get("aud") {
         // The common case costs no list.
@@ -171,7 +210,7 @@ fn check_audience(claims: &Claims, audiences: &[String]) -> Result<(), Refusal> 
     })
 }
 
-fn check_subject(claims: &Claims) -> Result<(), Refusal> {
+fn check_subject(claims: &Verified<Claims>, _: &AccessTokenRules, _: UnixTime) -> Result<(), Refusal> {
     match claims.str("sub") {
         None | Some("") => Err(Refusal::SubjectMissing),
         Some(subject) if subject.len() > MAX_SUBJECT => Err(Refusal::ClaimValue {
@@ -181,20 +220,6 @@ fn check_subject(claims: &Claims) -> Result<(), Refusal> {
         }),
         Some(_) => Ok(()),
     }
-}
-
-/// RFC 7800 s3: a token with `cnf` is worth nothing without the proof, and no proof is known here.
-fn check_binding(claims: &Claims) -> Result<(), Refusal> {
-    let Some(confirmation) = claims.get("cnf") else {
-        return Ok(());
-    };
-    let method = confirmation
-        .as_object()
-        .and_then(|object| object.iter().next())
-        .map_or("cnf", |(name, _)| name);
-    Err(Refusal::BindingRequired {
-        method: method.to_owned(),
-    })
 }
 
 #[cfg(test)]

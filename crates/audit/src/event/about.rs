@@ -170,6 +170,7 @@ impl Event {
                 subject,
                 client,
                 status: _,
+                checks: _,
                 refused,
             } => {
                 tidy_option(route);

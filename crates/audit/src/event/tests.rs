@@ -85,6 +85,7 @@ fn samples() -> Vec<Event> {
             subject: None,
             client: None,
             status: 401,
+            checks: Vec::new(),
             refused: refused(),
         },
         Event::UpstreamFailed {

@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use portcullis_audit::{Credential, Event, Refused, RequestId};
 use portcullis_bff::{Bff, Failure, is_navigation};
-use portcullis_guard::{Call, Guard, GuardError, VerifiedToken};
+use portcullis_guard::{Call, Guard, GuardError, Presented, VerifiedToken};
 use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, CookieMatch, ForwardError, ForwardHead};
 use std::sync::Arc;
@@ -85,12 +85,14 @@ impl Gateway {
                 Box::new(refuse_by_guard(api, guarded, incoming, error, credential, token)),
             )
         };
-        let text = Guard::credential(parts).map_err(|error| refuse(&error, None))?;
-        let token = guarded.guard.verify(text).await.map_err(|error| refuse(&error, None))?;
+        let presented = Guard::credential(parts).map_err(|error| refuse(&error, None))?;
+        let presented = presented.called(parts.method.as_str(), incoming.path.as_str());
+        let verified = guarded.guard.verify(&presented).await;
+        let token = verified.map_err(|error| refuse(&error, None))?;
         let policy = self.policy(api, guarded, incoming, credential)?;
         let authorized = guarded
             .guard
-            .authorize(&token, policy)
+            .authorize(&token, &presented, policy)
             .map_err(|error| refuse(&error, Some(&token)))?;
         Ok(Pass {
             credential,
@@ -136,7 +138,9 @@ impl Gateway {
         let access_token = bff.access_token(&session, incoming.id).await.map_err(&refuse)?;
 
         let credential = Credential::Session;
-        let token = match guarded.guard.verify(access_token.expose()).await {
+        let presented = Presented::token_alone(access_token.expose());
+        let presented = presented.called(incoming.parts.method.as_str(), incoming.path.as_str());
+        let token = match guarded.guard.verify(&presented).await {
             Ok(token) => token,
             Err(error @ GuardError::Token(_)) if is_over(&error) => {
                 // The event says why. For the person the session is over: with this token it is worth nothing.
@@ -165,7 +169,7 @@ impl Gateway {
         let policy = self.policy(api, guarded, incoming, credential)?;
         let authorized = guarded
             .guard
-            .authorize(&token, policy)
+            .authorize(&token, &presented, policy)
             .map_err(|error| refuse(&error, Some(&token)))?;
         // A token that was verified is visible ASCII.
         let mut header = HeaderValue::from_str(&format!("Bearer {}", access_token.expose()))

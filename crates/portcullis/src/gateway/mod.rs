@@ -246,6 +246,7 @@ impl Gateway {
                 subject: None,
                 client: None,
                 status,
+                checks: Vec::new(),
                 refused,
             }
         };

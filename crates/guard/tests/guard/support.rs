@@ -1,5 +1,4 @@
 //! An issuer, a guard, and a service behind it that counts.
-#![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use portcullis_audit::{Audit, AuditSettings, Record};
-use portcullis_guard::{Audiences, Authorities, Guard, GuardBuilder, Kind, Policy};
+use portcullis_guard::{Audiences, Authorities, Guard, GuardBuilder, Kind, Policy, Presented};
 use portcullis_jose::{Algorithm, Clock, JwkSet, ManualClock, SigningKey, UnixTime};
 use portcullis_oidc::{BoxFuture, HttpClient, HttpError, HttpsUrl, Provider, ProviderSettings};
 use serde_json::{Value, json};
@@ -156,6 +155,11 @@ pub(crate) fn bearer(token: &str) -> Request<()> {
         .header("authorization", format!("Bearer {token}"))
         .body(())
         .unwrap()
+}
+
+/// A token without a request around it.
+pub(crate) fn alone(token: &str) -> Presented<'_> {
+    Presented::token_alone(token)
 }
 
 pub(crate) fn key_set(keys: &[&SigningKey]) -> JwkSet {

@@ -6,13 +6,11 @@
     reason = "helpers of tests may fail loudly"
 )]
 
-mod support;
-
+use crate::support::{AUDIENCE, Answer, ISSUER, World, bearer};
 use http::Request;
 use portcullis_audit::Event;
 use portcullis_jose::{Algorithm, SigningKey};
 use serde_json::{Value, json};
-use support::{AUDIENCE, Answer, ISSUER, World, bearer};
 
 const INVALID_TOKEN: &str = "Bearer realm=\"orders\", error=\"invalid_token\", \
     error_description=\"The access token is not valid here. The operator finds the reason under the request id.\"";
@@ -152,7 +150,7 @@ async fn a_request_with_a_bad_credential_is_a_bad_request() {
 async fn every_bad_token_gets_the_same_answer_and_its_own_event() {
     let world = World::new();
     let guard = world.guard();
-    let now = support::NOW;
+    let now = crate::support::NOW;
     let other_key = SigningKey::generate(Algorithm::ES256).unwrap();
     let same_kid = other_key.clone().with_kid(world.key.kid().to_owned());
     let signed = |key: &SigningKey, typ: &str, changes: Value| key.sign_jwt(typ, &world.claims(changes)).unwrap();

@@ -1,11 +1,9 @@
 //! What is wrong with a guard is found before the first request.
 
-mod support;
-
+use crate::support::{AUDIENCE, ISSUER, NOW, World, alone};
 use portcullis_guard::{BuildFault, Guard, Policy, TokenType};
 use portcullis_jose::{Algorithm, AlgorithmSet, SigningKey};
 use serde_json::json;
-use support::{AUDIENCE, ISSUER, NOW, World};
 
 #[test]
 fn an_unknown_policy_is_an_error_at_the_start() {
@@ -93,7 +91,7 @@ async fn settings_reach_the_rules() {
         (&late, "token.expired"),
         (&other_audience, "token.audience_mismatch"),
     ] {
-        assert_eq!(strict.verify(token).await.unwrap_err().code(), code);
+        assert_eq!(strict.verify(&alone(token)).await.unwrap_err().code(), code);
     }
     let lenient = world
         .builder()
@@ -104,12 +102,12 @@ async fn settings_reach_the_rules() {
         .build()
         .unwrap();
     for token in [&old_style, &long, &late, &other_audience] {
-        lenient.verify(token).await.unwrap();
+        lenient.verify(&alone(token)).await.unwrap();
     }
     // Even then an ID token is no access token.
     let id_token = world.key.sign_jwt("JWT", &world.claims(json!({"nonce": "n"}))).unwrap();
     assert_eq!(
-        lenient.verify(&id_token).await.unwrap_err().code(),
+        lenient.verify(&alone(&id_token)).await.unwrap_err().code(),
         "token.type_mismatch"
     );
 
@@ -119,7 +117,11 @@ async fn settings_reach_the_rules() {
         .build()
         .unwrap();
     assert_eq!(
-        only_rsa.verify(&world.token(json!({}))).await.unwrap_err().code(),
+        only_rsa
+            .verify(&alone(&world.token(json!({}))))
+            .await
+            .unwrap_err()
+            .code(),
         "token.algorithm_not_allowed"
     );
     let rsa = World::with_key(SigningKey::generate(Algorithm::RS256).unwrap());
@@ -128,5 +130,5 @@ async fn settings_reach_the_rules() {
         .algorithms(AlgorithmSet::of(&[Algorithm::RS256]))
         .build()
         .unwrap();
-    only_rsa.verify(&rsa.token(json!({}))).await.unwrap();
+    only_rsa.verify(&alone(&rsa.token(json!({})))).await.unwrap();
 }

@@ -1,8 +1,7 @@
 //! The guard in an axum program.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
 
-mod support;
-
+use crate::support::World;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -10,7 +9,6 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use portcullis_guard::{BearerClaims, Claims, Guard};
 use serde_json::json;
-use support::World;
 use tower::ServiceExt as _;
 
 #[derive(serde::Deserialize)]

@@ -1,0 +1,10 @@
+//! What whoever calls an API behind the guard sees, and what the operator is told.
+
+mod answers;
+mod axum;
+mod builder;
+mod cache;
+mod explain;
+mod keys;
+mod revocation;
+mod support;
