@@ -12,6 +12,7 @@
 //! assert!(catalogue::markdown().contains("## token.expired"));
 //! ```
 
+mod admin;
 mod browser;
 mod claims;
 mod keys;
@@ -85,6 +86,11 @@ const FAMILIES: &[Family] = &[
         title: "Login, logout and refresh",
         about: "The way to the provider and back.",
         entries: login::ENTRIES,
+    },
+    Family {
+        title: "The admin API",
+        about: "A call of the admin address was refused.",
+        entries: admin::ENTRIES,
     },
     Family {
         title: "Upstreams, store and provider",
@@ -251,6 +257,8 @@ mod tests {
             ("keys.unusable", "key_unusable"),
             ("policy.scope_insufficient", "scope_insufficient"),
             ("policy.client_not_allowed", "client_not_allowed"),
+            ("token.revoked", "revoked"),
+            ("logout.token_replayed", "replayed"),
         ] {
             assert_eq!(find(code).map(|entry| entry.reason), Some(reason), "{code}");
         }

@@ -287,11 +287,35 @@ pub enum Event {
 
     /// A revocation took effect here.
     Revoked {
-        /// `token`, `session`, `subject`, `client` or `issued_before`: never the token itself.
+        /// `token`, `session`, `subject`, `client` or `issuer`: never the token itself.
         kind: &'static str,
+        /// The number by which it can be taken back.
+        id: u64,
         /// When the entry may be forgotten, because everything that it covers has expired.
         #[serde(serialize_with = "crate::record::rfc3339")]
         until: UnixTime,
+        /// Why, in the words of whoever entered it.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        reason: String,
+        /// `administrator`, `back_channel` or `program`: a fixed word, never input.
+        how: &'static str,
+    },
+    /// A revocation was taken back by an administrator.
+    RevocationRemoved {
+        /// As in `revoked`.
+        kind: &'static str,
+        /// The number that it had.
+        id: u64,
+    },
+    /// The list of revocations was not read for longer than an API allows. Told once, until it is read again.
+    RevocationsStale {
+        /// The API, by its realm.
+        realm: String,
+        /// How old the list is; absent where it was never read.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        age_seconds: Option<i64>,
+        /// Whether calls are refused until it is read, or served in spite of it.
+        refusing: bool,
     },
     /// Revocations were read from the store, at the start or after it was away.
     RevocationsLoaded {
@@ -341,7 +365,9 @@ impl Event {
         "provider_recovered",
         "provider_unavailable",
         "refresh_failed",
+        "revocation_removed",
         "revocations_loaded",
+        "revocations_stale",
         "revoked",
         "session_expired",
         "started",

@@ -66,6 +66,10 @@ struct Data {
     dropped_routine: AtomicU64,
     dropped_security: AtomicU64,
     lost_in_write: AtomicU64,
+    revocations: AtomicU64,
+    /// When the list of revocations was read, or [`NEVER`].
+    revocations_read: AtomicI64,
+    served_stale: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +116,9 @@ impl Metrics {
             dropped_routine: AtomicU64::new(0),
             dropped_security: AtomicU64::new(0),
             lost_in_write: AtomicU64::new(0),
+            revocations: AtomicU64::new(0),
+            revocations_read: AtomicI64::new(NEVER),
+            served_stale: AtomicU64::new(0),
         });
         let mut registry = Registry::with_prefix("portcullis");
         registry.register_collector(Box::new(Exposition(Arc::clone(&data))));
@@ -132,6 +139,20 @@ impl Metrics {
             .get(frontend)
             .current
             .store(count.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Says how many revocations are in force, and that the list was read just now.
+    pub fn revocations_read(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.data.revocations.store(count, Ordering::Relaxed);
+        self.data
+            .revocations_read
+            .store(self.data.clock.now().as_secs(), Ordering::Relaxed);
+    }
+
+    /// Counts a call that was judged by a list of revocations older than its API allows.
+    pub fn served_with_stale_revocations(&self) {
+        add_one(&self.data.served_stale);
     }
 
     /// Everything as OpenMetrics text, which Prometheus reads.
@@ -368,6 +389,8 @@ mod tests {
             metrics.observe(event, clock.now());
         }
         metrics.set_sessions("shop", 0);
+        metrics.revocations_read(12);
+        metrics.served_with_stale_revocations();
         clock.advance(90);
         let text = metrics.render();
         has(&text, r#"portcullis_events_total{event="login_succeeded"} 2"#);
@@ -382,6 +405,9 @@ mod tests {
         has(&text, r#"portcullis_provider_key_age_seconds{provider="entra"} 90"#);
         has(&text, r#"portcullis_provider_keys{provider="entra"} 3"#);
         has(&text, r#"portcullis_provider_errors_total{provider="entra"} 1"#);
+        has(&text, "portcullis_revocations 12");
+        has(&text, "portcullis_revocations_age_seconds 90");
+        has(&text, "portcullis_stale_revocations_served_total 1");
         assert!(!text.contains("alice"), "a subject is no label");
         assert_eq!(metrics.events("login_succeeded"), 2);
         assert_eq!(metrics.refusals("provider.unreachable"), 1);
@@ -410,5 +436,6 @@ mod tests {
         let text = metrics.render();
         assert!(!text.contains("portcullis_sessions{"), "{text}");
         assert!(!text.contains("key_age_seconds{"), "{text}");
+        assert!(!text.contains("revocations_age_seconds "), "{text}");
     }
 }

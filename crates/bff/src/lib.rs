@@ -1,7 +1,8 @@
 //! Backend For Frontend: a browser app signs people in without ever holding a token.
 //!
 //! [`Bff`] runs the Authorization Code grant with PKCE, keeps the tokens sealed in the session store, and gives the
-//! browser one opaque HttpOnly cookie. It serves four endpoints ([`Bff::handle`]):
+//! browser one opaque HttpOnly cookie. It serves these endpoints ([`Bff::handle`], the last one
+//! [`Bff::backchannel_logout`]):
 //!
 //! | endpoint | what it does |
 //! | --- | --- |
@@ -9,6 +10,7 @@
 //! | `GET /bff/callback` | takes the answer, begins a session, goes back to the path |
 //! | `GET /bff/user` | who is signed in, and for how long; needs the header `X-CSRF: 1` |
 //! | `GET /bff/logout?token=...` | ends the session here and at the provider; `/bff/user` tells the whole URL |
+//! | `POST /bff/backchannel-logout` | the provider says whose sessions are over |
 //!
 //! For the gateway it finds the session of a request ([`Bff::session`]), checks that the page itself made it
 //! ([`Bff::check_same_origin`]), and hands out an access token that is alive ([`Bff::access_token`]): renewed ahead of
@@ -17,6 +19,7 @@
 //! A refusal is a value ([`Failure`]); the gateway makes a page or a problem document of it.
 
 mod attempt;
+mod backchannel;
 mod cookies;
 mod csrf;
 mod failure;
@@ -37,6 +40,7 @@ use portcullis_audit::{Audit, Refused, RequestId};
 use portcullis_jose::{Clock, Secret};
 use portcullis_store::{KeyRing, SealError, Sealer, Store};
 
+pub use backchannel::{MAX_LOGOUT_BODY, Revoke};
 pub use csrf::{CSRF_HEADER, is_navigation};
 pub use failure::Failure;
 pub use session::Session;
@@ -54,11 +58,13 @@ struct Inner {
     attempts: Sealer,
     audit: Audit,
     clock: Arc<dyn Clock>,
+    revoke: Revoke,
     refreshing: refresh::Flights,
 }
 
 impl Bff {
-    /// A frontend whose sessions are kept in `store`, sealed by `ring`.
+    /// A frontend whose sessions are kept in `store`, sealed by `ring`. What a logout at the provider makes invalid is
+    /// entered by `revoke`.
     ///
     /// # Errors
     /// When the keys of the ring cannot be used.
@@ -68,6 +74,7 @@ impl Bff {
         ring: &KeyRing,
         audit: Audit,
         clock: Arc<dyn Clock>,
+        revoke: Revoke,
     ) -> Result<Bff, SealError> {
         Ok(Bff(Arc::new(Inner {
             sessions: Sealer::new(ring, &format!("session {}", settings.name))?,
@@ -76,6 +83,7 @@ impl Bff {
             store,
             audit,
             clock,
+            revoke,
             refreshing: refresh::Flights::default(),
         })))
     }
@@ -97,11 +105,15 @@ impl Bff {
     /// # Errors
     /// [`Failure`] with the reason, and the cookies to set beside it.
     pub async fn handle(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
+        let not_allowed = |allowed: &str| {
+            let refused = Refused::new("route.method_not_allowed").expected(allowed);
+            Err(refused.found(request.method.as_str()).into())
+        };
+        if Bff::takes_logout_messages(request.uri.path()) {
+            return not_allowed("POST");
+        }
         if !matches!(request.method, Method::GET | Method::HEAD) {
-            return Err(Refused::new("route.method_not_allowed")
-                .expected("GET, HEAD")
-                .found(request.method.as_str())
-                .into());
+            return not_allowed("GET, HEAD");
         }
         match request.uri.path() {
             "/bff/login" => self.login(request, id).await,

@@ -39,6 +39,9 @@ pub struct FrontendSettings {
     /// Whether a logout sends `id_token_hint`, which puts the ID token into a URL. Without it `client_id` and
     /// `logout_hint` are sent, and some providers ask the person to confirm.
     pub id_token_hint: bool,
+    /// When the provider says that a session is over, its tokens are refused for so many seconds: longer than any of
+    /// them lives.
+    pub revoke_for: i64,
 }
 
 impl FrontendSettings {
@@ -57,6 +60,7 @@ impl FrontendSettings {
             same_site: SameSite::Lax,
             return_to: Vec::new(),
             id_token_hint: false,
+            revoke_for: 24 * 60 * 60 + 10 * 60,
         }
     }
 

@@ -231,9 +231,20 @@ impl Guard {
     ///
     /// The store did not take it; nothing is revoked then.
     pub async fn revoke(&self, revocation: Revocation) -> Result<(), StoreError> {
-        let until = revocation.expires;
-        let kind = self.0.revocations.add(revocation, self.0.clock.now()).await?;
-        self.0.audit.emit(None, Event::Revoked { kind, until });
+        let (kind, until) = (revocation.target.kind(), revocation.expires);
+        let reason = revocation.reason.clone();
+        let id = self.0.revocations.revoke(revocation, self.0.clock.now()).await?;
+        let how = "program";
+        self.0.audit.emit(
+            None,
+            Event::Revoked {
+                kind,
+                id,
+                until,
+                reason,
+                how,
+            },
+        );
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! OAuth 2.0 and OpenID Connect, as a client and as a resource server speak it.
 //!
 //! Discovery and keys ([`Provider`]), logins ([`login`]), grants and client authentication ([`Client`]), tokens of
-//! services ([`TokenSource`]), and the rules that tokens have to keep ([`token_rules`], [`id_token`]).
+//! services ([`TokenSource`]), and the rules that tokens have to keep ([`token_rules`], [`id_token`], [`logout_token`]).
 //!
 //! Building a request and judging an answer are pure functions; the network sits behind [`HttpClient`], the time
 //! behind [`portcullis_jose::Clock`].
@@ -27,6 +27,7 @@ mod hyper_client;
 pub mod id_token;
 mod key_cache;
 pub mod login;
+pub mod logout_token;
 mod metadata;
 mod provider;
 mod throttle;

@@ -77,6 +77,39 @@ pub enum TokenId {
     SignedPart(#[serde(with = "base64url_digest")] [u8; 32]),
 }
 
+// === impl RevocationTarget ===
+
+impl RevocationTarget {
+    /// What is revoked, in one word: `token`, `session`, `subject`, `client` or `issuer`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            RevocationTarget::Token { .. } => "token",
+            RevocationTarget::Session { .. } => "session",
+            RevocationTarget::Subject { .. } => "subject",
+            RevocationTarget::Client { .. } => "client",
+            RevocationTarget::Issuer { .. } => "issuer",
+        }
+    }
+
+    /// The issuer, where the target names it: the hash of a token's signed part is unique without.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        match self {
+            RevocationTarget::Token {
+                id: TokenId::SignedPart(_),
+            } => None,
+            RevocationTarget::Token {
+                id: TokenId::Jti { iss, .. },
+            }
+            | RevocationTarget::Session { iss, .. }
+            | RevocationTarget::Subject { iss, .. }
+            | RevocationTarget::Client { iss, .. }
+            | RevocationTarget::Issuer { iss } => Some(iss),
+        }
+    }
+}
+
 /// Keeps revocations for all replicas.
 ///
 /// A replica holds all of them in memory: it loads the list once with `list_after(0)` and then asks

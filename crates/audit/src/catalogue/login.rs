@@ -107,6 +107,20 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Ask `/bff/user` again after each login and use its current `logout_url`; reload the page if it was open during a login in another tab.",
     ),
     entry(
+        ("logout.request_invalid", "logout_request_invalid"),
+        400,
+        "The provider's logout message is not a form with one token",
+        "`/bff/backchannel-logout` takes a POST with `Content-Type: application/x-www-form-urlencoded` and exactly one `logout_token` (OpenID Connect Back-Channel Logout section 2.5).",
+        "Register the address at the provider as back-channel logout URI, not as front-channel logout or redirect URI. If the provider does send a logout token, look at what a proxy in front makes of the body.",
+    ),
+    entry(
+        ("logout.token_replayed", "replayed"),
+        400,
+        "The logout token was used before",
+        "A logout token with this `jti` was taken already; the second one changed nothing.",
+        "A provider that repeats a message after a lost answer looks like this, and the first one has done the work. Otherwise somebody has captured a logout token: find out where between the provider and here.",
+    ),
+    entry(
         ("refresh.rejected", "refresh_rejected"),
         401,
         "The provider did not renew the session's token",

@@ -30,6 +30,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Find out who builds the request: a proxy in front that merges or repeats headers is the usual reason. Heads that are too large are mostly cookies; remove those that the site no longer needs. A body that breaks off is mostly a client that gave up or lost its network.",
     ),
     entry(
+        ("request.body_too_large", "body_too_large"),
+        413,
+        "The body is larger than the endpoint reads",
+        "An endpoint of Portcullis itself reads at most 16 KiB of a body; the rest was not looked at. Bodies for an API are not limited.",
+        "Send less. A logout token or a revocation takes a few hundred bytes; what is larger was sent to the wrong address.",
+    ),
+    entry(
         ("request.misdirected", "misdirected"),
         421,
         "The request is for another host",

@@ -27,6 +27,8 @@ impl Event {
             Self::ProviderUnavailable { .. } => "provider_unavailable",
             Self::ProviderRecovered { .. } => "provider_recovered",
             Self::Revoked { .. } => "revoked",
+            Self::RevocationRemoved { .. } => "revocation_removed",
+            Self::RevocationsStale { .. } => "revocations_stale",
             Self::RevocationsLoaded { .. } => "revocations_loaded",
             Self::StoreUnavailable { .. } => "store_unavailable",
             Self::StoreRecovered { .. } => "store_recovered",
@@ -214,7 +216,19 @@ impl Event {
                 operation: _,
                 refused,
             } => refused.tidy(),
-            Self::Revoked { kind: _, until: _ }
+            Self::Revoked {
+                kind: _,
+                id: _,
+                until: _,
+                reason,
+                how: _,
+            } => tidy(reason),
+            Self::RevocationsStale {
+                realm,
+                age_seconds: _,
+                refusing: _,
+            } => tidy(realm),
+            Self::RevocationRemoved { kind: _, id: _ }
             | Self::RevocationsLoaded { entries: _ }
             | Self::StoreRecovered { store: _ }
             | Self::EventsDropped {

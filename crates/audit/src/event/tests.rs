@@ -110,7 +110,16 @@ fn samples() -> Vec<Event> {
         Event::ProviderRecovered { provider: text() },
         Event::Revoked {
             kind: "token",
+            id: 1,
             until: UnixTime::from_secs(0),
+            reason: text(),
+            how: "administrator",
+        },
+        Event::RevocationRemoved { kind: "token", id: 1 },
+        Event::RevocationsStale {
+            realm: text(),
+            age_seconds: None,
+            refusing: true,
         },
         Event::RevocationsLoaded { entries: 0 },
         Event::StoreUnavailable {
@@ -160,7 +169,10 @@ fn only_good_news_is_routine() {
 fn a_revocations_end_is_readable() {
     let json = serde_json::to_value(Event::Revoked {
         kind: "subject",
+        id: 7,
         until: UnixTime::from_secs(1_767_225_600),
+        reason: "left the company".into(),
+        how: "administrator",
     })
     .unwrap();
     assert_eq!(json["until"], "2026-01-01T00:00:00Z");

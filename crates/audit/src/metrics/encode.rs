@@ -24,6 +24,7 @@ impl Collector for Exposition {
         tallies(&self.0, &mut encoder)?;
         sessions(&self.0, &mut encoder)?;
         providers(&self.0, &mut encoder)?;
+        revocations(&self.0, &mut encoder)?;
         process(&self.0, &mut encoder)
     }
 }
@@ -162,6 +163,27 @@ fn providers(data: &Data, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Err
         )
     });
     gauges(encoder, "provider_keys", "Usable keys of the provider", None, rows)
+}
+
+fn revocations(data: &Data, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+    let read = data.revocations_read.load(Ordering::Relaxed);
+    if read != super::NEVER {
+        let count = i64::try_from(data.revocations.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        let help = "Revocations in the list of this process";
+        encoder
+            .encode_descriptor("revocations", help, None, MetricType::Gauge)?
+            .encode_gauge(&count)?;
+        let age = data.clock.now().as_secs().saturating_sub(read).max(0);
+        let help = "Time since the list of revocations was read";
+        encoder
+            .encode_descriptor("revocations_age", help, Some(&Unit::Seconds), MetricType::Gauge)?
+            .encode_gauge(&age)?;
+    }
+    let served = data.served_stale.load(Ordering::Relaxed);
+    let help = "Calls that were judged by a list of revocations older than their API allows";
+    encoder
+        .encode_descriptor("stale_revocations_served", help, None, MetricType::Counter)?
+        .encode_counter::<NoLabelSet, u64, f64>(&served, None)
 }
 
 fn process(data: &Data, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {

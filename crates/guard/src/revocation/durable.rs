@@ -1,13 +1,13 @@
 //! The store behind the list: written first, read at the start.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use portcullis_jose::UnixTime;
 use portcullis_store::{Revocation, RevocationStore, StoreError};
 use tokio::sync::Mutex;
 
-use crate::revocation::kind::kind_of;
+use crate::revocation::kind::is_known;
 use crate::revocation::list::RevocationList;
 
 /// The revocations that guards go by. A cheap handle: guards that share one learn of each other's revocations at once.
@@ -37,6 +37,8 @@ struct Shared {
     store: Option<Arc<dyn RevocationStore>>,
     /// Until the list was read, no token can be called good.
     loaded: AtomicBool,
+    /// When the list was last read, in the seconds of the guards' clock.
+    synced: AtomicI64,
     /// Held by whoever changes the list.
     cursor: Mutex<Cursor>,
 }
@@ -81,6 +83,93 @@ impl Revocations {
         self.0.loaded.load(Ordering::Acquire)
     }
 
+    /// What holds here at this time, each with its number, in the order in which it was entered.
+    #[must_use]
+    pub fn in_force(&self, now: UnixTime) -> Vec<(u64, Revocation)> {
+        let mut entries = self.0.list.entries();
+        entries.retain(|(_, revocation)| now < revocation.expires);
+        entries
+    }
+
+    /// For how many seconds nobody could say what other replicas have revoked: the time since the list was last read.
+    /// `None` where it was never read, 0 where there is no store and so nobody else.
+    #[must_use]
+    pub fn age(&self, now: UnixTime) -> Option<i64> {
+        match (&self.0.store, self.is_loaded()) {
+            (None, _) => Some(0),
+            (Some(_), false) => None,
+            (Some(_), true) => Some(
+                now.as_secs()
+                    .saturating_sub(self.0.synced.load(Ordering::Acquire))
+                    .max(0),
+            ),
+        }
+    }
+
+    /// Revokes: in the store first, then for the next request of every guard that shares this list. Returns the number
+    /// by which it can be taken back.
+    ///
+    /// # Errors
+    /// The store did not take it; nothing is revoked then.
+    pub async fn revoke(&self, revocation: Revocation, now: UnixTime) -> Result<u64, StoreError> {
+        if !is_known(&revocation) {
+            return Err(unknown_kind());
+        }
+        let mut cursor = self.0.cursor.lock().await;
+        let sequence = match &self.0.store {
+            Some(store) => store.add(revocation.clone()).await?,
+            None => {
+                cursor.sequence += 1;
+                cursor.sequence
+            }
+        };
+        self.0.list.add([(sequence, revocation)], now);
+        Ok(sequence)
+    }
+
+    /// Takes a revocation back: in the store first, then here. Other replicas learn of it with their next reading.
+    /// Returns what was taken back, or `None` where there is nothing of this number.
+    ///
+    /// # Errors
+    /// The store did not take it; the revocation stays in force then.
+    pub async fn take_back(&self, number: u64) -> Result<Option<Revocation>, StoreError> {
+        let _writer = self.0.cursor.lock().await;
+        if let Some(store) = &self.0.store
+            && !store.remove(number).await?
+        {
+            return Ok(None);
+        }
+        Ok(self.0.list.remove(number))
+    }
+
+    /// Reads what the store has and this list has not. Returns the number of entries after the first reading, and
+    /// `None` after later ones.
+    ///
+    /// # Errors
+    /// The store cannot be read; the list stays as it is.
+    pub async fn sync(&self, now: UnixTime) -> Result<Option<usize>, StoreError> {
+        let Some(store) = &self.0.store else { return Ok(None) };
+        let mut cursor = self.0.cursor.lock().await;
+        // Asked first: what is taken back while the list is read makes the next turn read all of it.
+        let removals = store.removals().await?;
+        let first = !self.is_loaded();
+        let all = first || removals != cursor.removals;
+        let new = store.list_after(if all { 0 } else { cursor.sequence }).await?;
+        if !new.iter().all(|(_, revocation)| is_known(revocation)) {
+            return Err(unknown_kind());
+        }
+        cursor.sequence = new.last().map_or(cursor.sequence, |(sequence, _)| *sequence);
+        cursor.removals = removals;
+        if all {
+            self.0.list.replace(new);
+        } else {
+            self.0.list.add(new, now);
+        }
+        self.0.synced.store(now.as_secs(), Ordering::Release);
+        self.0.loaded.store(true, Ordering::Release);
+        Ok(first.then(|| self.0.list.len()))
+    }
+
     pub(crate) fn list(&self) -> &RevocationList {
         &self.0.list
     }
@@ -91,54 +180,14 @@ impl Revocations {
             list: RevocationList::new(),
             store,
             loaded,
+            synced: AtomicI64::new(i64::MIN),
             cursor: Mutex::default(),
         }))
     }
+}
 
-    /// Reads what the store has and this list has not. Returns the number of entries after the first reading, and
-    /// `None` after later ones.
-    pub(crate) async fn sync(&self, now: UnixTime) -> Result<Option<usize>, StoreError> {
-        let Some(store) = &self.0.store else { return Ok(None) };
-        let mut cursor = self.0.cursor.lock().await;
-        // Asked first: what is taken back while the list is read makes the next turn read all of it.
-        let removals = store.removals().await?;
-        let first = !self.is_loaded();
-        let all = first || removals != cursor.removals;
-        let new = store.list_after(if all { 0 } else { cursor.sequence }).await?;
-        // To leave one out would be to undo it.
-        if new.iter().any(|(_, revocation)| kind_of(revocation).is_none()) {
-            return Err(StoreError::Corrupt {
-                what: "a revocation of a kind that this version does not know".to_owned(),
-            });
-        }
-        cursor.sequence = new.last().map_or(cursor.sequence, |(sequence, _)| *sequence);
-        cursor.removals = removals;
-        if all {
-            self.0.list.replace(new);
-        } else {
-            self.0.list.add(
-                new.into_iter()
-                    .map(|(sequence, revocation)| (Some(sequence), revocation)),
-                now,
-            );
-        }
-        self.0.loaded.store(true, Ordering::Release);
-        Ok(first.then(|| self.0.list.len()))
-    }
-
-    /// The store first, then the list: what was answered survives a restart. Returns the kind.
-    pub(crate) async fn add(&self, revocation: Revocation, now: UnixTime) -> Result<&'static str, StoreError> {
-        let Some(kind) = kind_of(&revocation) else {
-            return Err(StoreError::Corrupt {
-                what: "a revocation of a kind that this version does not know".to_owned(),
-            });
-        };
-        let _writer = self.0.cursor.lock().await;
-        let sequence = match &self.0.store {
-            Some(store) => Some(store.add(revocation.clone()).await?),
-            None => None,
-        };
-        self.0.list.add([(sequence, revocation)], now);
-        Ok(kind)
+fn unknown_kind() -> StoreError {
+    StoreError::Corrupt {
+        what: "a revocation of a kind that this version does not know".to_owned(),
     }
 }

@@ -21,9 +21,9 @@ pub(crate) enum Name<'a> {
     SignedPart(&'a [u8; 32]),
 }
 
-/// The kind of a revocation as the audit event has it; `None` for one that this version does not understand.
-pub(crate) fn kind_of(revocation: &Revocation) -> Option<&'static str> {
-    Kind::of_target(&revocation.target).map(|(kind, _)| kind.name())
+/// Whether this version knows what is meant. One that it does not know must not be left out: that would undo it.
+pub(crate) fn is_known(revocation: &Revocation) -> bool {
+    Kind::of_target(&revocation.target).is_some()
 }
 
 // === impl Kind ===

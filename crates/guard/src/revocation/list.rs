@@ -30,8 +30,8 @@ pub(crate) struct Handles([Option<u64>; Kind::ALL.len()]);
 #[derive(Debug)]
 struct Entry {
     kind: Kind,
-    /// The store's number; without a store there is none.
-    sequence: Option<u64>,
+    /// The store's number; without a store, our own.
+    sequence: u64,
     revocation: Revocation,
 }
 
@@ -96,7 +96,7 @@ impl RevocationList {
 
     /// Adds entries; one that is there already (by its number) stays once. One change at a time: the caller holds the
     /// writers' lock.
-    pub(crate) fn add(&self, revocations: impl IntoIterator<Item = (Option<u64>, Revocation)>, now: UnixTime) {
+    pub(crate) fn add(&self, revocations: impl IntoIterator<Item = (u64, Revocation)>, now: UnixTime) {
         let mut changed: HashMap<usize, Shard> = HashMap::new();
         for (sequence, revocation) in revocations {
             let Some((handle, entry)) = self.entry(sequence, revocation) else {
@@ -107,7 +107,7 @@ impl RevocationList {
                 .entry(place(handle))
                 .or_insert_with(|| still_in_force(&shard.load(), now));
             let entries = shard.entry(handle).or_default();
-            if sequence.is_none() || !entries.iter().any(|other| other.sequence == sequence) {
+            if !entries.iter().any(|other| other.sequence == sequence) {
                 entries.push(Arc::new(entry));
             }
         }
@@ -118,11 +118,48 @@ impl RevocationList {
         }
     }
 
+    /// Takes an entry out. One change at a time, as with [`add`](Self::add).
+    pub(crate) fn remove(&self, sequence: u64) -> Option<Revocation> {
+        self.shards.iter().find_map(|place| {
+            let shard = place.load_full();
+            let (handle, entries) = shard
+                .iter()
+                .find(|(_, entries)| entries.iter().any(|entry| entry.sequence == sequence))?;
+            let (removed, kept): (Vec<_>, Vec<_>) =
+                entries.iter().cloned().partition(|entry| entry.sequence == sequence);
+            let mut changed: Shard = shard
+                .iter()
+                .map(|(handle, entries)| (*handle, entries.clone()))
+                .collect();
+            match kept.is_empty() {
+                true => changed.remove(handle),
+                false => changed.insert(*handle, kept),
+            };
+            self.put(place, changed);
+            removed.first().map(|entry| entry.revocation.clone())
+        })
+    }
+
+    /// All entries, in the order of their numbers.
+    pub(crate) fn entries(&self) -> Vec<(u64, Revocation)> {
+        let shards = self.shards.iter().map(ArcSwap::load_full);
+        let mut all: Vec<_> = shards
+            .flat_map(|shard| {
+                let entries = shard.values().flatten();
+                entries
+                    .map(|entry| (entry.sequence, entry.revocation.clone()))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        all.sort_by_key(|(sequence, _)| *sequence);
+        all
+    }
+
     /// Makes these the only entries. At no moment is an entry missing that is in both.
     pub(crate) fn replace(&self, revocations: Vec<(u64, Revocation)>) {
         let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::default()).collect();
         for (sequence, revocation) in revocations {
-            if let Some((handle, entry)) = self.entry(Some(sequence), revocation)
+            if let Some((handle, entry)) = self.entry(sequence, revocation)
                 && let Some(shard) = shards.get_mut(place(handle))
             {
                 shard.entry(handle).or_default().push(Arc::new(entry));
@@ -152,7 +189,7 @@ impl RevocationList {
         }
     }
 
-    fn entry(&self, sequence: Option<u64>, revocation: Revocation) -> Option<(u64, Entry)> {
+    fn entry(&self, sequence: u64, revocation: Revocation) -> Option<(u64, Entry)> {
         let (kind, name) = Kind::of_target(&revocation.target)?;
         let handle = self.handle(kind, name);
         Some((
@@ -325,7 +362,7 @@ mod tests {
         ] {
             let list = RevocationList::new();
             assert_eq!(found(&list, &full(), 500), None);
-            list.add([(None, revoke(target.clone()))], at(500));
+            list.add([(1, revoke(target.clone()))], at(500));
             assert_eq!(found(&list, &full(), 500), Some(name), "{target:?}");
             assert_eq!(found(&list, &twin, 500), None, "{target:?}");
             if name != "issuer" {
@@ -343,7 +380,7 @@ mod tests {
         let list = RevocationList::new();
         list.add(
             [(
-                None,
+                1,
                 revoke(RevocationTarget::Subject {
                     iss: "https://other.test".into(),
                     sub: "alice".into(),
@@ -363,7 +400,7 @@ mod tests {
         };
         list.add(
             [(
-                None,
+                1,
                 Revocation {
                     issued_before: Some(at(100)),
                     ..revoke(target)
@@ -390,12 +427,12 @@ mod tests {
             iss: ISS.into(),
             sub: "alice".into(),
         };
-        list.add([(None, revoke(target()))], at(0));
+        list.add([(1, revoke(target()))], at(0));
         assert_eq!(found(&list, &full(), 999), Some("subject"));
         assert_eq!(found(&list, &full(), 1_000), None);
         list.add(
             [(
-                None,
+                2,
                 Revocation {
                     expires: at(2_000),
                     ..revoke(target())
@@ -406,17 +443,18 @@ mod tests {
         assert_eq!((list.len(), found(&list, &full(), 1_000)), (1, Some("subject")));
     }
 
+    fn subject(sub: &str) -> Revocation {
+        revoke(RevocationTarget::Subject {
+            iss: ISS.into(),
+            sub: sub.into(),
+        })
+    }
+
     #[test]
     fn the_same_number_is_one_entry_and_replacing_forgets_the_rest() {
         let list = RevocationList::new();
-        let subject = |sub: &str| {
-            revoke(RevocationTarget::Subject {
-                iss: ISS.into(),
-                sub: sub.into(),
-            })
-        };
-        list.add([(Some(1), subject("alice")), (Some(2), subject("bob"))], at(0));
-        list.add([(Some(1), subject("alice"))], at(0));
+        list.add([(1, subject("alice")), (2, subject("bob"))], at(0));
+        list.add([(1, subject("alice"))], at(0));
         assert_eq!(list.len(), 2);
         list.replace(vec![(2, subject("bob"))]);
         assert_eq!((list.len(), found(&list, &full(), 0)), (1, None));
@@ -427,19 +465,16 @@ mod tests {
     fn many_entries_are_all_found() {
         let list = RevocationList::new();
         let names: Vec<String> = (0..500).map(|number| format!("user-{number}")).collect();
-        let entries = names.iter().map(|sub| {
-            (
-                None,
-                revoke(RevocationTarget::Subject {
-                    iss: ISS.into(),
-                    sub: sub.clone(),
-                }),
-            )
-        });
+        let entries = names.iter().zip(1..).map(|(sub, sequence)| (sequence, subject(sub)));
         list.add(entries, at(0));
         assert_eq!(list.len(), 500);
         for sub in names.iter().step_by(50) {
             assert_eq!(found(&list, &without("sub", sub), 0), Some("subject"), "{sub}");
         }
+        assert_eq!(list.entries()[41], (42, subject("user-41")));
+        assert_eq!(list.remove(42), Some(subject("user-41")));
+        assert_eq!((list.remove(42), list.len()), (None, 499));
+        assert_eq!(found(&list, &without("sub", "user-41"), 0), None);
+        assert_eq!(found(&list, &without("sub", "user-40"), 0), Some("subject"));
     }
 }

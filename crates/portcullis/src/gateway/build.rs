@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use portcullis_audit::{Audit, Event, Refused};
-use portcullis_bff::{Bff, FrontendSettings, SameSite};
+use portcullis_bff::{Bff, FrontendSettings, Revoke, SameSite};
 use portcullis_console::{Check, Readiness};
 use portcullis_guard::{Guard, Revocations, report_keys};
 use portcullis_jose::{AlgorithmSet, Clock};
@@ -85,8 +85,10 @@ impl Running {
         let store = open_store(settings, clock)?;
         let providers = providers(settings, audit, clock)?;
         let refresh = providers.values().map(Provider::spawn_refresh).collect();
-        let bff = frontend(settings, &providers, &store, audit, clock)?;
-        let apis = apis(settings, &providers, &store, audit, clock)?;
+        // What is revoked is revoked for every API.
+        let revocations = Revocations::stored(store.clone());
+        let bff = frontend(settings, &providers, &store, audit, clock, &revocations)?;
+        let apis = apis(settings, &providers, &revocations, audit, clock)?;
         let assets = assets(settings, &extras)?;
         let public = &settings.server.public_url;
         let gateway = Gateway(Arc::new(Inner {
@@ -220,6 +222,7 @@ fn frontend(
     store: &Arc<dyn Store>,
     audit: &Audit,
     clock: &Arc<dyn Clock>,
+    revocations: &Revocations,
 ) -> Result<Option<Bff>, BuildError> {
     let Some((name, configured)) = settings.frontend() else {
         return Ok(None);
@@ -246,19 +249,22 @@ fn frontend(
         config::SameSite::Strict => SameSite::Strict,
     };
     let ring = key_ring(settings)?;
-    let bff = Bff::new(frontend, store.clone(), &ring, audit.clone(), clock.clone());
+    let (revocations, time) = (revocations.clone(), clock.clone());
+    let revoke = Revoke::by(move |revocation| {
+        let (revocations, now) = (revocations.clone(), time.now());
+        Box::pin(async move { revocations.revoke(revocation, now).await })
+    });
+    let bff = Bff::new(frontend, store.clone(), &ring, audit.clone(), clock.clone(), revoke);
     bff.map(Some).map_err(failed("the sealing keys"))
 }
 
 fn apis(
     settings: &Settings,
     providers: &BTreeMap<String, Provider>,
-    store: &Arc<dyn Store>,
+    revocations: &Revocations,
     audit: &Audit,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<Api>, BuildError> {
-    // What is revoked is revoked for every API.
-    let revocations = Revocations::stored(store.clone());
     let guards = settings
         .apis
         .values()

@@ -4,6 +4,7 @@
 
 mod answer;
 mod assets;
+mod body;
 mod build;
 mod call;
 mod routes;
@@ -15,9 +16,9 @@ use std::time::Instant;
 use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use portcullis_audit::{Audit, Credential, Event, Refused, RequestId};
-use portcullis_bff::{Bff, Failure, is_navigation};
+use portcullis_bff::{Bff, Failure, MAX_LOGOUT_BODY, is_navigation};
 use portcullis_proxy::{CanonicalPath, Forwarder, HeadLimits, check_request_head, normalise_path, request_host};
 use tower::ServiceExt;
 
@@ -114,6 +115,9 @@ impl Gateway {
     {
         let path = incoming.path.as_str();
         if let Some(bff) = self.0.bff.as_ref().filter(|_| Bff::owns(path)) {
+            if Bff::takes_logout_messages(path) && incoming.parts.method == Method::POST {
+                return self.take_logout_message(bff, &incoming, body).await;
+            }
             return match bff.handle(&incoming.parts, incoming.id).await {
                 Ok(response) => response,
                 Err(failure) => self.refuse(&incoming, failure, Credential::Session),
@@ -145,6 +149,21 @@ impl Gateway {
                 Refused::new("route.not_found").found(path).into(),
                 Credential::None,
             ),
+        }
+    }
+
+    /// Whoever sends it needs no cookie and no header of ours: the provider's signature is the proof.
+    async fn take_logout_message<B>(&self, bff: &Bff, incoming: &Incoming<'_>, body: B) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        match body::read(body, MAX_LOGOUT_BODY).await {
+            Ok(body) => {
+                bff.backchannel_logout(&incoming.parts.headers, &body, incoming.id)
+                    .await
+            }
+            Err(refused) => self.refuse(incoming, refused.into(), Credential::None),
         }
     }
 
@@ -201,9 +220,10 @@ impl Gateway {
             challenge.as_deref(),
             set_cookies,
         );
-        // RFC 9110 s15.5.6: a 405 says what would do. Beside the APIs everything is read only.
+        // RFC 9110 s15.5.6: a 405 says what would do. Beside the APIs almost everything is read only.
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            let allow = api.map_or_else(|| "GET, HEAD".to_owned(), |api| api.allow(incoming.path.as_str()));
+            let others = || refused.expected.clone().unwrap_or_else(|| "GET, HEAD".to_owned());
+            let allow = api.map_or_else(others, |api| api.allow(incoming.path.as_str()));
             if let Ok(allow) = HeaderValue::from_str(&allow) {
                 response.headers_mut().insert(http::header::ALLOW, allow);
             }
