@@ -27,17 +27,21 @@ pub struct Answer {
     pub title: &'static str,
     /// A sentence for whoever wrote the client, and fit to be shown to a person.
     pub detail: Cow<'static, str>,
-    /// The `WWW-Authenticate` header.
-    pub challenge: Option<String>,
+    /// The `WWW-Authenticate` headers, one for each scheme that would do (RFC 9110 s11.6.1).
+    pub challenges: Vec<String>,
     /// The `Retry-After` header, in seconds.
     pub retry_after: Option<u32>,
     /// The private code, which is the label of the metrics and the key of the audit event. Never sent.
     pub label: &'static str,
 }
 
-/// The protection space that a challenge names (RFC 9110 s11.5).
+/// The protection space that a challenge names (RFC 9110 s11.5), and where it is described.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Realm(Box<str>);
+pub struct Realm {
+    name: Box<str>,
+    /// RFC 9728 s5.1.
+    metadata: Option<Box<str>>,
+}
 
 /// RFC 9457.
 #[derive(Serialize)]
@@ -57,7 +61,6 @@ impl Answer {
     #[must_use]
     pub fn of(error: &GuardError, realm: &Realm) -> Answer {
         let mut scope = None;
-        let mut acr_values = None;
         let (status, code, title, detail) = match error {
             // RFC 6750 s3: without any authentication information, no error code.
             GuardError::NoCredential { .. } => (
@@ -96,15 +99,15 @@ impl Answer {
                 "The access token is not valid here. The operator finds the reason under the request id.",
             ),
             // RFC 9470 s3: the token is fine, the way its user was authenticated is not.
-            GuardError::Denied(denied) if denied.acr_values.is_some() => {
-                acr_values = denied.acr_values.as_deref();
-                (
-                    StatusCode::UNAUTHORIZED,
-                    "insufficient_user_authentication",
-                    "Unauthorized",
-                    "A different authentication level is required.",
-                )
-            }
+            GuardError::Denied(denied) if denied.asks_for_step_up() => (
+                StatusCode::UNAUTHORIZED,
+                "insufficient_user_authentication",
+                "Unauthorized",
+                match denied.acr_values {
+                    Some(_) => "A different authentication level is required.",
+                    None => "A more recent authentication is required.",
+                },
+            ),
             GuardError::Denied(denied) => {
                 scope = denied.scope.as_deref();
                 forbidden()
@@ -117,23 +120,25 @@ impl Answer {
                 "The service is not set up correctly. The operator finds the reason under the request id.",
             ),
         };
-        let challenge = match status {
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => None,
+        let challenges = match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => Vec::new(),
             _ => {
-                let mut challenge = format!("Bearer realm=\"{}\"", realm.0);
                 let described = !matches!(error, GuardError::NoCredential { .. });
+                let step_up = match error {
+                    GuardError::Denied(denied) => Some(denied),
+                    _ => None,
+                };
+                let max_age = step_up
+                    .and_then(|denied| denied.max_age)
+                    .map(|seconds| seconds.to_string());
                 let attributes = [
                     ("error", described.then_some(code)),
                     ("error_description", described.then_some(detail)),
                     ("scope", scope),
-                    ("acr_values", acr_values),
+                    ("acr_values", step_up.and_then(|denied| denied.acr_values.as_deref())),
+                    ("max_age", max_age.as_deref()),
                 ];
-                for (name, value) in attributes {
-                    if let Some(value) = value.filter(|value| quotable(value)) {
-                        challenge.push_str(&format!(", {name}=\"{value}\""));
-                    }
-                }
-                Some(challenge)
+                vec![realm.challenge("Bearer", &attributes)]
             }
         };
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER);
@@ -148,7 +153,7 @@ impl Answer {
             error: code,
             title,
             detail,
-            challenge,
+            challenges,
             retry_after,
             label: error.code(),
         }
@@ -178,12 +183,9 @@ impl Answer {
         if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
             headers.insert(X_REQUEST_ID, id);
         }
-        if let Some(challenge) = self
-            .challenge
-            .as_deref()
-            .and_then(|text| HeaderValue::from_str(text).ok())
-        {
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        let challenges = self.challenges.iter().map(|text| HeaderValue::from_str(text));
+        for challenge in challenges.filter_map(Result::ok) {
+            headers.append(header::WWW_AUTHENTICATE, challenge);
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -198,19 +200,49 @@ impl Realm {
     /// The text must fit into quotes as it is: visible ASCII and spaces, without quotes and backslashes.
     #[must_use]
     pub fn new(text: &str) -> Option<Realm> {
-        quotable(text).then(|| Realm(text.into()))
+        quotable(text).then(|| Realm {
+            name: text.into(),
+            metadata: None,
+        })
     }
 
     /// For a place that has no name.
     #[must_use]
     pub fn unnamed() -> Realm {
-        Realm("api".into())
+        Realm {
+            name: "api".into(),
+            metadata: None,
+        }
     }
 
     /// The realm as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// The same, whose challenges say where its metadata is: `resource_metadata` (RFC 9728 s5.1), by which a client finds
+    /// the provider. `None` where the URL does not fit into quotes.
+    #[must_use]
+    pub fn with_metadata(self, url: &str) -> Option<Realm> {
+        quotable(url).then(|| Realm {
+            metadata: Some(url.into()),
+            ..self
+        })
+    }
+
+    /// A challenge of this scheme (RFC 9110 s11.6.1): `Bearer realm="orders", error="invalid_token"`. What has no value,
+    /// or one that does not fit into quotes, is left out.
+    #[must_use]
+    pub fn challenge(&self, scheme: &str, attributes: &[(&str, Option<&str>)]) -> String {
+        let mut challenge = format!("{scheme} realm=\"{}\"", self.name);
+        let metadata = ("resource_metadata", self.metadata.as_deref());
+        for (name, value) in attributes.iter().chain([&metadata]) {
+            if let Some(value) = value.filter(|value| quotable(value)) {
+                challenge.push_str(&format!(", {name}=\"{value}\""));
+            }
+        }
+        challenge
     }
 }
 
@@ -300,8 +332,8 @@ mod tests {
     fn a_missing_token_is_answered_without_an_error() {
         let answer = Answer::of(&GuardError::NoCredential { scheme: None }, &realm());
         assert_eq!(
-            (answer.status.as_u16(), answer.challenge.as_deref()),
-            (401, Some("Bearer realm=\"orders\""))
+            (answer.status.as_u16(), answer.challenges),
+            (401, vec!["Bearer realm=\"orders\"".to_owned()])
         );
     }
 
@@ -313,9 +345,38 @@ mod tests {
         };
         let answer = Answer::of(&error, &realm());
         assert_eq!(
-            (answer.status.as_u16(), answer.challenge, answer.retry_after),
-            (503, None, Some(5))
+            (answer.status.as_u16(), answer.challenges, answer.retry_after),
+            (503, Vec::new(), Some(5))
         );
+    }
+
+    #[test]
+    fn every_challenge_says_where_the_metadata_is_and_no_url_breaks_out() {
+        let url = "https://api.example.com/.well-known/oauth-protected-resource/orders";
+        let place = realm().with_metadata(url).unwrap();
+        let refused = Refusal::Revoked { what: "session" }.into();
+        for (error, begins) in [
+            (
+                GuardError::NoCredential { scheme: None },
+                "Bearer realm=\"orders\", resource",
+            ),
+            (refused, "Bearer realm=\"orders\", error=\"invalid_token\", error_desc"),
+            (
+                Refusal::InQuery.into(),
+                "Bearer realm=\"orders\", error=\"invalid_request\"",
+            ),
+        ] {
+            let challenges = Answer::of(&error, &place).challenges;
+            let [challenge] = &challenges[..] else {
+                panic!("{challenges:?}")
+            };
+            assert!(challenge.starts_with(begins), "{challenge}");
+            assert!(
+                challenge.ends_with(&format!(", resource_metadata=\"{url}\"")),
+                "{challenge}"
+            );
+        }
+        assert_eq!(realm().with_metadata("https://a\"b"), None);
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub use portcullis_audit::{Audit, AuditSettings};
 pub use portcullis_jose::Check;
 pub use portcullis_oidc::Binding;
 pub use portcullis_oidc::token_rules::TokenType;
-pub use portcullis_policy::{Authorized, Denied, Kind, NamedPolicy, Policy};
+pub use portcullis_policy::{Authorized, CallContext, Denied, Kind, NamedPolicy, Policy};
 pub use portcullis_store::{Revocation, RevocationStore, RevocationTarget, TokenId};
 pub use revocation::Revocations;
 pub use token::VerifiedToken;

@@ -7,7 +7,7 @@ use portcullis_audit::Audit;
 use portcullis_jose::{Claims, Clock, Limits, Refusal, UnixTime, UnverifiedJws, Verified};
 use portcullis_oidc::token_rules::{AccessTokenRules, check_access_token};
 use portcullis_oidc::{Binding, KeySnapshot, Provider, RefreshTask};
-use portcullis_policy::{Authorized, NamedPolicy};
+use portcullis_policy::{Authorized, CallContext, NamedPolicy};
 
 use crate::answer::Realm;
 use crate::cache::TokenCache;
@@ -153,10 +153,11 @@ impl Inner {
         &self,
         policy: &NamedPolicy,
         claims: &Verified<Claims>,
-        _presented: &Presented<'_>,
-        _now: UnixTime,
+        presented: &Presented<'_>,
+        now: UnixTime,
     ) -> Result<Authorized, GuardError> {
-        Ok(policy.evaluate(claims)?)
+        let call = CallContext::at(now).request(presented.method(), presented.path());
+        Ok(policy.evaluate(claims, &call)?)
     }
 
     fn verified(

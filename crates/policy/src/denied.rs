@@ -27,6 +27,8 @@ pub struct Denied {
     pub scope: Option<Box<str>>,
     /// The classes to authenticate with: the `acr_values` attribute of RFC 9470 s3. Safe inside a quoted string.
     pub acr_values: Option<Box<str>>,
+    /// How many seconds ago the user may have authenticated: the `max_age` attribute of RFC 9470 s3.
+    pub max_age: Option<u32>,
 }
 
 // === impl Authorized ===
@@ -56,5 +58,11 @@ impl Denied {
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.code
+    }
+
+    /// Whether another authentication of the same user would help (RFC 9470).
+    #[must_use]
+    pub fn asks_for_step_up(&self) -> bool {
+        self.acr_values.is_some() || self.max_age.is_some()
     }
 }

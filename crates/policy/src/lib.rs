@@ -31,20 +31,27 @@
 //! | [`Policy::scope`], [`Policy::scopes`] | the token has the scope, or all of them |
 //! | [`Policy::role`], [`Policy::role_in`] | the role is in `roles` or `realm_access.roles`, or in the claims named |
 //! | [`Policy::group`], [`Policy::group_in`] | the same with `groups` |
-//! | [`Policy::claim`] | the claim equals, is one of, or contains a value |
+//! | [`Policy::claim`] | the claim equals, is one of, or contains a value, or matches a pattern |
+//! | [`Policy::email_domain`], [`Policy::email_domains`] | the verified e-mail address is in the domain, or in one of them |
 //! | [`Policy::client`], [`Policy::clients`] | `client_id`, or where it is absent `azp`, is one of these |
 //! | [`Policy::kind`] | the token is a person's, or a service's; see [`Kind::of`] for the rule |
 //! | [`Policy::acr`] | the authentication context class is one of these |
+//! | [`Policy::max_age`] | the user authenticated no longer ago than this |
 //! | [`Policy::all`], [`Policy::any`], [`Policy::not`] | as the name says |
-//! | [`Policy::custom`] | a function of yours says so |
+//! | [`Policy::custom`] | a function of yours says so; it sees the token, the time, the method and the path |
 
+mod context;
 mod denied;
 mod evaluate;
 mod facts;
+mod matching;
 mod named;
 mod policy;
+mod routes;
 
+pub use context::CallContext;
 pub use denied::{Authorized, Denied};
 pub use facts::{ClaimPath, Kind, Scopes, client, scopes};
 pub use named::NamedPolicy;
 pub use policy::{ClaimRule, Literal, MAX_DEPTH, MAX_RULES, Policy, PolicyError};
+pub use routes::{Decision, PathPattern, PatternFault, RouteConflict, RouteTable};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portcullis_jose::{Claims, Verified};
 
+use crate::context::CallContext;
 use crate::denied::{Authorized, Denied};
 use crate::policy::{Policy, PolicyError};
 
@@ -51,12 +52,12 @@ impl NamedPolicy {
     /// # Errors
     ///
     /// The token does not satisfy the policy.
-    pub fn evaluate(&self, claims: &Verified<Claims>) -> Result<Authorized, Denied> {
-        match self.policy.unmet(claims) {
+    pub fn evaluate(&self, claims: &Verified<Claims>, call: &CallContext<'_>) -> Result<Authorized, Denied> {
+        match self.policy.unmet(claims, call) {
             None => Ok(Authorized::by(Some(Arc::clone(&self.name)))),
             Some(unmet) => Err(Denied {
                 policy: Some(Arc::clone(&self.name)),
-                ..self.policy.explain(unmet, claims)
+                ..self.policy.explain(unmet, claims, call)
             }),
         }
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use portcullis_jose::{Claims, Value, Verified};
 
+use crate::context::CallContext;
 use crate::facts::{ClaimPath, Kind};
+use crate::matching::{self, Pattern};
 
 /// How deep `all`, `any` and `not` may be nested.
 pub const MAX_DEPTH: usize = 16;
@@ -25,7 +27,7 @@ pub struct Policy {
 
 /// A claim about which something is to be said: `Policy::claim("tenant").equals("acme")`.
 #[derive(Clone, Debug)]
-#[must_use = "a claim becomes a policy by `equals`, `one_of` or `contains`"]
+#[must_use = "a claim becomes a policy by `equals`, `one_of`, `contains` or `matches`"]
 pub struct ClaimRule(ClaimPath);
 
 /// A value that a claim is compared with; the kind counts: `"1"` is not `1`.
@@ -54,6 +56,17 @@ pub enum PolicyError {
         "{0:?} is not a scope: printable ASCII without spaces, quotes and backslashes (RFC 6749 s3.3); list several"
     )]
     Scope(Box<str>),
+    /// A regular expression that cannot be used.
+    #[error("the pattern {pattern:?} cannot be used: {why}")]
+    Pattern {
+        /// The pattern, or its beginning.
+        pattern: Box<str>,
+        /// Why not.
+        why: Box<str>,
+    },
+    /// A domain that no address can have.
+    #[error("{0:?} is not a domain: ASCII letters, digits and hyphens between dots, such as \"example.com\"")]
+    Domain(Box<str>),
     /// Nested more than [`MAX_DEPTH`] deep.
     #[error("the policy is nested more than {MAX_DEPTH} deep: split it into several policies")]
     TooDeep,
@@ -65,7 +78,7 @@ pub enum PolicyError {
     Name,
 }
 
-type Test = dyn Fn(&Verified<Claims>) -> bool + Send + Sync;
+type Test = dyn Fn(&Verified<Claims>, &CallContext<'_>) -> bool + Send + Sync;
 
 #[derive(Clone)]
 pub(crate) enum Rule {
@@ -85,6 +98,9 @@ pub(crate) enum Rule {
     Clients(Box<[Box<str>]>),
     Kind(Kind),
     Acr(Box<[Box<str>]>),
+    /// In seconds.
+    MaxAge(u32),
+    EmailDomains(Box<[Box<str>]>),
     All(Box<[Policy]>),
     Any(Box<[Policy]>),
     Not(Box<Policy>),
@@ -100,6 +116,7 @@ pub(crate) enum Rule {
 pub(crate) enum ClaimTest {
     OneOf(Box<[Literal]>),
     Contains(Literal),
+    Matches(Pattern),
 }
 
 // === impl Policy ===
@@ -186,6 +203,35 @@ impl Policy {
         Policy::of_words("acr", classes, Rule::Acr)
     }
 
+    /// The user authenticated at most so many seconds ago (`auth_time`, RFC 9068 s2.2.1). A token without `auth_time`
+    /// does not pass. A refusal asks for a new authentication (RFC 9470).
+    #[must_use]
+    pub fn max_age(seconds: u32) -> Policy {
+        Policy::leaf(Rule::MaxAge(seconds))
+    }
+
+    /// The user's verified e-mail address is in this domain.
+    #[must_use]
+    pub fn email_domain(domain: &str) -> Policy {
+        Policy::email_domains([domain])
+    }
+
+    /// The user's e-mail address is in one of these domains, not below them, and `email_verified` is `true`.
+    ///
+    /// An address counts with exactly one `@`; the domain is compared without regard to case. Who may have an address
+    /// in the domain is the domain's business: to tell one user from another, use `iss` and `sub`.
+    #[must_use]
+    pub fn email_domains<S: AsRef<str>>(domains: impl IntoIterator<Item = S>) -> Policy {
+        let mut all = Vec::new();
+        for given in domains {
+            match matching::domain(given.as_ref()) {
+                Some(domain) => all.push(domain),
+                None => return Policy::unusable(PolicyError::Domain(given.as_ref().into())),
+            }
+        }
+        Policy::of_words("email_domain", all.into(), Rule::EmailDomains)
+    }
+
     /// Every one of them passes.
     #[must_use]
     pub fn all(policies: impl IntoIterator<Item = Policy>) -> Policy {
@@ -211,9 +257,20 @@ impl Policy {
         })
     }
 
-    /// A function decides. `name` is what a refusal says instead of the function's text.
+    /// A function decides, from the token and the call. `name` is what a refusal says instead of the function's text.
+    ///
+    /// ```
+    /// # use portcullis_policy::Policy;
+    /// let office_hours = Policy::custom("between 8 and 18 o'clock UTC", |_token, call| {
+    ///     (8..18).contains(&(call.now.as_secs() / 3_600 % 24))
+    /// });
+    /// # assert!(office_hours.fault().is_none());
+    /// ```
     #[must_use]
-    pub fn custom(name: &str, test: impl Fn(&Verified<Claims>) -> bool + Send + Sync + 'static) -> Policy {
+    pub fn custom(
+        name: &str,
+        test: impl Fn(&Verified<Claims>, &CallContext<'_>) -> bool + Send + Sync + 'static,
+    ) -> Policy {
         if name.is_empty() {
             return Policy::unusable(PolicyError::Empty("custom"));
         }
@@ -326,6 +383,24 @@ impl ClaimRule {
             test: ClaimTest::Contains(value.into()),
         })
     }
+
+    /// The claim is a text that this regular expression matches from its first to its last character: `acme` does not
+    /// match `acme-guests`. Lists do not match.
+    ///
+    /// The syntax is that of the crate `regex-lite`: `\d`, `\w` and `(?i)` know ASCII only. Matching takes linear time.
+    #[must_use]
+    pub fn matches(self, pattern: &str) -> Policy {
+        if self.0.is_empty() {
+            return Policy::unusable(PolicyError::Empty("claim"));
+        }
+        match Pattern::new(pattern) {
+            Ok(pattern) => Policy::leaf(Rule::Claim {
+                path: self.0,
+                test: ClaimTest::Matches(pattern),
+            }),
+            Err(error) => Policy::unusable(error),
+        }
+    }
 }
 
 // === impl Literal ===
@@ -384,6 +459,8 @@ impl PolicyError {
         match self {
             PolicyError::Empty(_) => "policy.empty",
             PolicyError::Scope(_) => "policy.scope_syntax",
+            PolicyError::Pattern { .. } => "policy.pattern_syntax",
+            PolicyError::Domain(_) => "policy.domain_syntax",
             PolicyError::TooDeep => "policy.too_deep",
             PolicyError::TooLarge => "policy.too_large",
             PolicyError::Name => "policy.name_syntax",

@@ -12,15 +12,15 @@ pub(super) const ENTRIES: &[Entry] = &[
         ("policy.role_missing", "role_missing"),
         403,
         "The caller lacks a role",
-        "The policy of this route asks for a role, and neither `roles` nor `realm_access.roles` of the token lists it.",
-        "Assign the role to the user, the group or the service at the provider, and make sure that it is written into the access token (not only into the ID token). If the roles are in another claim, name it in the policy, for example `claim = { path = \"resource_access.orders.roles\", contains = \"admin\" }`.",
+        "The policy of this route asks for a role, and the token's claim for it (`roles` or `realm_access.roles`, `groups`, or those that the policy names) does not list it.",
+        "Assign the role to the user, the group or the service at the provider, and make sure that it is written into the access token (not only into the ID token). If the roles are in another claim, name it in the policy, for example `role = { name = \"admin\", in = \"resource_access.orders.roles\" }`.",
     ),
     entry(
         ("policy.claim_mismatch", "claim_mismatch"),
         403,
         "A claim does not have the value that the policy asks for",
         "The policy of this route compares a claim, and the token has another value or none.",
-        "Compare `expected` and `found` of the event. Correct the user's or the service's data at the provider, or the policy in the configuration; upper and lower case count.",
+        "Compare `expected` and `found` of the event. Correct the user's or the service's data at the provider, or the policy in the configuration; upper and lower case count, and a pattern has to match the whole value. For `email_domain` the provider also has to say `email_verified` as `true`, in the access token.",
     ),
     entry(
         ("policy.client_not_allowed", "client_not_allowed"),
@@ -39,9 +39,16 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry(
         ("policy.acr_insufficient", "acr_insufficient"),
         401,
-        "The person has to authenticate more strongly or again",
-        "The policy of this route asks for a level of authentication (`acr`) or a recent one (`auth_time`), and the token shows less.",
-        "Send the person through the login again with the `acr_values` or `max_age` that the challenge names (RFC 9470). If the token never has `acr` or `auth_time`, make the provider write them into access tokens.",
+        "The person has to authenticate in another way",
+        "The policy of this route asks for a level of authentication (`acr`), and the token shows another or none.",
+        "Send the person through the login again with the `acr_values` that the challenge names (RFC 9470). If the token never has `acr`, make the provider write it into access tokens.",
+    ),
+    entry(
+        ("policy.max_age_exceeded", "authentication_too_old"),
+        401,
+        "The person has to authenticate again",
+        "The policy of this route asks for a recent authentication (`max_age`), and the token's `auth_time` is longer ago, in the future, or not there.",
+        "Send the person through the login again with the `max_age` that the challenge names (RFC 9470); a refresh does not change `auth_time`. If the token never has `auth_time`, make the provider write it into access tokens.",
     ),
     entry(
         ("policy.denied", "policy_denied"),

@@ -6,10 +6,14 @@
     reason = "helpers of tests may fail loudly"
 )]
 
+mod routes;
+
 use std::sync::OnceLock;
 
-use portcullis_jose::{Algorithm, AlgorithmSet, Claims, JwkSet, Limits, SigningKey, UnverifiedJws, Verified};
-use portcullis_policy::{ClaimPath, Kind, MAX_DEPTH, MAX_RULES, NamedPolicy, Policy, PolicyError, client, scopes};
+use portcullis_jose::{Algorithm, AlgorithmSet, Claims, JwkSet, Limits, SigningKey, UnixTime, UnverifiedJws, Verified};
+use portcullis_policy::{
+    CallContext, ClaimPath, Kind, MAX_DEPTH, MAX_RULES, NamedPolicy, Policy, PolicyError, client, scopes,
+};
 use serde_json::{Value, json};
 
 /// Only a signature makes `Verified<Claims>`, so the tests sign.
@@ -30,10 +34,16 @@ fn token(claims: Value) -> Verified<Claims> {
         .unwrap()
 }
 
+const NOW: i64 = 1_800_000_000;
+
+fn call() -> CallContext<'static> {
+    CallContext::at(UnixTime::from_secs(NOW)).request("GET", "/orders/7")
+}
+
 #[track_caller]
 fn passes(policy: &Policy, claims: Value) {
     let text = claims.to_string();
-    if let Err(denied) = policy.evaluate(&token(claims)) {
+    if let Err(denied) = policy.evaluate(&token(claims), &call()) {
         panic!("{text} should pass {policy}: {denied}");
     }
 }
@@ -42,7 +52,7 @@ fn passes(policy: &Policy, claims: Value) {
 #[track_caller]
 fn refused(policy: &Policy, claims: Value) -> (&'static str, Option<String>) {
     let text = claims.to_string();
-    match policy.evaluate(&token(claims)) {
+    match policy.evaluate(&token(claims), &call()) {
         Ok(_) => panic!("{text} should not pass {policy}"),
         Err(denied) => (denied.code(), denied.scope.map(Into::into)),
     }
@@ -103,16 +113,20 @@ fn the_refusal_names_the_rule_and_what_the_token_has() {
         Policy::role("Admin"),
     ]);
     let denied = policy
-        .evaluate(&token(json!({"scope": "orders.read openid", "roles": "Admin"})))
+        .evaluate(
+            &token(json!({"scope": "orders.read openid", "roles": "Admin"})),
+            &call(),
+        )
         .unwrap_err();
     assert_eq!(&*denied.expected, "scope orders.write");
     assert_eq!(denied.found.as_deref(), Some("orders.read openid"));
     assert_eq!(denied.scope.as_deref(), Some("orders.read orders.write"));
 
     let denied = policy
-        .evaluate(&token(
-            json!({"scope": "orders.read orders.write", "roles": ["Reader"]}),
-        ))
+        .evaluate(
+            &token(json!({"scope": "orders.read orders.write", "roles": ["Reader"]})),
+            &call(),
+        )
         .unwrap_err();
     assert_eq!(
         (denied.code(), &*denied.expected),
@@ -132,7 +146,7 @@ fn what_a_refusal_quotes_is_bounded() {
     let long = "\u{e9}".repeat(2_000);
     let denied = Policy::claim("tenant")
         .equals("acme")
-        .evaluate(&token(json!({"tenant": long})))
+        .evaluate(&token(json!({"tenant": long})), &call())
         .unwrap_err();
     assert_eq!(denied.found.map(|found| found.len()), Some(256));
 }
@@ -263,12 +277,196 @@ fn a_service_is_told_from_a_person() {
 fn acr_asks_for_step_up() {
     let policy = Policy::acr(["urn:mfa", "urn:hw"]);
     passes(&policy, json!({"acr": "urn:hw"}));
-    let denied = policy.evaluate(&token(json!({"acr": "urn:pwd"}))).unwrap_err();
+    let denied = policy.evaluate(&token(json!({"acr": "urn:pwd"})), &call()).unwrap_err();
     assert_eq!(
         (denied.code(), denied.acr_values.as_deref()),
         ("policy.acr_insufficient", Some("urn:mfa urn:hw"))
     );
     assert_eq!(denied.found.as_deref(), Some("urn:pwd"));
+}
+
+#[test]
+fn max_age_asks_for_a_recent_authentication() {
+    let policy = Policy::max_age(600);
+    for good in [NOW, NOW - 600, NOW + 5] {
+        passes(&policy, json!({"auth_time": good}));
+    }
+    for (bad, found) in [
+        (json!({"auth_time": NOW - 601}), Some("authenticated 601 s ago")),
+        // A time that never grows old.
+        (json!({"auth_time": NOW + 3_600}), Some("authenticated -3600 s ago")),
+        (json!({"auth_time": (NOW - 10).to_string()}), None),
+        (json!({"auth_time": 1e300}), None),
+        (json!({"iat": NOW}), None),
+    ] {
+        let denied = policy.evaluate(&token(bad), &call()).unwrap_err();
+        assert_eq!(
+            (denied.code(), denied.max_age, denied.found.as_deref()),
+            ("policy.max_age_exceeded", Some(600), found)
+        );
+        assert!(denied.asks_for_step_up());
+    }
+}
+
+#[test]
+fn step_up_asks_once_for_all_that_is_needed() {
+    let both = Policy::all([Policy::scope("a"), Policy::acr(["urn:mfa"]), Policy::max_age(60)]);
+    let denied = both.evaluate(&token(json!({"scope": "a"})), &call()).unwrap_err();
+    assert_eq!(
+        (denied.acr_values.as_deref(), denied.max_age, denied.scope),
+        (Some("urn:mfa"), Some(60), None)
+    );
+    // Another authentication does not give a scope.
+    let denied = both.evaluate(&token(json!({"acr": "urn:mfa"})), &call()).unwrap_err();
+    assert_eq!(
+        (denied.code(), denied.asks_for_step_up(), denied.scope.as_deref()),
+        ("policy.scope_insufficient", false, Some("a"))
+    );
+    let either = Policy::any([Policy::acr(["urn:mfa"]), Policy::acr(["urn:hw"])]);
+    let denied = either.evaluate(&token(json!({})), &call()).unwrap_err();
+    assert_eq!(denied.acr_values.as_deref(), Some("urn:mfa urn:hw"));
+    // Where a role would do too, nobody knows that an authentication is what lacks.
+    let role = Policy::any([Policy::role("admin"), Policy::acr(["urn:mfa"])]);
+    let denied = role.evaluate(&token(json!({})), &call()).unwrap_err();
+    assert_eq!((denied.code(), denied.asks_for_step_up()), ("policy.denied", false));
+}
+
+#[test]
+fn a_pattern_is_about_the_whole_value() {
+    let policy = Policy::claim("tenant").matches("acme-[a-z]{2}|globex");
+    for good in ["acme-ch", "globex"] {
+        passes(&policy, json!({ "tenant": good }));
+    }
+    for bad in [
+        json!({"tenant": "acme-chx"}),
+        json!({"tenant": "xacme-ch"}),
+        json!({"tenant": "globex\nacme-ch"}),
+        json!({"tenant": "globex\n"}),
+        json!({"tenant": "acme-c\u{e9}"}),
+        json!({"tenant": ["globex"]}),
+        json!({"tenant": 7}),
+        json!({"tenant": ""}),
+        json!({}),
+    ] {
+        assert_eq!(refused(&policy, bad).0, "policy.claim_mismatch");
+    }
+    // Several lines of the value do not make several values.
+    let lines = Policy::claim("tenant").matches("(?m)^a$");
+    passes(&lines, json!({"tenant": "a"}));
+    refused(&lines, json!({"tenant": "b\na\nb"}));
+    // The time is linear: this would take others for ever.
+    refused(&Policy::claim("t").matches("(a*)*b"), json!({"t": "a".repeat(4_000)}));
+    for bad in [
+        "",
+        "(",
+        "a)|(b",
+        "[",
+        "*a",
+        r"\p{Greek}",
+        "(?x)a #",
+        "(a{1000}){1000}",
+        &"a".repeat(513),
+    ] {
+        let policy = Policy::claim("tenant").matches(bad);
+        assert_eq!(
+            policy.fault().map(PolicyError::code),
+            Some("policy.pattern_syntax"),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn an_address_is_in_a_domain_only_if_it_is_verified_and_plain() {
+    let policy = Policy::email_domains(["corp.com", "Corp.Example"]);
+    for good in ["a@corp.com", "A.b+c@CORP.com", "a@corp.example"] {
+        passes(&policy, json!({"email": good, "email_verified": true}));
+    }
+    for bad in [
+        "a@evil.com@corp.com",
+        "a@corp.com@evil.com",
+        "\"a@evil.com\"@corp.com",
+        "\"a\"@corp.com",
+        "@corp.com",
+        "corp.com",
+        "a@",
+        "",
+        "a@corp.com.",
+        "a@.corp.com",
+        "a@sub.corp.com",
+        "a@evilcorp.com",
+        "a@corp.com.evil.com",
+        "a@corp.com ",
+        "a b@corp.com",
+        "a@evil.com\n@corp.com",
+        "a@corp.com\u{0}",
+        "a\u{ff20}evil.com@corp.com",
+        "a@c\u{43e}rp.com",
+        "a@corp\u{3002}com",
+    ] {
+        let claims = json!({"email": bad, "email_verified": true});
+        assert_eq!(refused(&policy, claims).0, "policy.claim_mismatch", "{bad:?}");
+    }
+    for bad in [
+        json!({"email": "a@corp.com"}),
+        json!({"email": "a@corp.com", "email_verified": false}),
+        json!({"email": "a@corp.com", "email_verified": "true"}),
+        json!({"email": "a@corp.com", "email_verified": 1}),
+        json!({"email": ["a@corp.com"], "email_verified": true}),
+        json!({"upn": "a@corp.com", "email_verified": true}),
+    ] {
+        assert_eq!(refused(&policy, bad).0, "policy.claim_mismatch");
+    }
+    for bad in [
+        "",
+        "@corp.com",
+        "corp..com",
+        ".corp.com",
+        "c\u{f6}rp.com",
+        "corp.com.",
+        "-corp.com",
+        "a b.com",
+    ] {
+        let policy = Policy::email_domain(bad);
+        assert_eq!(
+            policy.fault().map(PolicyError::code),
+            Some("policy.domain_syntax"),
+            "{bad}"
+        );
+    }
+    assert_eq!(
+        Policy::email_domains([] as [&str; 0]).fault(),
+        Some(&PolicyError::Empty("email_domain"))
+    );
+}
+
+#[test]
+fn a_function_sees_the_call() {
+    let policy = Policy::custom("reads of its own order in the hour", |claims, call| {
+        let own = claims.get("order").and_then(|order| order.as_str());
+        call.method == "GET" && call.path.rsplit('/').next() == own && call.now.as_secs() % 3_600 == 0
+    });
+    let claims = token(json!({"order": "7"}));
+    let at = |now| CallContext::at(UnixTime::from_secs(now));
+    assert!(policy.evaluate(&claims, &at(NOW).request("GET", "/orders/7")).is_ok());
+    for other in [
+        at(NOW).request("POST", "/orders/7"),
+        at(NOW).request("GET", "/orders/8"),
+        at(NOW + 1).request("GET", "/orders/7"),
+        at(NOW),
+    ] {
+        assert!(policy.evaluate(&claims, &other).is_err(), "{other:?}");
+    }
+}
+
+#[test]
+fn the_scopes_of_a_policy_can_be_told() {
+    let policy = Policy::all([
+        Policy::scopes(["a", "b"]),
+        Policy::any([Policy::scope("c"), Policy::scope("a"), Policy::role("r")]),
+        Policy::not(Policy::scope("never")),
+    ]);
+    assert_eq!(policy.scope_names(), ["a", "b", "c"]);
 }
 
 #[test]
@@ -292,14 +490,14 @@ fn policies_compose() {
     passes(&not, json!({"client_id": "new"}));
     assert_eq!(refused(&not, json!({"client_id": "old"})).0, "policy.denied");
 
-    let office = Policy::custom("short subject", |claims| {
+    let office = Policy::custom("short subject", |claims, _| {
         claims
             .get("sub")
             .and_then(|sub| sub.as_str())
             .is_some_and(|sub| sub.len() < 4)
     });
     passes(&office, json!({"sub": "bob"}));
-    let denied = office.evaluate(&token(json!({"sub": "alice"}))).unwrap_err();
+    let denied = office.evaluate(&token(json!({"sub": "alice"})), &call()).unwrap_err();
     assert_eq!((denied.code(), &*denied.expected), ("policy.denied", "short subject"));
 
     passes(&Policy::authenticated(), json!({}));
@@ -325,7 +523,7 @@ fn a_policy_that_makes_no_sense_refuses_everybody_wherever_it_stands() {
             Policy::acr(Vec::<String>::new()),
             Policy::claim("").equals("a"),
             Policy::claim("a").one_of(Vec::<i64>::new()),
-            Policy::custom("", |_| true),
+            Policy::custom("", |_, _| true),
         ]
     };
     for policy in bad() {
@@ -369,11 +567,13 @@ fn depth_and_size_are_bounded() {
 fn a_named_policy_puts_its_name_on_both_answers() {
     let read = NamedPolicy::new("ReadOrders", Policy::scope("orders.read")).unwrap();
     assert_eq!(
-        read.evaluate(&token(json!({"scope": "orders.read"}))).unwrap().policy(),
+        read.evaluate(&token(json!({"scope": "orders.read"})), &call())
+            .unwrap()
+            .policy(),
         "ReadOrders"
     );
     assert_eq!(
-        read.evaluate(&token(json!({}))).unwrap_err().policy.as_deref(),
+        read.evaluate(&token(json!({})), &call()).unwrap_err().policy.as_deref(),
         Some("ReadOrders")
     );
     for name in ["", "two words", "quo\"te", "line\n", &"x".repeat(129)] {
@@ -394,6 +594,12 @@ fn a_policy_reads_as_a_sentence() {
         (Policy::claim("t").equals("x"), "claim t = \"x\""),
         (Policy::claim("t").one_of([1, 2]), "claim t one of 1, 2"),
         (Policy::claim("t").contains(true), "claim t with true"),
+        (Policy::claim("t").matches("a|b"), "claim t matching \"a|b\""),
+        (Policy::max_age(60), "authenticated within 60 s"),
+        (
+            Policy::email_domains(["a.com", "B.com"]),
+            "verified e-mail address at a.com or b.com",
+        ),
         (
             Policy::not(Policy::any([Policy::scope("a"), Policy::group("g")])),
             "not (scope a or group g)",
