@@ -1,6 +1,7 @@
 //! The whole system on free loopback ports: real servers, real requests, other people's programs.
 #![cfg(test)]
 
+mod corpus;
 mod demo;
 mod examples;
 mod gateway;
