@@ -103,7 +103,11 @@ impl StoreError {
             Self::InsecureFile { .. } => "store.insecure_file",
         }
     }
+}
 
+/// What an engine says of itself.
+#[cfg(feature = "sqlite")]
+impl StoreError {
     pub(crate) fn unavailable(cause: impl Into<String>) -> Self {
         Self::Unavailable { cause: cause.into() }
     }

@@ -15,7 +15,8 @@
 //! - Time is injected: an entry is expired exactly when the [`Clock`](portcullis_jose::Clock) says so.
 //!
 //! The traits ([`SessionStore`], [`LeaseStore`], [`ReplayStore`], [`RevocationStore`]) hold nothing
-//! that is SQLite's own. [`SqliteStore`] is the engine of this version: one file, nothing to run beside it.
+//! that is SQLite's own. [`SqliteStore`] is the engine of this version: one file, nothing to run beside it. It comes
+//! with the feature `sqlite`, which is on by default; without it nothing of SQLite is compiled.
 //!
 //! # Example
 //!
@@ -58,6 +59,7 @@ mod replay;
 mod revocation;
 mod seal;
 mod session;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 #[doc(hidden)]
@@ -73,6 +75,7 @@ pub use replay::{REPLAY_MARGIN_SECS, ReplayStore};
 pub use revocation::{Revocation, RevocationStore, RevocationTarget, TokenId};
 pub use seal::{KeyId, KeyRing, KeyRingError, Opened, SealError, Sealer, SealingKey};
 pub use session::{MAX_SEALED_BYTES, SessionRecord, SessionStore, Version, Versioned};
+#[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
 /// What the stores' methods return: a boxed future, so that the traits can be used as `dyn`.
