@@ -10,7 +10,7 @@ use http::HeaderValue;
 use portcullis_audit::{Audit, Event, Refused};
 use portcullis_bff::{Bff, FrontendSettings, Revoke, SameSite};
 use portcullis_console::{Check, Readiness};
-use portcullis_guard::{Guard, Revocations, report_keys};
+use portcullis_guard::{Audiences, Authorities, Guard, GuardBuilder, Revocations, report_keys};
 use portcullis_jose::{AlgorithmSet, Clock};
 use portcullis_oidc::token_rules::TokenType;
 use portcullis_oidc::{Client, ClientAuth, HttpClient, HttpsUrl, HyperClient, Provider, ProviderSettings, RefreshTask};
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use super::assets::{Assets, CONTENT_POLICY};
 use super::routes::{Api, GuardedApi, Routes};
 use super::{Gateway, Inner};
-use crate::config::{self, Access, AccessTokenType, Settings};
+use crate::config::{self, Access, AccessTokenType, ApiSettings, Guarded, Settings};
 
 /// Sessions and marks that are over are removed so often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
@@ -282,40 +282,14 @@ fn apis(
         let guarded = match &configured.access {
             Access::Anyone => None,
             Access::Guarded(guarded) => {
-                let trusted = settings.providers.get(&guarded.provider);
-                let trusted = trusted.ok_or_else(|| failed(what())("its provider is missing"))?;
-                let mut audiences = guarded.audience.iter();
-                let first = audiences.next().ok_or_else(|| failed(what())("it has no audience"))?;
-                let mut builder = Guard::builder()
-                    .provider(provider(providers, &guarded.provider)?.clone())
-                    .audience(first)
-                    .realm(configured.realm.as_deref().unwrap_or(name))
-                    .algorithms(AlgorithmSet::of(&trusted.algorithms))
-                    .leeway(seconds(trusted.leeway))
-                    .token_type(match trusted.access_token_type {
-                        AccessTokenType::AtJwt => TokenType::AtJwt,
-                        AccessTokenType::Any => TokenType::Any,
-                    })
+                let provider = provider(providers, &guarded.provider)?;
+                let builder = guard(settings, name, configured, guarded, provider).map_err(failed(what()))?;
+                let builder = builder
                     .audit(audit.clone())
                     .clock(clock.clone())
                     .shared_revocations(revocations.clone())
                     .cache_bytes(CACHE_BYTES / guards);
-                for audience in audiences {
-                    builder = builder.also_audience(audience);
-                }
-                let guard = builder.build().map_err(failed(what()))?;
-                let policies = settings
-                    .policies
-                    .iter()
-                    .map(|(name, policy)| (name.clone(), Arc::new(policy.clone())))
-                    .collect();
-                let any_token = NamedPolicy::new("any-valid-token", Policy::authenticated()).map_err(failed(what()))?;
-                Some(GuardedApi {
-                    guard,
-                    settings: guarded.clone(),
-                    policies,
-                    any_token: Arc::new(any_token),
-                })
+                Some(guarded_api(settings, name, guarded, builder)?)
             }
         };
         let metrics = audit.metrics().route(name);
@@ -328,6 +302,53 @@ fn apis(
         });
     }
     Ok(apis)
+}
+
+/// What the configuration says about the tokens of an API.
+fn guard(
+    settings: &Settings,
+    name: &str,
+    configured: &ApiSettings,
+    guarded: &Guarded,
+    provider: &Provider,
+) -> Result<GuardBuilder<Authorities, Audiences>, &'static str> {
+    let trusted = settings.providers.get(&guarded.provider);
+    let trusted = trusted.ok_or("its provider is missing")?;
+    let mut audiences = guarded.audience.iter();
+    let first = audiences.next().ok_or("it has no audience")?;
+    let builder = Guard::builder()
+        .provider(provider.clone())
+        .audience(first)
+        .realm(configured.realm.as_deref().unwrap_or(name))
+        .algorithms(AlgorithmSet::of(&trusted.algorithms))
+        .leeway(seconds(trusted.leeway))
+        .token_type(match trusted.access_token_type {
+            AccessTokenType::AtJwt => TokenType::AtJwt,
+            AccessTokenType::Any => TokenType::Any,
+        });
+    Ok(audiences.fold(builder, GuardBuilder::also_audience))
+}
+
+fn guarded_api(
+    settings: &Settings,
+    name: &str,
+    guarded: &Guarded,
+    builder: GuardBuilder<Authorities, Audiences>,
+) -> Result<GuardedApi, BuildError> {
+    let what = || format!("api {name}");
+    let guard = builder.build().map_err(failed(what()))?;
+    let policies = settings
+        .policies
+        .iter()
+        .map(|(name, policy)| (name.clone(), Arc::new(policy.clone())))
+        .collect();
+    let any_token = NamedPolicy::new("any-valid-token", Policy::authenticated()).map_err(failed(what()))?;
+    Ok(GuardedApi {
+        guard,
+        settings: guarded.clone(),
+        policies,
+        any_token: Arc::new(any_token),
+    })
 }
 
 fn assets(settings: &Settings, extras: &Extras) -> Result<Option<Assets>, BuildError> {
