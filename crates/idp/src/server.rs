@@ -64,7 +64,7 @@ impl Idp {
         // An RSA key and password hashes take a moment; the runtime goes on meanwhile.
         let made = tokio::task::spawn_blocking(move || {
             let key = match &config.signing_key_pem {
-                Some(pem) => SigningKey::from_pkcs8_pem(pem.expose(), config.signing_algorithm)?,
+                Some(pem) => SigningKey::from_pem(pem.expose(), config.signing_algorithm)?,
                 None => SigningKey::generate(config.signing_algorithm)?,
             };
             Ok::<_, IdpError>((Keys::new(key), Passwords::new(&config.users)?))

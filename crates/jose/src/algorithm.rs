@@ -1,8 +1,12 @@
 use std::fmt;
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{self as aws, VerificationAlgorithm};
 
-/// A signature algorithm of RFC 7518 s3.1, RFC 8037 or RFC 9864. There is no `none`, and no symmetric one.
+/// A signature algorithm of RFC 7518 s3.1, RFC 8037 or RFC 9864. There is no `none`.
+///
+/// The symmetric ones fit a [`SharedSecret`](crate::SharedSecret) alone; no key of a network or a token is ever
+/// used with them, and [`AlgorithmSet::asymmetric`] does not contain them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the registered names say it")]
@@ -20,6 +24,12 @@ pub enum Algorithm {
     EdDSA,
     /// The fully specified name of RFC 9864 s2.2 for [`Algorithm::EdDSA`] with Ed25519.
     Ed25519,
+    /// RFC 7518 s3.2: HMAC; needs a [`SharedSecret`](crate::SharedSecret).
+    HS256,
+    /// RFC 7518 s3.2: HMAC; needs a [`SharedSecret`](crate::SharedSecret).
+    HS384,
+    /// RFC 7518 s3.2: HMAC; needs a [`SharedSecret`](crate::SharedSecret).
+    HS512,
 }
 
 /// The kind of key that an algorithm needs: `kty` and, where there is one, `crv`.
@@ -30,11 +40,12 @@ pub(crate) enum KeyKind {
     P384,
     P521,
     Ed25519,
+    Secret,
 }
 
 impl Algorithm {
-    /// Every algorithm, in the order of the registry.
-    pub const ALL: [Algorithm; 11] = [
+    /// Every algorithm, the symmetric ones last.
+    pub const ALL: [Algorithm; 14] = [
         Algorithm::RS256,
         Algorithm::RS384,
         Algorithm::RS512,
@@ -46,6 +57,9 @@ impl Algorithm {
         Algorithm::ES512,
         Algorithm::EdDSA,
         Algorithm::Ed25519,
+        Algorithm::HS256,
+        Algorithm::HS384,
+        Algorithm::HS512,
     ];
 
     /// The `alg` value, for example `"RS256"`.
@@ -63,6 +77,9 @@ impl Algorithm {
             Algorithm::ES512 => "ES512",
             Algorithm::EdDSA => "EdDSA",
             Algorithm::Ed25519 => "Ed25519",
+            Algorithm::HS256 => "HS256",
+            Algorithm::HS384 => "HS384",
+            Algorithm::HS512 => "HS512",
         }
     }
 
@@ -70,6 +87,12 @@ impl Algorithm {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Algorithm> {
         Algorithm::ALL.into_iter().find(|alg| alg.name() == name)
+    }
+
+    /// Whether it needs a shared secret: who can check such a token can make one.
+    #[must_use]
+    pub fn is_symmetric(self) -> bool {
+        self.key_kind() == KeyKind::Secret
     }
 
     pub(crate) fn key_kind(self) -> KeyKind {
@@ -80,6 +103,7 @@ impl Algorithm {
             Algorithm::ES384 => KeyKind::P384,
             Algorithm::ES512 => KeyKind::P521,
             Algorithm::EdDSA | Algorithm::Ed25519 => KeyKind::Ed25519,
+            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => KeyKind::Secret,
         }
     }
 
@@ -107,6 +131,15 @@ impl Algorithm {
         })
     }
 
+    pub(crate) fn hmac(self) -> Option<hmac::Algorithm> {
+        Some(match self {
+            Algorithm::HS256 => hmac::HMAC_SHA256,
+            Algorithm::HS384 => hmac::HMAC_SHA384,
+            Algorithm::HS512 => hmac::HMAC_SHA512,
+            _ => return None,
+        })
+    }
+
     fn bit(self) -> u16 {
         1 << (self as u16)
     }
@@ -129,10 +162,34 @@ impl AlgorithmSet {
         AlgorithmSet(algorithms.iter().fold(0, |bits, alg| bits | alg.bit()))
     }
 
-    /// Every algorithm with a public key.
+    /// Every algorithm with a public key, and no other.
     #[must_use]
     pub fn asymmetric() -> AlgorithmSet {
-        AlgorithmSet::of(&Algorithm::ALL)
+        AlgorithmSet(AlgorithmSet::of(&Algorithm::ALL).0 & !AlgorithmSet::symmetric().0)
+    }
+
+    /// Every algorithm with a shared secret, and no other.
+    #[must_use]
+    pub fn symmetric() -> AlgorithmSet {
+        AlgorithmSet::of(&[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512])
+    }
+
+    /// With this one too.
+    #[must_use]
+    pub fn with(self, algorithm: Algorithm) -> AlgorithmSet {
+        AlgorithmSet(self.0 | algorithm.bit())
+    }
+
+    /// What is in both sets.
+    #[must_use]
+    pub fn and(self, other: AlgorithmSet) -> AlgorithmSet {
+        AlgorithmSet(self.0 & other.0)
+    }
+
+    /// Whether nothing is in the set.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// Whether `algorithm` is in the set.
@@ -141,7 +198,7 @@ impl AlgorithmSet {
         self.0 & algorithm.bit() != 0
     }
 
-    /// The members, in the order of the registry.
+    /// The members, in the order of [`Algorithm::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Algorithm> {
         Algorithm::ALL.into_iter().filter(move |alg| self.contains(*alg))
     }
@@ -149,6 +206,9 @@ impl AlgorithmSet {
 
 impl fmt::Display for AlgorithmSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("(none)");
+        }
         for (i, alg) in self.iter().enumerate() {
             write!(f, "{}{alg}", if i == 0 { "" } else { ", " })?;
         }
@@ -171,7 +231,7 @@ mod tests {
         for alg in Algorithm::ALL {
             assert_eq!(Algorithm::from_name(alg.name()), Some(alg));
         }
-        for wrong in ["none", "None", "rs256", "RS256 ", "", "HS256", "RS1", "ES256K"] {
+        for wrong in ["none", "None", "rs256", "RS256 ", "", "hs256", "HS1", "RS1", "ES256K"] {
             assert_eq!(Algorithm::from_name(wrong), None, "{wrong:?}");
         }
     }
@@ -182,5 +242,14 @@ mod tests {
         assert!(set.contains(Algorithm::RS256) && set.contains(Algorithm::ES256));
         assert!(!set.contains(Algorithm::PS256));
         assert_eq!(set.to_string(), "RS256, ES256");
+    }
+
+    #[test]
+    fn symmetric_algorithms_are_apart() {
+        for alg in Algorithm::ALL {
+            assert_eq!(AlgorithmSet::symmetric().contains(alg), alg.name().starts_with("HS"));
+            assert_eq!(AlgorithmSet::asymmetric().contains(alg), !alg.is_symmetric());
+        }
+        assert!(AlgorithmSet::asymmetric().and(AlgorithmSet::symmetric()).is_empty());
     }
 }

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde_json::Number;
+use zeroize::Zeroize as _;
+
+use crate::{Limits, Refusal};
 
 /// A JSON value whose objects have no repeated member.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,6 +99,15 @@ impl Value {
 pub struct Object(Vec<(Cow<'static, str>, Value)>);
 
 impl Object {
+    /// Reads one JSON object strictly (RFC 8259): no repeated member at any depth, nesting up to `limits.depth`,
+    /// nothing after it. `part` is what a refusal calls the text.
+    ///
+    /// # Errors
+    /// [`Refusal::BadJson`], [`Refusal::DuplicateMember`], [`Refusal::TooDeep`] or [`Refusal::ClaimRange`].
+    pub fn parse(text: &[u8], part: &'static str, limits: &Limits) -> Result<Object, Refusal> {
+        parse_object(text, limits.depth).map_err(|fault| fault.refusal(part, limits))
+    }
+
     /// The member of exactly this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
@@ -105,6 +117,17 @@ impl Object {
     /// All members, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(key, value)| (&**key, value))
+    }
+
+    /// Overwrites every text in it, after a private key was read.
+    pub(crate) fn zeroize(&mut self) {
+        for (_, value) in &mut self.0 {
+            match value {
+                Value::String(text) => text.zeroize(),
+                Value::Object(inner) => inner.zeroize(),
+                _ => {}
+            }
+        }
     }
 
     /// The same as a [`serde_json::Value`].
@@ -126,6 +149,23 @@ pub(crate) enum JsonFault {
     RepeatedMember(String),
     TooDeep,
     NumberRange,
+}
+
+impl JsonFault {
+    pub(crate) fn refusal(self, part: &'static str, limits: &Limits) -> Refusal {
+        match self {
+            JsonFault::Syntax | JsonFault::NotAnObject => Refusal::BadJson { part },
+            JsonFault::RepeatedMember(name) => Refusal::DuplicateMember { part, name },
+            JsonFault::TooDeep => Refusal::TooDeep {
+                part,
+                limit: limits.depth,
+            },
+            JsonFault::NumberRange => Refusal::ClaimRange {
+                claim: "(a number)".into(),
+                found: "no finite number".into(),
+            },
+        }
+    }
 }
 
 /// Reads `text` as one JSON object of at most `max_depth` levels (RFC 8259).

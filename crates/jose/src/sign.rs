@@ -6,22 +6,21 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     self as aws, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaKeyPair, RsaSignatureEncoding,
 };
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use zeroize::Zeroizing;
 
-use crate::jwk::thumbprint_of;
-use crate::{Algorithm, Secret, base64url_encode};
+use crate::{Algorithm, AlgorithmSet, KeyError, PublicKey, Secret, base64url_encode, pem};
 
 /// A private key that signs, with the one algorithm it is for.
 #[derive(Clone)]
 pub struct SigningKey {
     algorithm: Algorithm,
     kid: String,
+    public: PublicKey,
     pair: Arc<Pair>,
 }
 
-enum Pair {
+pub(crate) enum Pair {
     Rsa(RsaKeyPair, &'static RsaSignatureEncoding),
     Ec(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
@@ -31,11 +30,18 @@ enum Pair {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
-    /// The text is no PEM block `PRIVATE KEY` (PKCS #8).
+    /// The text is no PEM text with one private key.
     #[error(
-        "not a PEM text with one block \"PRIVATE KEY\" (PKCS #8); convert with: openssl pkcs8 -topk8 -nocrypt -in KEY"
+        "not a PEM text with one unencrypted private key (PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY); decrypt \
+         with: openssl pkey -in KEY"
     )]
-    NotPkcs8Pem,
+    NotPem,
+    /// The text is no private JWK, or one that is not for signing.
+    #[error("not a private JWK to sign with: {0}")]
+    Jwk(KeyError),
+    /// Neither the JWK nor the caller says which algorithm an RSA key is for.
+    #[error("the private JWK has no \"alg\", and an RSA key needs one")]
+    AlgorithmMissing,
     /// The key is not of the kind that the algorithm needs.
     #[error("the private key cannot be used with {0}")]
     WrongKind(Algorithm),
@@ -48,7 +54,7 @@ impl SigningKey {
     /// Makes a new key: RSA of 2048 bits, or of the algorithm's curve. Its `kid` is its RFC 7638 thumbprint.
     ///
     /// # Errors
-    /// [`SignError::Crypto`] if the library fails.
+    /// [`SignError::WrongKind`] for a symmetric algorithm, [`SignError::Crypto`] if the library fails.
     pub fn generate(algorithm: Algorithm) -> Result<SigningKey, SignError> {
         let pair = if let Some(encoding) = rsa_encoding(algorithm) {
             Pair::Rsa(
@@ -57,42 +63,66 @@ impl SigningKey {
             )
         } else if let Some(curve) = ec_algorithm(algorithm) {
             Pair::Ec(EcdsaKeyPair::generate(curve).map_err(|_| SignError::Crypto)?)
-        } else {
+        } else if !algorithm.is_symmetric() {
             Pair::Ed(Ed25519KeyPair::generate().map_err(|_| SignError::Crypto)?)
+        } else {
+            return Err(SignError::WrongKind(algorithm));
         };
         SigningKey::from_pair(pair, algorithm)
     }
 
-    /// Reads a key in PKCS #8, PEM-encoded (RFC 7468 s10).
+    /// Reads a PEM text (RFC 7468) with one private key: `PRIVATE KEY` (PKCS #8), `RSA PRIVATE KEY` (PKCS #1) or
+    /// `EC PRIVATE KEY` (SEC 1, where `EC PARAMETERS` may stand before it).
     ///
     /// # Errors
-    /// [`SignError::NotPkcs8Pem`], or [`SignError::WrongKind`] when it is not a key for `algorithm`.
-    pub fn from_pkcs8_pem(pem: &str, algorithm: Algorithm) -> Result<SigningKey, SignError> {
-        let body = pem
-            .split_once("-----BEGIN PRIVATE KEY-----")
-            .and_then(|(_, rest)| rest.split_once("-----END PRIVATE KEY-----"))
-            .map(|(body, _)| body.split_ascii_whitespace().collect::<String>())
-            .ok_or(SignError::NotPkcs8Pem)?;
-        let der = zeroize::Zeroizing::new(STANDARD.decode(body).map_err(|_| SignError::NotPkcs8Pem)?);
+    /// [`SignError::NotPem`], or [`SignError::WrongKind`] when it is not a key for `algorithm`.
+    pub fn from_pem(text: &str, algorithm: Algorithm) -> Result<SigningKey, SignError> {
+        let blocks = pem::blocks(text).map_err(|_| SignError::NotPem)?;
+        let mut keys = blocks.iter().filter(|block| block.label != "EC PARAMETERS");
+        let (Some(block), None) = (keys.next(), keys.next()) else {
+            return Err(SignError::NotPem);
+        };
         let wrong = |_| SignError::WrongKind(algorithm);
-        let pair = if let Some(encoding) = rsa_encoding(algorithm) {
-            Pair::Rsa(RsaKeyPair::from_pkcs8(&der).map_err(wrong)?, encoding)
-        } else if let Some(curve) = ec_algorithm(algorithm) {
-            Pair::Ec(EcdsaKeyPair::from_pkcs8(curve, &der).map_err(wrong)?)
-        } else {
-            Pair::Ed(Ed25519KeyPair::from_pkcs8(&der).map_err(wrong)?)
+        let der: &[u8] = &block.der;
+        let pair = match (block.label, rsa_encoding(algorithm), ec_algorithm(algorithm)) {
+            ("PRIVATE KEY", Some(encoding), _) => Pair::Rsa(RsaKeyPair::from_pkcs8(der).map_err(wrong)?, encoding),
+            ("PRIVATE KEY", _, Some(curve)) => Pair::Ec(EcdsaKeyPair::from_pkcs8(curve, der).map_err(wrong)?),
+            ("PRIVATE KEY", ..) => Pair::Ed(Ed25519KeyPair::from_pkcs8(der).map_err(wrong)?),
+            ("RSA PRIVATE KEY", Some(encoding), _) => Pair::Rsa(RsaKeyPair::from_der(der).map_err(wrong)?, encoding),
+            ("EC PRIVATE KEY", _, Some(curve)) => {
+                Pair::Ec(EcdsaKeyPair::from_private_key_der(curve, der).map_err(wrong)?)
+            }
+            ("RSA PRIVATE KEY" | "EC PRIVATE KEY", ..) => return Err(SignError::WrongKind(algorithm)),
+            _ => return Err(SignError::NotPem),
         };
         SigningKey::from_pair(pair, algorithm)
     }
 
-    fn from_pair(pair: Pair, algorithm: Algorithm) -> Result<SigningKey, SignError> {
-        let mut key = SigningKey {
-            algorithm,
-            kid: String::new(),
-            pair: Arc::new(pair),
+    pub(crate) fn from_pair(pair: Pair, algorithm: Algorithm) -> Result<SigningKey, SignError> {
+        let public = match &pair {
+            Pair::Rsa(pair, _) => {
+                let public = pair.public_key();
+                PublicKey::rsa(
+                    public.modulus().big_endian_without_leading_zero().to_vec(),
+                    public.exponent().big_endian_without_leading_zero().to_vec(),
+                    AlgorithmSet::of(&[algorithm]),
+                )
+            }
+            Pair::Ec(pair) => PublicKey::ec(algorithm.key_kind(), pair.public_key().as_ref()),
+            Pair::Ed(pair) if !algorithm.is_symmetric() => PublicKey::ed25519(pair.public_key().as_ref().to_vec()),
+            Pair::Ed(_) => return Err(SignError::WrongKind(algorithm)),
         };
-        key.kid = thumbprint_of(&key.public_jwk()).ok_or(SignError::WrongKind(algorithm))?;
-        Ok(key)
+        let public = public.map_err(|_| SignError::WrongKind(algorithm))?;
+        Ok(SigningKey {
+            algorithm,
+            kid: public.thumbprint().to_owned(),
+            public,
+            pair: Arc::new(pair),
+        })
+    }
+
+    pub(crate) fn pair(&self) -> &Pair {
+        &self.pair
     }
 
     /// The same key under another `kid`.
@@ -113,35 +143,18 @@ impl SigningKey {
         self.algorithm
     }
 
+    /// The public half, with the `kid`.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        self.public.clone().with_kid(self.kid.as_str())
+    }
+
     /// The public half as a JWK with `kid`, `alg` and `use`.
     #[must_use]
     pub fn public_jwk(&self) -> serde_json::Value {
-        let mut jwk = match &*self.pair {
-            Pair::Rsa(pair, _) => {
-                let public = pair.public_key();
-                let n = base64url_encode(public.modulus().big_endian_without_leading_zero());
-                let e = base64url_encode(public.exponent().big_endian_without_leading_zero());
-                json!({ "kty": "RSA", "n": n, "e": e })
-            }
-            Pair::Ec(pair) => {
-                let crv = match self.algorithm {
-                    Algorithm::ES384 => "P-384",
-                    Algorithm::ES512 => "P-521",
-                    _ => "P-256",
-                };
-                // SEC 1 s2.3.3: 0x04, then both coordinates in the size of the field.
-                let point = pair.public_key().as_ref().get(1..).unwrap_or_default();
-                let (x, y) = point.split_at(point.len() / 2);
-                json!({ "kty": "EC", "crv": crv, "x": base64url_encode(x), "y": base64url_encode(y) })
-            }
-            Pair::Ed(pair) => {
-                json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url_encode(pair.public_key().as_ref()) })
-            }
-        };
+        let mut jwk = self.public_key().to_jwk();
         if let Some(members) = jwk.as_object_mut() {
             members.insert("alg".into(), self.algorithm.name().into());
-            members.insert("use".into(), "sig".into());
-            members.insert("kid".into(), self.kid.as_str().into());
         }
         jwk
     }
@@ -151,6 +164,10 @@ impl SigningKey {
     /// # Errors
     /// [`SignError::Crypto`] if the library fails.
     pub fn to_pkcs8_pem(&self) -> Result<Secret, SignError> {
+        Ok(Secret::new(&**pem::write("PRIVATE KEY", &self.to_pkcs8()?)))
+    }
+
+    pub(crate) fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, SignError> {
         let der: Vec<u8> = match &*self.pair {
             Pair::Rsa(pair, _) => AsDer::<Pkcs8V1Der<'_>>::as_der(pair)
                 .map_err(|_| SignError::Crypto)?
@@ -159,14 +176,7 @@ impl SigningKey {
             Pair::Ec(pair) => pair.to_pkcs8v1().map_err(|_| SignError::Crypto)?.as_ref().to_vec(),
             Pair::Ed(pair) => pair.to_pkcs8v1().map_err(|_| SignError::Crypto)?.as_ref().to_vec(),
         };
-        let der = zeroize::Zeroizing::new(der);
-        let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
-        for line in STANDARD.encode(&*der).as_bytes().chunks(64) {
-            pem.extend(line.iter().copied().map(char::from));
-            pem.push('\n');
-        }
-        pem.push_str("-----END PRIVATE KEY-----\n");
-        Ok(Secret::new(pem))
+        Ok(Zeroizing::new(der))
     }
 
     /// Signs a JWT with the header `alg`, `typ` and `kid`.
@@ -174,7 +184,7 @@ impl SigningKey {
     /// # Errors
     /// [`SignError::Crypto`] if the library fails.
     pub fn sign_jwt(&self, typ: &str, claims: &serde_json::Value) -> Result<String, SignError> {
-        let header = json!({ "alg": self.algorithm.name(), "typ": typ, "kid": self.kid });
+        let header = jwt_header(self.algorithm, typ, Some(&self.kid));
         self.sign_with_header(&header, claims.to_string().as_bytes())
     }
 
@@ -183,11 +193,7 @@ impl SigningKey {
     /// # Errors
     /// [`SignError::Crypto`] if the library fails.
     pub fn sign_with_header(&self, header: &serde_json::Value, payload: &[u8]) -> Result<String, SignError> {
-        let mut token = format!(
-            "{}.{}",
-            base64url_encode(header.to_string().as_bytes()),
-            base64url_encode(payload)
-        );
+        let mut token = compact(header, payload);
         let signature = self.sign(token.as_bytes())?;
         token.push('.');
         token.push_str(&base64url_encode(&signature));
@@ -225,7 +231,21 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-fn rsa_encoding(algorithm: Algorithm) -> Option<&'static RsaSignatureEncoding> {
+pub(crate) fn jwt_header(algorithm: Algorithm, typ: &str, kid: Option<&str>) -> serde_json::Value {
+    let mut header = json!({ "alg": algorithm.name(), "typ": typ });
+    if let (Some(members), Some(kid)) = (header.as_object_mut(), kid) {
+        members.insert("kid".into(), kid.into());
+    }
+    header
+}
+
+/// `header.payload`, which is what gets signed (RFC 7515 s5.1).
+pub(crate) fn compact(header: &serde_json::Value, payload: &[u8]) -> String {
+    let header = base64url_encode(header.to_string().as_bytes());
+    format!("{header}.{}", base64url_encode(payload))
+}
+
+pub(crate) fn rsa_encoding(algorithm: Algorithm) -> Option<&'static RsaSignatureEncoding> {
     Some(match algorithm {
         Algorithm::RS256 => &aws::RSA_PKCS1_SHA256,
         Algorithm::RS384 => &aws::RSA_PKCS1_SHA384,
@@ -237,7 +257,7 @@ fn rsa_encoding(algorithm: Algorithm) -> Option<&'static RsaSignatureEncoding> {
     })
 }
 
-fn ec_algorithm(algorithm: Algorithm) -> Option<&'static EcdsaSigningAlgorithm> {
+pub(crate) fn ec_algorithm(algorithm: Algorithm) -> Option<&'static EcdsaSigningAlgorithm> {
     Some(match algorithm {
         Algorithm::ES256 => &aws::ECDSA_P256_SHA256_FIXED_SIGNING,
         Algorithm::ES384 => &aws::ECDSA_P384_SHA384_FIXED_SIGNING,
@@ -247,45 +267,5 @@ fn ec_algorithm(algorithm: Algorithm) -> Option<&'static EcdsaSigningAlgorithm> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_survives_pem() {
-        for algorithm in [
-            Algorithm::RS256,
-            Algorithm::PS384,
-            Algorithm::ES256,
-            Algorithm::ES512,
-            Algorithm::EdDSA,
-        ] {
-            let key = SigningKey::generate(algorithm).unwrap();
-            let pem = key.to_pkcs8_pem().unwrap();
-            let again = SigningKey::from_pkcs8_pem(pem.expose(), algorithm).unwrap();
-            assert_eq!(again.kid(), key.kid(), "{algorithm}");
-            assert_eq!(again.public_jwk(), key.public_jwk());
-        }
-    }
-
-    #[test]
-    fn a_key_of_another_kind_is_refused() {
-        let pem = SigningKey::generate(Algorithm::ES256).unwrap().to_pkcs8_pem().unwrap();
-        assert_eq!(
-            SigningKey::from_pkcs8_pem(pem.expose(), Algorithm::RS256).unwrap_err(),
-            SignError::WrongKind(Algorithm::RS256)
-        );
-        assert_eq!(
-            SigningKey::from_pkcs8_pem("hello", Algorithm::RS256).unwrap_err(),
-            SignError::NotPkcs8Pem
-        );
-    }
-
-    #[test]
-    fn debug_shows_no_private_half() {
-        let key = SigningKey::generate(Algorithm::ES256).unwrap();
-        assert_eq!(
-            format!("{key:?}"),
-            format!("SigningKey {{ algorithm: ES256, kid: {:?}, .. }}", key.kid())
-        );
-    }
-}
+#[path = "sign_tests.rs"]
+mod tests;

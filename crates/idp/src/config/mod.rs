@@ -179,6 +179,7 @@ impl Client {
 fn algorithm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Algorithm, D::Error> {
     let name = String::deserialize(deserializer)?;
     Algorithm::from_name(&name)
+        .filter(|algorithm| !algorithm.is_symmetric())
         .ok_or_else(|| serde::de::Error::custom("not a signature algorithm: use RS256, PS256, ES256 or EdDSA"))
 }
 

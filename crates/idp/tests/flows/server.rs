@@ -65,7 +65,7 @@ async fn faults_are_told_before_anything_is_opened() {
 #[tokio::test]
 async fn a_key_may_be_brought_along() {
     let pem = SigningKey::generate(Algorithm::ES256).unwrap().to_pkcs8_pem().unwrap();
-    let kid = SigningKey::from_pkcs8_pem(pem.expose(), Algorithm::ES256)
+    let kid = SigningKey::from_pem(pem.expose(), Algorithm::ES256)
         .unwrap()
         .kid()
         .to_owned();

@@ -97,7 +97,7 @@ fn client_id(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
 
 fn algorithm(cx: &Context<'_>, item: &Item<'_>) -> Option<Algorithm> {
     let given = text(cx, item)?;
-    if let Some(algorithm) = Algorithm::from_name(&given) {
+    if let Some(algorithm) = Algorithm::from_name(&given).filter(|algorithm| !algorithm.is_symmetric()) {
         return Some(algorithm);
     }
     let symmetric = given.starts_with("HS") || given.eq_ignore_ascii_case("none");
