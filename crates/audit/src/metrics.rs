@@ -29,7 +29,7 @@ const NEVER: i64 = i64::MIN;
 /// or a key's id.
 ///
 /// Events count themselves when they are emitted. Only what has no event is counted by hand: requests, with the handle of
-/// [`Metrics::route`], and the number of sessions, with [`Metrics::set_sessions`].
+/// [`Metrics::route`], the number of sessions, with [`Metrics::set_sessions`], and the fetches of keys.
 #[derive(Debug)]
 pub struct Metrics {
     data: Arc<Data>,
@@ -155,6 +155,21 @@ impl Metrics {
         add_one(&self.data.served_stale);
     }
 
+    /// Says that a provider's keys were fetched just now, and how many can be used. Most fetches bring what is known,
+    /// and are no event.
+    pub fn keys_fetched(&self, provider: &str, keys: usize) {
+        let provider = self.data.providers.get(provider);
+        let now = self.data.clock.now();
+        provider.keys_fetched.store(now.as_secs(), Ordering::Relaxed);
+        let keys = u64::try_from(keys).unwrap_or(u64::MAX);
+        provider.keys.store(keys, Ordering::Relaxed);
+    }
+
+    /// Counts a request to a provider that failed and is no event, since the outage is known.
+    pub fn provider_failed(&self, provider: &str) {
+        add_one(&self.data.providers.get(provider).failures);
+    }
+
     /// Everything as OpenMetrics text, which Prometheus reads.
     #[must_use]
     pub fn render(&self) -> String {
@@ -207,7 +222,7 @@ impl Metrics {
         self.data.events.get(name)
     }
 
-    pub(crate) fn observe(&self, event: &Event, now: UnixTime) {
+    pub(crate) fn observe(&self, event: &Event) {
         let data = &*self.data;
         data.events.add(event.name());
         if let Some(refused) = event.refused() {
@@ -223,16 +238,7 @@ impl Metrics {
                 ..
             } => add_one(&data.frontends.get(frontend).ended),
             Event::UpstreamFailed { route, refused } => data.routes.get(route).upstream_failed(refused.code),
-            Event::KeysRefreshed { provider, keys, .. } => {
-                let provider = data.providers.get(provider);
-                provider.keys_fetched.store(now.as_secs(), Ordering::Relaxed);
-                provider
-                    .keys
-                    .store(u64::try_from(*keys).unwrap_or(u64::MAX), Ordering::Relaxed);
-            }
-            Event::KeysUnavailable { provider, .. } | Event::ProviderUnavailable { provider, .. } => {
-                add_one(&data.providers.get(provider).failures);
-            }
+            Event::ProviderUnavailable { provider, .. } => self.provider_failed(provider),
             _ => {}
         }
     }
@@ -370,11 +376,6 @@ mod tests {
                 subject: "alice".into(),
                 how: "local",
             },
-            Event::KeysRefreshed {
-                provider: "entra".into(),
-                keys: 3,
-                ignored: vec![],
-            },
             Event::ProviderUnavailable {
                 provider: "entra".into(),
                 operation: "token",
@@ -386,11 +387,13 @@ mod tests {
             },
         ];
         for event in &events {
-            metrics.observe(event, clock.now());
+            metrics.observe(event);
         }
         metrics.set_sessions("shop", 0);
         metrics.revocations_read(12);
         metrics.served_with_stale_revocations();
+        metrics.keys_fetched("entra", 3);
+        metrics.provider_failed("entra");
         clock.advance(90);
         let text = metrics.render();
         has(&text, r#"portcullis_events_total{event="login_succeeded"} 2"#);
@@ -404,7 +407,7 @@ mod tests {
         has(&text, r#"portcullis_sessions{frontend="shop"} 0"#);
         has(&text, r#"portcullis_provider_key_age_seconds{provider="entra"} 90"#);
         has(&text, r#"portcullis_provider_keys{provider="entra"} 3"#);
-        has(&text, r#"portcullis_provider_errors_total{provider="entra"} 1"#);
+        has(&text, r#"portcullis_provider_errors_total{provider="entra"} 2"#);
         has(&text, "portcullis_revocations 12");
         has(&text, "portcullis_revocations_age_seconds 90");
         has(&text, "portcullis_stale_revocations_served_total 1");
@@ -416,23 +419,13 @@ mod tests {
 
     #[test]
     fn what_was_never_set_is_not_shown() {
-        let (clock, metrics) = metrics();
-        metrics.observe(
-            &Event::LoginSucceeded {
-                frontend: "shop".into(),
-                subject: "a".into(),
-                client_id: None,
-            },
-            clock.now(),
-        );
-        metrics.observe(
-            &Event::KeysUnavailable {
-                provider: "entra".into(),
-                age_seconds: None,
-                reason: "dns".into(),
-            },
-            clock.now(),
-        );
+        let (_, metrics) = metrics();
+        metrics.observe(&Event::LoginSucceeded {
+            frontend: "shop".into(),
+            subject: "a".into(),
+            client_id: None,
+        });
+        metrics.provider_failed("entra");
         let text = metrics.render();
         assert!(!text.contains("portcullis_sessions{"), "{text}");
         assert!(!text.contains("key_age_seconds{"), "{text}");

@@ -238,7 +238,7 @@ impl Shared {
     pub(crate) fn emit(&self, request_id: Option<&RequestId>, mut event: Event) {
         event.tidy();
         let time = self.stamp();
-        self.metrics.observe(&event, time.0);
+        self.metrics.observe(&event);
         let as_line = self.log_calls || !matches!(event, Event::CallForwarded { .. });
 
         // One lock gives the number and the order everywhere: in memory, to subscribers, and in the lines.

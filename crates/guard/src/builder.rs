@@ -363,25 +363,36 @@ impl<I, A> fmt::Debug for GuardBuilder<I, A> {
     }
 }
 
-/// Tells an audit of what happens to a provider's keys.
+/// Tells an audit of what happens to a provider's keys: each fetch is counted, and what is news is an event.
 #[must_use]
 pub fn report_keys(audit: Audit) -> Observer {
-    Arc::new(move |provider, event| {
-        let provider = provider.to_owned();
-        let event = match event {
-            ProviderEvent::KeysRefreshed { keys, ignored, .. } => Event::KeysRefreshed {
-                provider,
-                keys: *keys,
-                ignored: ignored.clone(),
-            },
-            ProviderEvent::KeysUnavailable { age, error, .. } => Event::KeysUnavailable {
-                provider,
-                age_seconds: *age,
-                reason: error.to_string(),
-            },
-            _ => return,
-        };
-        audit.emit(None, event);
+    Arc::new(move |provider, event| match event {
+        ProviderEvent::KeysRefreshed { keys, ignored, news } => {
+            audit.metrics().keys_fetched(provider, *keys);
+            if *news {
+                let (provider, keys, ignored) = (provider.to_owned(), *keys, ignored.clone());
+                audit.emit(
+                    None,
+                    Event::KeysRefreshed {
+                        provider,
+                        keys,
+                        ignored,
+                    },
+                );
+            }
+        }
+        ProviderEvent::KeysUnavailable { age, error, news } => {
+            audit.metrics().provider_failed(provider);
+            if *news {
+                let event = Event::KeysUnavailable {
+                    provider: provider.to_owned(),
+                    age_seconds: *age,
+                    reason: error.to_string(),
+                };
+                audit.emit(None, event);
+            }
+        }
+        _ => {}
     })
 }
 

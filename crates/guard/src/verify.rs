@@ -210,9 +210,11 @@ impl Inner {
             reason: reason.into(),
         };
         let fetched = match (unknown, std::mem::replace(asked, true)) {
-            (Some((_, refusal)), true) => return Err(refusal.into()),
+            (Some((seen, Refusal::UnknownKid { kid })), false) => {
+                issuer.provider.keys_for_unknown_kid(&kid, &seen).await
+            }
+            (Some((_, refusal)), _) => return Err(refusal.into()),
             (None, true) => return Err(unavailable("they were gone again as soon as they were fetched")),
-            (Some((seen, _)), false) => issuer.provider.keys_for_unknown_kid(&seen).await,
             (None, false) => issuer.provider.keys_or_fetch().await,
         };
         fetched.map(drop).map_err(|error| unavailable(&error.to_string()))

@@ -150,10 +150,10 @@ impl Client {
             Ok(claims) => return Ok(claims),
             Err(refusal) => refusal,
         };
-        if !matches!(refusal, portcullis_jose::Refusal::UnknownKid { .. }) {
+        let portcullis_jose::Refusal::UnknownKid { kid } = &refusal else {
             return Err(ProviderError::Token(refusal));
-        }
-        let newer = self.provider.keys_for_unknown_kid(&keys).await?;
+        };
+        let newer = self.provider.keys_for_unknown_kid(kid, &keys).await?;
         rules.verify(token, &newer.set, now).map_err(ProviderError::Token)
     }
 

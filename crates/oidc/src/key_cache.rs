@@ -1,14 +1,15 @@
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use portcullis_jose::{JwkSet, UnixTime};
 
-use crate::throttle::Throttle;
-
-use std::sync::Arc;
-
 /// Keys are used for so long after their last fetch while the provider is down.
 pub(crate) const MAX_STALE: i64 = 24 * 60 * 60;
+/// After a failure nothing is asked again for so long, in seconds, by those who only wait for an answer.
+pub(crate) const BACK_OFF: i64 = 2;
+/// An outage is told of when it begins, and then so often, in seconds.
+const TELL_AGAIN: i64 = 300;
 
 /// The keys of a provider at one time.
 #[derive(Debug)]
@@ -16,7 +17,13 @@ pub(crate) const MAX_STALE: i64 = 24 * 60 * 60;
 pub struct KeySnapshot {
     /// The keys.
     pub set: JwkSet,
-    /// Goes up whenever the keys change: what was verified under another generation is verified again.
+    /// Goes up whenever the keys change in any way.
+    pub version: u64,
+    /// Goes up whenever a key goes away: what was verified under another generation is verified again, so that nothing
+    /// outlives the key that signed it. A key that is added concerns nothing that was verified before.
+    ///
+    /// This is one number for all keys and not one for each: it is compared for every cached token, and a key goes away
+    /// a few times in a year. What the others signed is then found good again at the price of one verification each.
     pub generation: u64,
     /// When they were fetched.
     pub fetched: UnixTime,
@@ -24,28 +31,30 @@ pub struct KeySnapshot {
     pub fresh_for: i64,
 }
 
-/// The last good keys, and the bookkeeping that keeps fetches few.
+impl KeySnapshot {
+    /// Whether there is a key of this name.
+    #[must_use]
+    pub fn has(&self, kid: &str) -> bool {
+        self.set.kids().any(|known| known == Some(kid))
+    }
+}
+
+/// The last good keys, and what became of the last try to fetch them.
 #[derive(Debug)]
 pub(crate) struct KeyCache {
     current: ArcSwapOption<KeySnapshot>,
-    flight: tokio::sync::Mutex<()>,
-    finished: AtomicU64,
-    unknown_kid: Throttle,
+    failing: AtomicBool,
     failed: AtomicI64,
+    told: AtomicI64,
 }
 
-/// After a failure nothing is asked again for so long, in seconds, by those who only wait for an answer.
-pub(crate) const BACK_OFF: i64 = 2;
-
 impl KeyCache {
-    pub(crate) fn new(now: UnixTime) -> KeyCache {
+    pub(crate) fn new() -> KeyCache {
         KeyCache {
             current: ArcSwapOption::empty(),
-            flight: tokio::sync::Mutex::new(()),
-            finished: AtomicU64::new(0),
-            // A rotation seconds after the first fetch must be seen; a flood of made-up kids must not be heard.
-            unknown_kid: Throttle::new(3, 30, now),
+            failing: AtomicBool::new(false),
             failed: AtomicI64::new(i64::MIN),
+            told: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -55,30 +64,47 @@ impl KeyCache {
             .filter(|keys| now.since(keys.fetched) <= MAX_STALE)
     }
 
+    /// Takes the place of the keys before, which may be too old to be used and still say what changed.
     pub(crate) fn store(&self, set: JwkSet, fetched: UnixTime, fresh_for: i64) -> Arc<KeySnapshot> {
-        let before = self.current.load_full();
-        let generation = match &before {
-            Some(before) if before.set.thumbprints().eq(set.thumbprints()) && before.set.kids().eq(set.kids()) => {
-                before.generation
+        let (version, generation) = match self.current.load_full() {
+            None => (1, 1),
+            Some(before) => {
+                let gone = !is_subset(&before.set, &set);
+                let changed = gone || !is_subset(&set, &before.set);
+                (before.version + u64::from(changed), before.generation + u64::from(gone))
             }
-            Some(before) => before.generation + 1,
-            None => 1,
         };
         let snapshot = Arc::new(KeySnapshot {
             set,
+            version,
             generation,
             fetched,
             fresh_for,
         });
         self.current.store(Some(snapshot.clone()));
+        self.failing.store(false, Ordering::Release);
         snapshot
     }
 
-    pub(crate) fn may_ask_for_unknown_kid(&self, now: UnixTime) -> bool {
-        self.unknown_kid.allow(now)
+    /// Whether nothing was fetched since the last failure: what is not here may be there.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Acquire)
     }
 
-    pub(crate) fn note_failure(&self, now: UnixTime) {
+    /// Notes a failure, and says whether it is news: the first, or one after a long time.
+    pub(crate) fn note_failure(&self, now: UnixTime) -> bool {
+        self.back_off(now);
+        let first = !self.failing.swap(true, Ordering::AcqRel);
+        let told = UnixTime::from_secs(self.told.load(Ordering::Acquire));
+        let news = first || !(0..TELL_AGAIN).contains(&now.since(told));
+        if news {
+            self.told.store(now.as_secs(), Ordering::Release);
+        }
+        news
+    }
+
+    /// Something was asked for in vain: the next who want it wait a moment.
+    pub(crate) fn back_off(&self, now: UnixTime) {
         self.failed.store(now.as_secs(), Ordering::Release);
     }
 
@@ -87,20 +113,15 @@ impl KeyCache {
         let failed = UnixTime::from_secs(self.failed.load(Ordering::Acquire));
         (0..BACK_OFF).contains(&now.since(failed))
     }
+}
 
-    /// Runs `fetch` unless a fetch that began after this call finished meanwhile: those who wait share its result.
-    ///
-    /// A `fetch` that did not ask anybody says `None`, and counts for nobody.
-    pub(crate) async fn single_flight<T>(&self, fetch: impl AsyncFnOnce() -> Option<T>) -> Option<T> {
-        let before = self.finished.load(Ordering::Acquire);
-        let _flight = self.flight.lock().await;
-        if self.finished.load(Ordering::Acquire) != before {
-            return None;
-        }
-        let result = fetch().await;
-        if result.is_some() {
-            self.finished.fetch_add(1, Ordering::AcqRel);
-        }
-        result
-    }
+/// Whether each key of the one is in the other, under the same name; the order is the provider's whim.
+fn is_subset(some: &JwkSet, all: &JwkSet) -> bool {
+    let names = |set: &JwkSet| {
+        let names = set.kids().zip(set.thumbprints());
+        names
+            .map(|(kid, thumbprint)| (kid.map(str::to_owned), thumbprint.to_owned()))
+            .collect::<std::collections::HashSet<_>>()
+    };
+    names(some).is_subset(&names(all))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::support::{ISSUER, KeyEndpoint, World, alone, key_set};
 use portcullis_guard::Guard;
-use portcullis_jose::{Algorithm, SigningKey};
+use portcullis_jose::{Algorithm, SigningKey, base64url_encode};
 use portcullis_oidc::{Provider, ProviderSettings};
 use serde_json::json;
 
@@ -125,4 +125,92 @@ async fn the_issuer_picks_the_keys_and_no_other_issuers_keys_are_tried() {
         error.expected().as_deref(),
         Some("https://issuer.test or https://issuer-b.test")
     );
+}
+
+#[tokio::test]
+async fn a_flood_of_made_up_key_names_is_one_fetch_in_the_interval() {
+    let endpoint = Arc::new(KeyEndpoint::default());
+    let world = world(&endpoint);
+    let guard = world.guard();
+    endpoint.serve(&[&world.key]);
+    guard.prepare().await.unwrap();
+    assert_eq!(endpoint.asked(), 1);
+    // Only the header is looked at before the key is: the rest can be anything, which is what makes a flood cheap.
+    let good = world.token(json!({}));
+    let rest = good.split_once('.').unwrap().1;
+    for number in 0..100_000 {
+        let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": format!("made-up-{number}")}).to_string();
+        let token = format!("{}.{rest}", base64url_encode(header.as_bytes()));
+        let error = match guard.try_verify(&token) {
+            Some(done) => done.unwrap_err(),
+            None => guard.verify(&token).await.unwrap_err(),
+        };
+        assert_eq!(error.code(), "keys.unknown_kid");
+    }
+    assert_eq!(endpoint.asked(), 2);
+    // Those who have a key are not concerned, and a new key is seen when the interval is over.
+    assert_eq!(world.send_token(&guard, "Read", &good).await.status, 200);
+    let new = SigningKey::generate(Algorithm::ES256).unwrap();
+    endpoint.serve(&[&world.key, &new]);
+    world.clock.advance(30);
+    let token = new.sign_jwt("at+jwt", &world.claims(json!({}))).unwrap();
+    assert_eq!(world.send_token(&guard, "Read", &token).await.status, 200);
+    assert_eq!(endpoint.asked(), 3);
+}
+
+#[tokio::test]
+async fn a_new_key_while_the_provider_is_down_is_503_and_not_401() {
+    let endpoint = Arc::new(KeyEndpoint::default());
+    let world = world(&endpoint);
+    let guard = world.guard();
+    endpoint.serve(&[&world.key]);
+    let old = world.token(json!({}));
+    assert_eq!(world.send_token(&guard, "Read", &old).await.status, 200);
+    let new = SigningKey::generate(Algorithm::ES256).unwrap();
+    let token = new.sign_jwt("at+jwt", &world.claims(json!({}))).unwrap();
+    endpoint.down();
+    for _ in 0..2 {
+        let answer = world.send_token(&guard, "Read", &token).await;
+        let challenge = answer.header("www-authenticate");
+        assert_eq!(
+            (answer.status, answer.header("retry-after"), challenge),
+            (503, Some("5"), None)
+        );
+        assert_eq!(world.last_event().event.refused().unwrap().code, "keys.unavailable");
+    }
+    assert_eq!(endpoint.asked(), 2);
+    assert_eq!(world.send_token(&guard, "Read", &old).await.status, 200);
+    endpoint.serve(&[&world.key, &new]);
+    world.clock.advance(30);
+    assert_eq!(world.send_token(&guard, "Read", &token).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_that_goes_takes_its_cached_tokens_with_it_and_no_others() {
+    let endpoint = Arc::new(KeyEndpoint::default());
+    let world = world(&endpoint);
+    let guard = world.guard();
+    let other = SigningKey::generate(Algorithm::ES256).unwrap();
+    let third = SigningKey::generate(Algorithm::ES256).unwrap();
+    endpoint.serve(&[&world.key, &other]);
+    let (stays, goes) = (
+        world.token(json!({})),
+        other.sign_jwt("at+jwt", &world.claims(json!({}))).unwrap(),
+    );
+    for token in [&stays, &goes] {
+        assert_eq!(world.send_token(&guard, "Read", token).await.status, 200);
+        assert!(guard.try_verify_cached(token).is_some());
+    }
+    // A key that comes makes no token be verified again.
+    endpoint.serve(&[&world.key, &other, &third]);
+    world.provider.refresh_keys().await.unwrap();
+    assert!(guard.try_verify_cached(&stays).is_some() && guard.try_verify_cached(&goes).is_some());
+
+    endpoint.serve(&[&world.key, &third]);
+    world.provider.refresh_keys().await.unwrap();
+    assert!(guard.try_verify_cached(&goes).is_none(), "not for a moment");
+    assert_eq!(world.send_token(&guard, "Read", &goes).await.status, 401);
+    assert_eq!(world.last_event().event.refused().unwrap().code, "keys.unknown_kid");
+    assert_eq!(world.send_token(&guard, "Read", &stays).await.status, 200);
+    assert!(guard.try_verify_cached(&stays).is_some());
 }

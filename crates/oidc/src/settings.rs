@@ -1,0 +1,51 @@
+use std::path::PathBuf;
+
+use portcullis_jose::{Algorithm, AlgorithmSet};
+
+use crate::token_rules::TokenType;
+use crate::{HttpsUrl, IssuerRule};
+
+/// What is configured of a provider.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ProviderSettings {
+    /// The name in configuration, metrics and events.
+    pub name: String,
+    /// Whose tokens count.
+    pub issuer: IssuerRule,
+    /// The address below which the discovery document is, where that is not the issuer. The document must name the
+    /// issuer all the same.
+    pub discovery: Option<HttpsUrl>,
+    /// The algorithm of ID tokens; pinned, since the metadata may list anything.
+    pub id_token_algorithm: Algorithm,
+    /// The algorithms of access tokens.
+    pub algorithms: AlgorithmSet,
+    /// The `typ` of access tokens.
+    pub token_type: TokenType,
+    /// How far the provider's clock and ours may be apart, in seconds.
+    pub leeway: i64,
+    /// Where the keys are, instead of where the metadata says. Nothing is asked of the discovery document for them.
+    pub jwks_uri: Option<HttpsUrl>,
+    /// A file with the keys, which is read again when it changes. Nothing is asked of anybody for them.
+    pub jwks_file: Option<PathBuf>,
+}
+
+impl ProviderSettings {
+    /// A provider with the defaults: RS256 for ID tokens; RS256, PS256, ES256 and EdDSA for access tokens of the type
+    /// `at+jwt`.
+    #[must_use]
+    pub fn new(name: impl Into<String>, issuer: impl Into<IssuerRule>) -> ProviderSettings {
+        use Algorithm::{ES256, Ed25519, EdDSA, PS256, RS256};
+        ProviderSettings {
+            name: name.into(),
+            issuer: issuer.into(),
+            discovery: None,
+            id_token_algorithm: RS256,
+            algorithms: AlgorithmSet::of(&[RS256, PS256, ES256, EdDSA, Ed25519]),
+            token_type: TokenType::AtJwt,
+            leeway: 30,
+            jwks_uri: None,
+            jwks_file: None,
+        }
+    }
+}
