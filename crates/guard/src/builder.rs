@@ -56,7 +56,7 @@ pub struct GuardBuilder<I, A> {
 struct Options {
     policies: Vec<(String, Policy)>,
     realm: Option<String>,
-    token_type: TokenType,
+    token_type: Option<TokenType>,
     algorithms: Option<AlgorithmSet>,
     leeway: Option<i64>,
     max_lifetime: Option<i64>,
@@ -130,7 +130,7 @@ impl GuardBuilder<NeedsAuthority, NeedsAudience> {
             options: Options {
                 policies: Vec::new(),
                 realm: None,
-                token_type: TokenType::AtJwt,
+                token_type: None,
                 algorithms: None,
                 leeway: None,
                 max_lifetime: None,
@@ -209,10 +209,10 @@ impl<I, A> GuardBuilder<I, A> {
         self
     }
 
-    /// Which `typ` tokens must have. `at+jwt` by default (RFC 9068); [`TokenType::Any`] for providers that do not issue
-    /// it.
+    /// Which `typ` tokens must have; by default what the provider's settings say, which is `at+jwt` (RFC 9068).
+    /// [`TokenType::Any`] is for providers that do not issue it.
     pub fn token_type(mut self, token_type: TokenType) -> Self {
-        self.options.token_type = token_type;
+        self.options.token_type = Some(token_type);
         self
     }
 
@@ -222,7 +222,7 @@ impl<I, A> GuardBuilder<I, A> {
         self
     }
 
-    /// How far clocks may be apart, in seconds: 30 by default, at most 300.
+    /// How far clocks may be apart, in seconds: by default what the provider's settings say, which is 30; at most 300.
     pub fn leeway(mut self, seconds: i64) -> Self {
         self.options.leeway = Some(seconds);
         self
@@ -302,14 +302,16 @@ impl GuardBuilder<Authorities, Audiences> {
                     }
                 },
             };
-            if issuers.iter().any(|other| other.provider.issuer() == provider.issuer()) {
+            let rule = provider.issuer_rule();
+            if issuers.iter().any(|other| other.provider.issuer_rule().overlaps(rule)) {
                 faults.push(BuildFault::RepeatedAuthority(provider.issuer().to_owned()));
             }
-            let algorithms = options.algorithms.unwrap_or(provider.settings().algorithms);
-            let mut rules = AccessTokenRules::new(provider.issuer(), "", algorithms);
+            let settings = provider.settings();
+            let algorithms = options.algorithms.unwrap_or(settings.algorithms);
+            let mut rules = AccessTokenRules::new(settings.issuer.clone(), "", algorithms);
             rules.audiences.clone_from(&audiences.0);
-            rules.token_type = options.token_type;
-            rules.leeway = options.leeway.unwrap_or(rules.leeway);
+            rules.token_type = options.token_type.unwrap_or(settings.token_type);
+            rules.leeway = options.leeway.unwrap_or(settings.leeway);
             rules.max_lifetime = options.max_lifetime.unwrap_or(rules.max_lifetime);
             issuers.push(Issuer {
                 provider,

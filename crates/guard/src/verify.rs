@@ -78,13 +78,7 @@ impl Inner {
         };
         let claims = match jws.verify(&keys.set, issuer.rules.algorithms) {
             Ok(claims) => claims,
-            Err(refusal @ Refusal::UnknownKid { .. }) => {
-                return Ok(Step::NeedsKeys {
-                    issuer: index,
-                    unknown: Some((keys, refusal)),
-                });
-            }
-            Err(refusal) => return Err(refusal.into()),
+            Err(refusal) => return issuer.without_key(index, keys, refusal),
         };
         let now = self.clock.now();
         let binding = check_access_token(&claims, &issuer.rules, now)?;
@@ -127,7 +121,7 @@ impl Inner {
     pub(crate) fn named_issuer(&self, jws: &UnverifiedJws<'_>) -> Option<(usize, &Issuer)> {
         let named = jws.unverified_issuer().ok().flatten()?;
         let mut issuers = self.issuers.iter().enumerate();
-        issuers.find(|(_, issuer)| issuer.provider.issuer() == named)
+        issuers.find(|(_, issuer)| issuer.provider.issuer_rule().matches(named))
     }
 
     pub(crate) fn first_issuer(&self) -> Option<(usize, &Issuer)> {
@@ -138,7 +132,10 @@ impl Inner {
     pub(crate) fn all_issuers(&self, refusal: Refusal) -> Refusal {
         match refusal {
             Refusal::IssuerMismatch { found, .. } => {
-                let trusted: Vec<&str> = self.issuers.iter().map(|issuer| issuer.provider.issuer()).collect();
+                let issuers = self.issuers.iter();
+                let trusted: Vec<String> = issuers
+                    .map(|issuer| issuer.provider.issuer_rule().to_string())
+                    .collect();
                 Refusal::IssuerMismatch {
                     expected: trusted.join(" or "),
                     found,
@@ -205,25 +202,45 @@ impl Inner {
             return Ok(());
         };
         issuer.keep_fresh();
-        let unavailable = |reason: &str| GuardError::KeysUnavailable {
-            issuer: issuer.provider.issuer().into(),
-            reason: reason.into(),
-        };
         let fetched = match (unknown, std::mem::replace(asked, true)) {
             (Some((seen, Refusal::UnknownKid { kid })), false) => {
                 issuer.provider.keys_for_unknown_kid(&kid, &seen).await
             }
             (Some((_, refusal)), _) => return Err(refusal.into()),
-            (None, true) => return Err(unavailable("they were gone again as soon as they were fetched")),
+            (None, true) => return Err(issuer.unavailable("they were gone again as soon as they were fetched")),
             (None, false) => issuer.provider.keys_or_fetch().await,
         };
-        fetched.map(drop).map_err(|error| unavailable(&error.to_string()))
+        fetched
+            .map(drop)
+            .map_err(|error| issuer.unavailable(&error.to_string()))
     }
 }
 
 // === impl Issuer ===
 
 impl Issuer {
+    /// A token that no key fits: with another set one may, if the set may be fetched for it.
+    fn without_key(&self, index: usize, keys: Arc<KeySnapshot>, refusal: Refusal) -> Result<Step, GuardError> {
+        let Refusal::UnknownKid { kid } = &refusal else {
+            return Err(refusal.into());
+        };
+        match self.provider.keys_at_hand(kid, &keys) {
+            Some(Ok(current)) if current.version == keys.version => Err(refusal.into()),
+            Some(Err(error)) => Err(self.unavailable(&error.to_string())),
+            _ => Ok(Step::NeedsKeys {
+                issuer: index,
+                unknown: Some((keys, refusal)),
+            }),
+        }
+    }
+
+    fn unavailable(&self, reason: &str) -> GuardError {
+        GuardError::KeysUnavailable {
+            issuer: self.provider.issuer().into(),
+            reason: reason.into(),
+        }
+    }
+
     /// Starts to keep the keys fresh, where that is ours to do and there is a runtime to do it in.
     pub(crate) fn keep_fresh(&self) {
         if let Refresh::Ours(task) = &self.refresh

@@ -141,7 +141,7 @@ impl Client {
         access_token: Option<&Secret>,
     ) -> Result<Verified<Claims>, ProviderError> {
         let algorithm = self.provider.settings().id_token_algorithm;
-        let mut rules = IdTokenRules::new(self.provider.issuer(), &self.client_id, algorithm);
+        let mut rules = IdTokenRules::new(self.provider.issuer_rule(), &self.client_id, algorithm);
         rules.nonce = nonce;
         rules.access_token = access_token;
         let now = self.provider.clock().now();

@@ -5,6 +5,8 @@ use portcullis_jose::{
     base64url_encode, constant_time_eq, sha256,
 };
 
+use crate::IssuerRule;
+
 /// How far clocks may be apart for an ID token, in seconds.
 const LEEWAY: i64 = 60;
 
@@ -12,8 +14,8 @@ const LEEWAY: i64 = 60;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IdTokenRules<'a> {
-    /// The issuer, byte for byte.
-    pub issuer: &'a str,
+    /// Whose tokens count.
+    pub issuer: &'a IssuerRule,
     /// Our client identifier, which must be the audience.
     pub client_id: &'a str,
     /// The algorithm, pinned by configuration.
@@ -27,7 +29,7 @@ pub struct IdTokenRules<'a> {
 impl<'a> IdTokenRules<'a> {
     /// The rules for an issuer and a client.
     #[must_use]
-    pub fn new(issuer: &'a str, client_id: &'a str, algorithm: Algorithm) -> IdTokenRules<'a> {
+    pub fn new(issuer: &'a IssuerRule, client_id: &'a str, algorithm: Algorithm) -> IdTokenRules<'a> {
         IdTokenRules {
             issuer,
             client_id,
@@ -45,22 +47,14 @@ impl<'a> IdTokenRules<'a> {
         let jws = UnverifiedJws::parse(token.expose(), &Limits::default())?;
         let pinned = AlgorithmSet::of(&[self.algorithm]);
         jws.require_algorithm(pinned)?;
-        match jws.unverified_issuer()? {
-            Some(issuer) if issuer == self.issuer => {}
-            found => {
-                let found = found.unwrap_or("(none)").to_owned();
-                return Err(Refusal::IssuerMismatch {
-                    expected: self.issuer.into(),
-                    found,
-                });
-            }
-        }
+        self.issuer.check(jws.unverified_issuer()?)?;
         let claims = jws.verify(keys, pinned)?;
         self.check(&claims, now)?;
         Ok(claims)
     }
 
     fn check(&self, claims: &Claims, now: UnixTime) -> Result<(), Refusal> {
+        self.issuer.check_claims(claims)?;
         let expires = claims.time("exp")?.ok_or(Refusal::ExpiryMissing)?;
         let issued = claims
             .time("iat")?

@@ -22,7 +22,8 @@ fn verify_as(pinned: Algorithm, change: impl FnOnce(&mut Json)) -> Result<(), &'
     });
     change(&mut claims);
     let token = Secret::new(key.sign_jwt("JWT", &claims).unwrap());
-    let mut rules = IdTokenRules::new("https://issuer.test", "web", pinned);
+    let issuer = IssuerRule::exactly("https://issuer.test");
+    let mut rules = IdTokenRules::new(&issuer, "web", pinned);
     rules.nonce = Some(&nonce);
     rules.access_token = Some(&access_token);
     rules
@@ -83,4 +84,26 @@ fn each_rule_refuses() {
 #[test]
 fn the_algorithm_is_the_pinned_one() {
     assert_eq!(verify_as(Algorithm::RS256, |_| {}), Err("token.algorithm_not_allowed"));
+}
+
+#[test]
+fn an_id_token_of_a_tenant_names_it_twice() {
+    const TEMPLATE: &str = "https://login.test/{tenantid}/v2.0";
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let set = json!({ "keys": [key.public_jwk()] }).to_string();
+    let (keys, _) = JwkSet::parse(set.as_bytes()).unwrap();
+    let issuer = IssuerRule::tenants(TEMPLATE, &["a".to_owned(), "b".to_owned()]).unwrap();
+    let rules = IdTokenRules::new(&issuer, "web", Algorithm::ES256);
+    let verify = |issuer: &str, tenant: &str| {
+        let claims = json!({
+            "iss": issuer, "tid": tenant, "sub": "alice", "aud": "web", "exp": NOW + 300, "iat": NOW,
+        });
+        let token = Secret::new(key.sign_jwt("JWT", &claims).unwrap());
+        let verified = rules.verify(&token, &keys, UnixTime::from_secs(NOW));
+        verified.map(|_| ()).map_err(|refusal| refusal.code())
+    };
+    assert_eq!(verify("https://login.test/a/v2.0", "a"), Ok(()));
+    assert_eq!(verify("https://login.test/b/v2.0", "b"), Ok(()));
+    assert_eq!(verify("https://login.test/a/v2.0", "b"), Err("token.claim_value"));
+    assert_eq!(verify("https://login.test/c/v2.0", "c"), Err("token.issuer_mismatch"));
 }

@@ -133,8 +133,8 @@ impl Client {
         let now = provider.clock().now();
         let keys = provider.keys_or_fetch().await?;
         match rules.verify(token, &keys.set, now) {
-            Err(Refusal::UnknownKid { .. }) => {
-                let newer = provider.keys_for_unknown_kid(&keys).await?;
+            Err(Refusal::UnknownKid { kid }) => {
+                let newer = provider.keys_for_unknown_kid(&kid, &keys).await?;
                 rules.verify(token, &newer.set, now).map_err(ProviderError::Token)
             }
             result => result.map_err(ProviderError::Token),

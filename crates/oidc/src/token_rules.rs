@@ -2,6 +2,7 @@
 
 use portcullis_jose::{AlgorithmSet, Check, Claims, JwkSet, Refusal, UnixTime, UnverifiedJws, Value, Verified};
 
+use crate::IssuerRule;
 use crate::binding::Binding;
 
 /// Which `typ` an access token must have.
@@ -20,8 +21,8 @@ pub enum TokenType {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AccessTokenRules {
-    /// The issuer, compared byte for byte.
-    pub issuer: String,
+    /// Whose tokens count.
+    pub issuer: IssuerRule,
     /// The token's `aud` must hold one of these, compared byte for byte.
     pub audiences: Vec<String>,
     /// The algorithms.
@@ -40,7 +41,11 @@ const MAX_SUBJECT: usize = 255;
 impl AccessTokenRules {
     /// The defaults for an issuer and an audience.
     #[must_use]
-    pub fn new(issuer: impl Into<String>, audience: impl Into<String>, algorithms: AlgorithmSet) -> AccessTokenRules {
+    pub fn new(
+        issuer: impl Into<IssuerRule>,
+        audience: impl Into<String>,
+        algorithms: AlgorithmSet,
+    ) -> AccessTokenRules {
         AccessTokenRules {
             issuer: issuer.into(),
             audiences: vec![audience.into()],
@@ -83,13 +88,7 @@ impl AccessTokenRules {
     }
 
     fn check_issuer(jws: &UnverifiedJws<'_>, rules: &AccessTokenRules) -> Result<(), Refusal> {
-        match jws.unverified_issuer()? {
-            Some(issuer) if issuer == rules.issuer => Ok(()),
-            found => Err(Refusal::IssuerMismatch {
-                expected: rules.issuer.clone(),
-                found: found.unwrap_or("(none)").to_owned(),
-            }),
-        }
+        rules.issuer.check(jws.unverified_issuer()?)
     }
 }
 
@@ -152,6 +151,7 @@ fn check_types(claims: &Verified<Claims>, rules: &AccessTokenRules, _: UnixTime)
     for name in ["scope", "scp"] {
         claims.strings(name)?;
     }
+    rules.issuer.check_claims(claims)?;
     if rules.token_type == TokenType::Any {
         // RFC 8725 s3.12: without an explicit type, other kinds of JWT are told apart by their claims.
         for claim in ["nonce", "at_hash", "c_hash", "events"] {

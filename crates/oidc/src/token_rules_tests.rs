@@ -155,3 +155,40 @@ fn a_bound_token_is_refused_without_its_proof() {
     }
     assert_eq!(fixture.with("cnf", json!("x")), Err("token.binding_required"));
 }
+
+/// An issuer template: `iss` is the template filled with the token's own `tid`, and that is one of the list.
+#[test]
+fn a_token_of_a_tenant_names_it_twice() {
+    let mut fixture = fixture();
+    let template = "https://login.test/{tenantid}/v2.0";
+    fixture.rules.issuer = IssuerRule::tenants(template, &["a".to_owned(), "b".to_owned()]).unwrap();
+    let verify = |issuer: &str, tenant: Json| {
+        let mut claims = fixture.good();
+        claims["iss"] = issuer.into();
+        claims["tid"] = tenant;
+        fixture.verify("at+jwt", &claims)
+    };
+    assert_eq!(verify("https://login.test/a/v2.0", json!("a")), Ok(()));
+    assert_eq!(verify("https://login.test/b/v2.0", json!("b")), Ok(()));
+    assert_eq!(
+        verify("https://login.test/a/v2.0", json!("b")),
+        Err("token.claim_value")
+    );
+    assert_eq!(
+        verify("https://login.test/a/v2.0", json!("A")),
+        Err("token.claim_value")
+    );
+    assert_eq!(
+        verify("https://login.test/a/v2.0", json!(["a"])),
+        Err("token.claim_type")
+    );
+    assert_eq!(verify("https://login.test/a/v2.0", Json::Null), Err("token.claim_type"));
+    assert_eq!(
+        verify("https://login.test/c/v2.0", json!("c")),
+        Err("token.issuer_mismatch")
+    );
+    assert_eq!(verify(template, json!("{tenantid}")), Err("token.issuer_mismatch"));
+    let mut claims = fixture.good();
+    claims["iss"] = "https://login.test/a/v2.0".into();
+    assert_eq!(fixture.verify("at+jwt", &claims), Err("token.claim_missing"));
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::support::{ISSUER, KeyEndpoint, World, alone, key_set};
 use portcullis_guard::Guard;
 use portcullis_jose::{Algorithm, SigningKey, base64url_encode};
-use portcullis_oidc::{Provider, ProviderSettings};
+use portcullis_oidc::{IssuerRule, Provider, ProviderSettings};
 use serde_json::json;
 
 fn world(endpoint: &Arc<KeyEndpoint>) -> World {
@@ -141,9 +141,9 @@ async fn a_flood_of_made_up_key_names_is_one_fetch_in_the_interval() {
     for number in 0..100_000 {
         let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": format!("made-up-{number}")}).to_string();
         let token = format!("{}.{rest}", base64url_encode(header.as_bytes()));
-        let error = match guard.try_verify(&token) {
+        let error = match guard.try_verify(&alone(&token)) {
             Some(done) => done.unwrap_err(),
-            None => guard.verify(&token).await.unwrap_err(),
+            None => guard.verify(&alone(&token)).await.unwrap_err(),
         };
         assert_eq!(error.code(), "keys.unknown_kid");
     }
@@ -199,18 +199,54 @@ async fn a_key_that_goes_takes_its_cached_tokens_with_it_and_no_others() {
     );
     for token in [&stays, &goes] {
         assert_eq!(world.send_token(&guard, "Read", token).await.status, 200);
-        assert!(guard.try_verify_cached(token).is_some());
+        assert!(guard.try_verify_cached(&alone(token)).is_some());
     }
     // A key that comes makes no token be verified again.
     endpoint.serve(&[&world.key, &other, &third]);
     world.provider.refresh_keys().await.unwrap();
-    assert!(guard.try_verify_cached(&stays).is_some() && guard.try_verify_cached(&goes).is_some());
+    assert!(guard.try_verify_cached(&alone(&stays)).is_some() && guard.try_verify_cached(&alone(&goes)).is_some());
 
     endpoint.serve(&[&world.key, &third]);
     world.provider.refresh_keys().await.unwrap();
-    assert!(guard.try_verify_cached(&goes).is_none(), "not for a moment");
+    assert!(guard.try_verify_cached(&alone(&goes)).is_none(), "not for a moment");
     assert_eq!(world.send_token(&guard, "Read", &goes).await.status, 401);
     assert_eq!(world.last_event().event.refused().unwrap().code, "keys.unknown_kid");
     assert_eq!(world.send_token(&guard, "Read", &stays).await.status, 200);
-    assert!(guard.try_verify_cached(&stays).is_some());
+    assert!(guard.try_verify_cached(&alone(&stays)).is_some());
+}
+
+#[tokio::test]
+async fn a_template_takes_the_tokens_of_its_tenants_and_of_no_others() {
+    let world = World::new();
+    let tenants = ["tenant-a", "tenant-b"].map(str::to_owned);
+    let template = "https://login.test/{tenantid}/v2.0";
+    let settings = ProviderSettings::new("entra", IssuerRule::tenants(template, &tenants).unwrap());
+    let entra = Provider::with_keys(settings, key_set(&[&world.key]), world.clock.clone());
+    let guard = world.builder().also_provider(entra.clone()).build().unwrap();
+    let token = |issuer: &str, tenant: &str| world.token(json!({"iss": issuer, "tid": tenant}));
+    for tenant in &tenants {
+        let issuer = template.replace("{tenantid}", tenant);
+        let good = token(&issuer, tenant);
+        assert_eq!(world.send_token(&guard, "Read", &good).await.status, 200);
+        // The real issuer, once for all: revocations and handlers see no template.
+        assert_eq!(guard.verify(&alone(&good)).await.unwrap().issuer(), issuer);
+    }
+    for (issuer, tenant, code) in [
+        ("https://login.test/tenant-c/v2.0", "tenant-c", "token.issuer_mismatch"),
+        ("https://login.test/tenant-c/v2.0", "tenant-a", "token.issuer_mismatch"),
+        ("https://login.test/tenant-a/v2.0", "tenant-c", "token.claim_value"),
+        (template, "{tenantid}", "token.issuer_mismatch"),
+    ] {
+        let answer = world.send_token(&guard, "Read", &token(issuer, tenant)).await;
+        let refused = world.last_event().event.refused().unwrap().code;
+        assert_eq!((answer.status, refused), (401, code), "{issuer} {tenant}");
+    }
+    // Two rules for one issuer: nobody could say which keys count.
+    let one = Provider::with_keys(
+        ProviderSettings::new("one", "https://login.test/tenant-a/v2.0"),
+        key_set(&[&world.key]),
+        world.clock.clone(),
+    );
+    let error = world.builder().also_provider(entra).also_provider(one).build();
+    assert!(error.unwrap_err().to_string().contains("named twice"));
 }

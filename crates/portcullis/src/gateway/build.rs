@@ -197,7 +197,7 @@ fn providers(
             }
         };
         let http: Arc<dyn HttpClient> = Arc::new(http);
-        let mut provider = ProviderSettings::new(name, &configured.issuer);
+        let mut provider = ProviderSettings::new(name, configured.issuer.as_str());
         provider.id_token_algorithm = configured.id_token_algorithm;
         provider.algorithms = AlgorithmSet::of(&configured.algorithms);
         provider.jwks_uri = match &configured.jwks_url {
