@@ -268,7 +268,7 @@ fn forbidden() -> Public {
 
 /// RFC 6750 s3: error_description and scope have no quotes, no backslashes and nothing outside of %x20-7E, so nothing
 /// needs escaping.
-fn quotable(text: &str) -> bool {
+pub(crate) fn quotable(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()

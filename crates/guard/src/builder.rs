@@ -14,11 +14,14 @@ use portcullis_store::RevocationStore;
 use crate::answer::Realm;
 use crate::cache::TokenCache;
 use crate::guard::Guard;
+use crate::metadata::{ResourceFault, ResourceMetadata};
 use crate::revocation::Revocations;
 use crate::verify::{Inner, Issuer, Refresh};
 
 /// The most that clocks may be assumed to be apart, in seconds.
 const MAX_LEEWAY: i64 = 300;
+/// The policy that is there without a declaration.
+const AUTHENTICATED: &str = "authenticated";
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The state of a builder that was not told yet whose tokens count.
@@ -56,6 +59,8 @@ pub struct GuardBuilder<I, A> {
 struct Options {
     policies: Vec<(String, Policy)>,
     realm: Option<String>,
+    resource: Option<String>,
+    scopes_supported: Option<Vec<String>>,
     token_type: Option<TokenType>,
     algorithms: Option<AlgorithmSet>,
     leeway: Option<i64>,
@@ -112,6 +117,9 @@ pub enum BuildFault {
     /// The realm would break out of its quotes.
     #[error("the realm must be visible ASCII and spaces, without quotes and backslashes")]
     Realm,
+    /// The resource cannot be told to clients.
+    #[error(transparent)]
+    Resource(#[from] ResourceFault),
     /// The leeway would keep dead tokens alive.
     #[error("the leeway of {0} s is not between 0 and {MAX_LEEWAY} s: set the machines' clocks instead")]
     Leeway(i64),
@@ -130,6 +138,8 @@ impl GuardBuilder<NeedsAuthority, NeedsAudience> {
             options: Options {
                 policies: Vec::new(),
                 realm: None,
+                resource: None,
+                scopes_supported: None,
                 token_type: None,
                 algorithms: None,
                 leeway: None,
@@ -197,7 +207,7 @@ impl<I> GuardBuilder<I, Audiences> {
 }
 
 impl<I, A> GuardBuilder<I, A> {
-    /// Declares a policy, for [`Guard::require`] to refer to.
+    /// Declares a policy, for [`Guard::require`] to refer to. `authenticated` is there already: every valid token.
     pub fn policy(mut self, name: impl Into<String>, policy: Policy) -> Self {
         self.options.policies.push((name.into(), policy));
         self
@@ -206,6 +216,20 @@ impl<I, A> GuardBuilder<I, A> {
     /// The protection space that challenges name. The first audience by default.
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
         self.options.realm = Some(realm.into());
+        self
+    }
+
+    /// The address that clients call this API by: `https://api.example.com/orders`. Challenges then say where clients
+    /// find who issues its tokens (`resource_metadata`, RFC 9728 s5.1); [`Guard::metadata`] is what stands there, with
+    /// the guard's issuers and the scopes of all its policies.
+    pub fn resource(mut self, resource: impl Into<String>) -> Self {
+        self.options.resource = Some(resource.into());
+        self
+    }
+
+    /// The scopes that [`Guard::metadata`] tells clients of, where they are not those of the builder's policies.
+    pub fn scopes_supported<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.options.scopes_supported = Some(scopes.into_iter().map(Into::into).collect());
         self
     }
 
@@ -334,6 +358,19 @@ impl GuardBuilder<Authorities, Audiences> {
                 .and_then(|audience| Realm::new(audience))
                 .unwrap_or_else(Realm::unnamed),
         };
+        let scopes = options.scopes_supported.unwrap_or_else(|| {
+            let named = policies.values().flat_map(|policy| policy.policy().scope_names());
+            named.map(str::to_owned).collect()
+        });
+        let metadata = options.resource.and_then(|resource| {
+            let described = described(&resource, scopes, &issuers, &realm);
+            described.map_err(|fault| faults.push(fault.into())).ok()
+        });
+        // Its URL was read, so it fits into quotes.
+        let realm = match &metadata {
+            Some(metadata) => realm.clone().with_metadata(metadata.url()).unwrap_or(realm),
+            None => realm,
+        };
         if let Some(leeway) = options.leeway.filter(|leeway| !(0..=MAX_LEEWAY).contains(leeway)) {
             faults.push(BuildFault::Leeway(leeway));
         }
@@ -348,6 +385,7 @@ impl GuardBuilder<Authorities, Audiences> {
             issuers,
             policies,
             realm,
+            metadata,
             limits: Limits::default(),
             cache: TokenCache::new(options.cache_bytes),
             revocations: options.revocations,
@@ -413,8 +451,28 @@ fn discovered(issuer: &str, clock: &Arc<dyn Clock>, audit: &Audit) -> Result<Pro
     ))
 }
 
+/// What clients are told about the API.
+fn described(
+    resource: &str,
+    scopes: Vec<String>,
+    issuers: &[Issuer],
+    realm: &Realm,
+) -> Result<ResourceMetadata, ResourceFault> {
+    let metadata = ResourceMetadata::new(resource)?.name(realm.as_str());
+    let servers = issuers
+        .iter()
+        .flat_map(|issuer| issuer.provider.issuer_rule().issuers());
+    let metadata = servers.fold(metadata, |metadata, issuer| metadata.authorization_server(&issuer));
+    Ok(scopes
+        .into_iter()
+        .fold(metadata, |metadata, scope| metadata.scope(&scope)))
+}
+
 fn named(policies: Vec<(String, Policy)>, faults: &mut Vec<BuildFault>) -> BTreeMap<Box<str>, Arc<NamedPolicy>> {
     let mut declared = BTreeMap::new();
+    // It needs no declaration, and nothing else may have its name.
+    let built_in = NamedPolicy::new(AUTHENTICATED, Policy::authenticated());
+    declared.extend(built_in.ok().map(|policy| (AUTHENTICATED.into(), Arc::new(policy))));
     for (name, policy) in policies {
         match NamedPolicy::new(name.as_str(), policy) {
             Ok(policy) => {

@@ -16,6 +16,7 @@ use crate::credential::Presented;
 use crate::error::GuardError;
 use crate::explain::Explanation;
 use crate::layer::{Require, Token};
+use crate::metadata::ResourceMetadata;
 use crate::revocation::Revocations;
 use crate::token::{VerifiedToken, Window};
 use crate::verify::{Inner, Step};
@@ -320,6 +321,13 @@ impl Guard {
     #[must_use]
     pub fn realm(&self) -> &Realm {
         &self.0.realm
+    }
+
+    /// What clients are told about the API, where the builder was given its [`resource`](GuardBuilder::resource). Put it
+    /// where it says: `.route_service(metadata.path(), metadata.clone())` in axum.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&ResourceMetadata> {
+        self.0.metadata.as_ref()
     }
 
     /// How many tokens are cached, and how many bytes they take.

@@ -61,6 +61,7 @@ mod explain;
 mod extract;
 mod guard;
 mod layer;
+mod metadata;
 mod proof;
 mod revocation;
 #[cfg(test)]
@@ -79,6 +80,7 @@ pub use explain::{Explained, Explanation, Outcome};
 pub use extract::{BearerClaims, Claims, Rejection};
 pub use guard::{Call, Guard, UnknownPolicy};
 pub use layer::{Guarded, Require};
+pub use metadata::{ResourceFault, ResourceMetadata};
 pub use portcullis_audit::{Audit, AuditSettings};
 pub use portcullis_jose::Check;
 pub use portcullis_oidc::Binding;

@@ -13,6 +13,7 @@ use crate::answer::Realm;
 use crate::cache::TokenCache;
 use crate::credential::Presented;
 use crate::error::GuardError;
+use crate::metadata::ResourceMetadata;
 use crate::proof::check_proof;
 use crate::revocation::Revocations;
 use crate::token::{Origin, VerifiedToken, Window};
@@ -22,6 +23,7 @@ pub(crate) struct Inner {
     pub(crate) issuers: Vec<Issuer>,
     pub(crate) policies: BTreeMap<Box<str>, Arc<NamedPolicy>>,
     pub(crate) realm: Realm,
+    pub(crate) metadata: Option<ResourceMetadata>,
     pub(crate) limits: Limits,
     pub(crate) cache: TokenCache,
     pub(crate) revocations: Revocations,

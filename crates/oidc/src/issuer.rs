@@ -91,6 +91,15 @@ impl IssuerRule {
         self.tenants.is_some()
     }
 
+    /// Every issuer whose tokens may count: one, or that of each tenant.
+    #[must_use]
+    pub fn issuers(&self) -> Vec<String> {
+        match &self.tenants {
+            None => vec![self.text.clone()],
+            Some(tenants) => tenants.issuers().collect(),
+        }
+    }
+
     /// Whether tokens with this `iss` may count.
     #[must_use]
     pub fn matches(&self, issuer: &str) -> bool {

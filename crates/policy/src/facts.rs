@@ -144,7 +144,20 @@ impl ClaimPath {
         })
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Names one inside the other, each taken as it is.
+    #[must_use]
+    pub fn nested<S: Into<Box<str>>>(names: impl IntoIterator<Item = S>) -> ClaimPath {
+        let steps: Box<[Box<str>]> = names.into_iter().map(Into::into).collect();
+        ClaimPath {
+            text: steps.join(".").into(),
+            whole: false,
+            steps,
+        }
+    }
+
+    /// Whether it leads nowhere: a name in it is empty. A policy with such a path makes no sense.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.steps.is_empty() || self.steps.iter().any(|step| step.is_empty())
     }
 }
@@ -167,11 +180,7 @@ impl From<String> for ClaimPath {
 
 impl<const N: usize> From<[&str; N]> for ClaimPath {
     fn from(steps: [&str; N]) -> ClaimPath {
-        ClaimPath {
-            text: steps.join(".").into(),
-            whole: false,
-            steps: steps.into_iter().map(Into::into).collect(),
-        }
+        ClaimPath::nested(steps)
     }
 }
 

@@ -360,7 +360,7 @@ impl ClaimRule {
     #[must_use]
     pub fn one_of<L: Into<Literal>>(self, values: impl IntoIterator<Item = L>) -> Policy {
         let values: Box<[Literal]> = values.into_iter().map(Into::into).collect();
-        if values.is_empty() || self.0.is_empty() {
+        if values.is_empty() || values.iter().any(Literal::is_empty) || self.0.is_empty() {
             return Policy::unusable(PolicyError::Empty("claim"));
         }
         if values.len() > MAX_RULES {
@@ -375,12 +375,13 @@ impl ClaimRule {
     /// The claim is a list that has this value; a single value counts as a list of one. Never a part of a text.
     #[must_use]
     pub fn contains(self, value: impl Into<Literal>) -> Policy {
-        if self.0.is_empty() {
+        let value = value.into();
+        if value.is_empty() || self.0.is_empty() {
             return Policy::unusable(PolicyError::Empty("claim"));
         }
         Policy::leaf(Rule::Claim {
             path: self.0,
-            test: ClaimTest::Contains(value.into()),
+            test: ClaimTest::Contains(value),
         })
     }
 
@@ -406,6 +407,10 @@ impl ClaimRule {
 // === impl Literal ===
 
 impl Literal {
+    fn is_empty(&self) -> bool {
+        matches!(self, Literal::Text(text) if text.is_empty())
+    }
+
     pub(crate) fn equals(&self, value: &Value) -> bool {
         match (self, value) {
             (Literal::Text(ours), Value::String(theirs)) => **ours == **theirs,

@@ -281,6 +281,31 @@ impl<P> RouteTable<P> {
         }
     }
 
+    /// The same routes, with what `find` makes of their policies.
+    ///
+    /// # Errors
+    ///
+    /// The first of `find`.
+    pub fn try_map<Q, E>(&self, mut find: impl FnMut(&P) -> Result<Q, E>) -> Result<RouteTable<Q>, E> {
+        let rows = self.rows.iter().map(|row| {
+            Ok(Row {
+                path: row.path.clone(),
+                methods: row.methods.clone(),
+                policy: find(&row.policy)?,
+            })
+        });
+        Ok(RouteTable {
+            rows: rows.collect::<Result<_, E>>()?,
+        })
+    }
+
+    /// Which of these methods have a policy on a path, for `Allow` (RFC 9110 s10.2.1).
+    #[must_use]
+    pub fn allowed<'m>(&self, methods: &'m [&'m str], path: &str) -> Vec<&'m str> {
+        let decided = |method: &&&str| matches!(self.decide(method, path), Decision::Policy(_));
+        methods.iter().filter(decided).copied().collect()
+    }
+
     /// The policies, each as often as there are routes with it.
     pub fn policies(&self) -> impl Iterator<Item = &P> {
         self.rows.iter().map(|row| &row.policy)

@@ -16,6 +16,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Add the method, or `default`, to `policy` of the `api` table in the configuration. The `Allow` header of the answer lists what the route takes now.",
     ),
     entry(
+        ("route.no_policy", "no_policy"),
+        403,
+        "No policy is about this path",
+        "The path belongs to an API, and neither the `policy` of the API nor one of its `routes` covers it. What nobody spoke of is refused.",
+        "Give the path a policy: a route (a path with braces is compared to its end, `/api/orders/{id}` does not cover `/api/orders/7/lines`), or `policy` of the `api` table for all that the routes leave. `policy = \"authenticated\"` lets every valid token pass.",
+    ),
+    entry(
         ("path.not_canonical", "path_not_canonical"),
         400,
         "The path could be read in more than one way",

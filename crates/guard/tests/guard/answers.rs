@@ -6,7 +6,7 @@
     reason = "helpers of tests may fail loudly"
 )]
 
-use crate::support::{AUDIENCE, Answer, ISSUER, World, bearer};
+use crate::support::{AUDIENCE, Answer, ISSUER, NOW, World, bearer};
 use http::Request;
 use portcullis_audit::Event;
 use portcullis_jose::{Algorithm, SigningKey};
@@ -350,4 +350,53 @@ async fn the_request_id_of_an_outer_layer_is_kept() {
         (Some("req-1234567890"), &json!("req-1234567890"))
     );
     assert_eq!(event_code(&world, &answer), "token.malformed");
+}
+
+#[tokio::test]
+async fn an_old_authentication_is_asked_for_again_with_its_level() {
+    let world = World::new();
+    let guard = world.guard();
+    let recent = |age: i64| json!({"acr": "urn:mfa", "auth_time": NOW - age});
+    assert_eq!(
+        world
+            .send_token(&guard, "Recent", &world.token(recent(60)))
+            .await
+            .status,
+        200
+    );
+    for changes in [recent(61), json!({"acr": "urn:mfa"}), json!({"auth_time": NOW})] {
+        let answer = world.send_token(&guard, "Recent", &world.token(changes)).await;
+        assert_eq!(answer.status, 401);
+        // RFC 9470 s3: both may be asked for at once.
+        let challenge = answer.header("www-authenticate").unwrap();
+        assert!(
+            challenge.contains("error=\"insufficient_user_authentication\""),
+            "{challenge}"
+        );
+        assert!(
+            challenge.ends_with("acr_values=\"urn:mfa\", max_age=\"60\""),
+            "{challenge}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_function_sees_the_call_that_the_layer_guards() {
+    let world = World::new();
+    let guard = world.guard();
+    let token = world.token(json!({"order": "7"}));
+    for (method, path, status) in [
+        ("GET", "/orders/7", 200),
+        ("GET", "/orders/8", 403),
+        ("POST", "/orders/7", 403),
+    ] {
+        let mut request = bearer(&token);
+        *request.method_mut() = method.parse().unwrap();
+        *request.uri_mut() = path.parse().unwrap();
+        assert_eq!(
+            world.send(&guard, "Own", request).await.status,
+            status,
+            "{method} {path}"
+        );
+    }
 }

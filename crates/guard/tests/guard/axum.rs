@@ -178,3 +178,43 @@ async fn the_handler_sees_a_header_that_prints_as_sensitive() {
     let body = String::from_utf8(body.to_vec()).unwrap();
     assert!(body.contains("Sensitive") && !body.contains(&token), "{body}");
 }
+
+#[tokio::test]
+async fn a_client_finds_the_provider_from_the_challenge_on() {
+    let world = World::new();
+    let guard = world
+        .builder()
+        .resource("https://api.example.com/list")
+        .build()
+        .unwrap();
+    let metadata = guard.metadata().unwrap().clone();
+    let app = app(&guard).route_service(metadata.path(), metadata.clone());
+    let get = async |path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap()
+    };
+    let refused = get("/list").await;
+    assert_eq!(refused.status(), 401);
+    assert_eq!(
+        refused.headers()["www-authenticate"],
+        "Bearer realm=\"orders\", resource_metadata=\"https://api.example.com/.well-known/oauth-protected-resource/list\""
+    );
+    let found = get("/.well-known/oauth-protected-resource/list").await;
+    assert_eq!(found.status(), 200);
+    assert_eq!(found.headers()["content-type"], "application/json");
+    let body = found.into_body().collect().await.unwrap().to_bytes();
+    let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(document["resource"], "https://api.example.com/list");
+    assert_eq!(document["authorization_servers"], json!(["https://issuer.test"]));
+    assert_eq!(document["resource_name"], "orders");
+    let scopes = document["scopes_supported"].as_array().unwrap();
+    assert!(
+        scopes.contains(&json!("orders:read")) && scopes.contains(&json!("orders:write")),
+        "{scopes:?}"
+    );
+
+    // Without a resource nothing is said, and a good token passes either way.
+    assert!(world.guard().metadata().is_none());
+    let bearer = format!("Bearer {}", world.token(json!({})));
+    assert_eq!(send(&guard, "/list", Some(&bearer)).await.0, 200);
+}

@@ -13,6 +13,7 @@ fn an_unknown_policy_is_an_error_at_the_start() {
     let error = guard.require("read").unwrap_err();
     assert_eq!((error.name.as_str(), error.known.contains("Read")), ("read", true));
     assert!(error.to_string().contains(".policy(\"read\", ...)"), "{error}");
+    assert!(guard.require("authenticated").is_ok(), "it needs no declaration");
     assert!(guard.optional("").is_err() && guard.policy("Reads").is_err());
 }
 
@@ -25,7 +26,9 @@ fn all_faults_are_told_at_once() {
         .policy("Empty", Policy::all([]))
         .policy("Twice", Policy::scope("a"))
         .policy("Twice", Policy::scope("b"))
+        .policy("authenticated", Policy::scope("a"))
         .realm("a\"b")
+        .resource("api://orders")
         .leeway(301)
         .max_lifetime(0)
         .build()
@@ -39,6 +42,7 @@ fn all_faults_are_told_at_once() {
             BuildFault::Policy { .. } => "policy",
             BuildFault::RepeatedPolicy(_) => "repeated",
             BuildFault::Realm => "realm",
+            BuildFault::Resource(_) => "resource",
             BuildFault::Leeway(301) => "leeway",
             BuildFault::Lifetime(0) => "lifetime",
             other => panic!("{other}"),
@@ -52,12 +56,14 @@ fn all_faults_are_told_at_once() {
             "audience",
             "policy",
             "repeated",
+            "repeated",
             "realm",
+            "resource",
             "leeway",
             "lifetime"
         ]
     );
-    assert_eq!(error.to_string().lines().count(), 9, "{error}");
+    assert_eq!(error.to_string().lines().count(), 11, "{error}");
 }
 
 #[test]

@@ -81,6 +81,14 @@ impl World {
             )
             .policy("Service", Policy::kind(Kind::Service))
             .policy("User", Policy::kind(Kind::User))
+            .policy("Recent", Policy::all([Policy::acr(["urn:mfa"]), Policy::max_age(60)]))
+            .policy(
+                "Own",
+                Policy::custom("the order in the path is the token's", |token, call| {
+                    let own = token.get("order").and_then(|order| order.as_str());
+                    call.method == "GET" && call.path.rsplit('/').next() == own
+                }),
+            )
             .policy("StepUp", Policy::acr(["urn:mfa"]))
             .policy("Anyone", Policy::authenticated())
     }

@@ -523,6 +523,10 @@ fn a_policy_that_makes_no_sense_refuses_everybody_wherever_it_stands() {
             Policy::acr(Vec::<String>::new()),
             Policy::claim("").equals("a"),
             Policy::claim("a").one_of(Vec::<i64>::new()),
+            Policy::claim("a").equals(""),
+            Policy::claim("a").one_of(["b", ""]),
+            Policy::claim("a").contains(""),
+            Policy::claim("a").matches(""),
             Policy::custom("", |_, _| true),
         ]
     };

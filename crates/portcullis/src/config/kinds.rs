@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::faults::FaultKind;
 use super::nearest::nearest;
 use super::reader::{At, Context, Item, shown};
-use super::schema::{Kind, quoted, seconds};
+use super::schema::{AUTHENTICATED, Kind, quoted, seconds};
 
 /// A text that is not empty and has no control characters.
 pub(crate) fn text(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
@@ -122,10 +122,11 @@ pub(crate) fn reference(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
     };
     let given = text(cx, item)?;
     let names = cx.names(section);
-    if names.contains(&given.as_str()) {
+    let built_in: &[&str] = if *section == "policy" { &[AUTHENTICATED] } else { &[] };
+    if names.contains(&given.as_str()) || built_in.contains(&given.as_str()) {
         return Some(given);
     }
-    let meant = nearest(&given, names.iter().copied());
+    let meant = nearest(&given, names.iter().chain(built_in).copied());
     let label = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("there is no [{section}.{}]", shown(&given)),

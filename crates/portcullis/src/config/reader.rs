@@ -41,6 +41,7 @@ pub(crate) struct At<T> {
 }
 
 /// Reads one table.
+#[derive(Clone)]
 pub(crate) struct Reader<'a> {
     pub(crate) cx: &'a Context<'a>,
     schema: &'static Table,

@@ -6,10 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use portcullis_jose::{Algorithm, Secret};
-use portcullis_policy::NamedPolicy;
+use portcullis_policy::{Decision, NamedPolicy, RouteTable};
 use url::Url;
-
-use super::read::is_within;
 
 /// The whole configuration. Every name that one part uses for another exists.
 #[derive(Clone, Debug)]
@@ -27,7 +25,7 @@ pub struct Settings {
     pub frontends: BTreeMap<String, FrontendSettings>,
     /// APIs, by name.
     pub apis: BTreeMap<String, ApiSettings>,
-    /// Policies, by name.
+    /// Policies, by name; `authenticated` is always among them.
     pub policies: BTreeMap<String, NamedPolicy>,
     /// What `[danger]` weakens.
     pub danger: DangerSettings,
@@ -225,44 +223,10 @@ pub struct Guarded {
     pub provider: String,
     /// Audiences, one of which the token must have.
     pub audience: Vec<String>,
-    /// The policies of the API's own path.
-    pub policy: PolicyByMethod,
-    /// Stricter paths inside: the longest that matches decides.
-    pub routes: Vec<RouteSettings>,
-}
-
-/// Which policy holds for which method.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PolicyByMethod {
-    /// Policies of single methods, by the method's name.
-    pub methods: BTreeMap<String, String>,
-    /// The policy of all other methods.
-    pub default: Option<String>,
-}
-
-/// What [`PolicyByMethod`] says about one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Selected<'a> {
-    /// This policy decides.
-    Policy(&'a str),
-    /// No policy was configured: a valid token for this audience is enough.
-    ValidToken,
-    /// Other methods have a policy and this one has none: refuse.
-    Refuse,
-}
-
-/// One of an API's `routes`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RouteSettings {
-    /// The path, and everything below it.
-    pub path: String,
-    /// The methods that it is about; empty: all.
-    pub methods: Vec<String>,
-    /// Name of the policy.
-    pub policy: String,
+    /// Which policy, by name, decides about which calls.
+    pub routes: RouteTable<String>,
+    /// What identifies the API in its metadata (RFC 9728 s2).
+    pub resource: String,
 }
 
 /// `[danger]`: what is weaker than it should be, by explicit wish.
@@ -304,68 +268,7 @@ impl Settings {
 impl Guarded {
     /// Which policy decides about a call. The path is the one in normal form that is forwarded.
     #[must_use]
-    pub fn select(&self, method: &str, path: &str) -> Selected<'_> {
-        let matching = self.routes.iter().filter(|route| route.matches(method, path));
-        match matching.max_by_key(|route| route.path.len()) {
-            Some(route) => Selected::Policy(&route.policy),
-            None => self.policy.select(method),
-        }
-    }
-}
-
-// === impl RouteSettings ===
-
-impl RouteSettings {
-    fn matches(&self, method: &str, path: &str) -> bool {
-        let named = |method: &str| self.methods.iter().any(|own| own == method);
-        let method = self.methods.is_empty() || named(method) || (method == "HEAD" && named("GET"));
-        method && is_within(path, &self.path)
-    }
-}
-
-// === impl PolicyByMethod ===
-
-impl PolicyByMethod {
-    /// Which policy decides about a call with this method.
-    #[must_use]
-    pub fn select(&self, method: &str) -> Selected<'_> {
-        // RFC 9110 s9.3.2: HEAD is GET without the content, so what guards GET guards HEAD.
-        let own = self.methods.get(method).or_else(|| match method {
-            "HEAD" => self.methods.get("GET"),
-            _ => None,
-        });
-        match own.or(self.default.as_ref()) {
-            Some(name) => Selected::Policy(name),
-            None if self.methods.is_empty() => Selected::ValidToken,
-            None => Selected::Refuse,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn by_method(methods: &[(&str, &str)], default: Option<&str>) -> PolicyByMethod {
-        PolicyByMethod {
-            methods: methods
-                .iter()
-                .map(|(m, p)| ((*m).to_owned(), (*p).to_owned()))
-                .collect(),
-            default: default.map(str::to_owned),
-        }
-    }
-
-    #[test]
-    fn a_method_without_a_policy_is_refused_once_another_has_one() {
-        let read_only = by_method(&[("GET", "Read")], None);
-        assert_eq!(read_only.select("GET"), Selected::Policy("Read"));
-        assert_eq!(read_only.select("HEAD"), Selected::Policy("Read"));
-        assert_eq!(read_only.select("POST"), Selected::Refuse);
-        let with_default = by_method(&[("GET", "Read")], Some("Write"));
-        assert_eq!(with_default.select("POST"), Selected::Policy("Write"));
-        assert_eq!(with_default.select("HEAD"), Selected::Policy("Read"));
-        assert_eq!(by_method(&[], Some("Write")).select("GET"), Selected::Policy("Write"));
-        assert_eq!(PolicyByMethod::default().select("GET"), Selected::ValidToken);
+    pub fn select(&self, method: &str, path: &str) -> Decision<'_, String> {
+        self.routes.decide(method, path)
     }
 }

@@ -61,6 +61,29 @@ pub(crate) fn upstream(cx: &Context<'_>, item: &Item<'_>, plain: PlainHttp<'_>) 
     Some(url)
 }
 
+/// What identifies an API for its clients (RFC 9728 s1.2): on the public origin, inside the API's path. `place` is both,
+/// where they are known.
+pub(crate) fn resource_within(cx: &Context<'_>, item: &Item<'_>, place: Option<(&Url, &str)>) -> Option<String> {
+    let (given, url) = url(cx, item, PlainHttp::Loopback)?;
+    let (public_url, path) = place?;
+    let origin = public_url.origin();
+    let label = if url.query().is_some() || url.fragment().is_some() {
+        "leave out what follows the path"
+    } else if url.origin() != origin {
+        "another origin than `public_url`"
+    } else if !super::is_within(url.path(), path) {
+        "outside of the API's `path`"
+    } else {
+        return Some(given);
+    };
+    let fault = FaultKind::InvalidUrl
+        .says(format!("{} is not an address of this API", item.what))
+        .at(item.span.clone(), label);
+    let own = format!("{}{}", origin.ascii_serialization(), path.trim_end_matches('/'));
+    cx.push(fault.expected(format!("\"{own}\", which is the default, or an address below it")));
+    None
+}
+
 /// The issuer, as it was written: it is compared byte for byte.
 pub(crate) fn issuer(cx: &Context<'_>, item: &Item<'_>) -> Option<(String, Url)> {
     let (given, url) = url(cx, item, PlainHttp::Loopback)?;

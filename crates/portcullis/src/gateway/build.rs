@@ -14,7 +14,7 @@ use portcullis_guard::{Audiences, Authorities, Guard, GuardBuilder, Revocations,
 use portcullis_jose::{AlgorithmSet, Clock};
 use portcullis_oidc::token_rules::TokenType;
 use portcullis_oidc::{Client, ClientAuth, HttpClient, HttpsUrl, HyperClient, Provider, ProviderSettings, RefreshTask};
-use portcullis_policy::{NamedPolicy, Policy};
+use portcullis_policy::NamedPolicy;
 use portcullis_proxy::{Forwarder, HeadLimits, Settings as ProxySettings, Timeouts, Upstream};
 use portcullis_store::{KeyRing, LeaseName, SealingKey, SqliteStore, Store};
 use tokio::task::JoinHandle;
@@ -336,18 +336,24 @@ fn guarded_api(
     builder: GuardBuilder<Authorities, Audiences>,
 ) -> Result<GuardedApi, BuildError> {
     let what = || format!("api {name}");
-    let guard = builder.build().map_err(failed(what()))?;
-    let policies = settings
-        .policies
-        .iter()
-        .map(|(name, policy)| (name.clone(), Arc::new(policy.clone())))
-        .collect();
-    let any_token = NamedPolicy::new("any-valid-token", Policy::authenticated()).map_err(failed(what()))?;
+    let routes = guarded.routes.try_map(|policy| match settings.policies.get(policy) {
+        Some(policy) => Ok(Arc::new(policy.clone())),
+        None => Err(failed(what())(format!("there is no policy {policy}"))),
+    })?;
+    // Where only sessions count there is nothing that a client of its own could find.
+    let builder = match guarded.bearer {
+        true => builder.resource(&guarded.resource).scopes_supported(
+            routes
+                .policies()
+                .flat_map(|policy: &Arc<NamedPolicy>| policy.policy().scope_names()),
+        ),
+        false => builder,
+    };
     Ok(GuardedApi {
-        guard,
-        settings: guarded.clone(),
-        policies,
-        any_token: Arc::new(any_token),
+        guard: builder.build().map_err(failed(what()))?,
+        session: guarded.session,
+        bearer: guarded.bearer,
+        routes,
     })
 }
 

@@ -69,9 +69,9 @@ impl Gateway {
             let refused = Refused::new("cors.origin_denied").found(origin);
             return Err(self.refuse_call(api, incoming, refused, Credential::None));
         }
-        let bff = self.0.bff.as_ref().filter(|_| guarded.settings.session);
+        let bff = self.0.bff.as_ref().filter(|_| guarded.session);
         let has_bearer = parts.headers.contains_key(AUTHORIZATION) || has_query_token(parts.uri.query());
-        if let Some(bff) = bff.filter(|_| !has_bearer || !guarded.settings.bearer) {
+        if let Some(bff) = bff.filter(|_| !has_bearer || !guarded.bearer) {
             return self.admit_session(api, guarded, bff, incoming).await;
         }
         let credential = if has_bearer {
@@ -191,12 +191,9 @@ impl Gateway {
         credential: Credential,
     ) -> Result<&'g Arc<NamedPolicy>, (Credential, Box<Response<Body>>)> {
         let method = incoming.parts.method.as_str();
-        guarded.policy(method, incoming.path.as_str()).ok_or_else(|| {
-            let refused = Refused::new("route.method_not_allowed")
-                .expected(guarded.allowed())
-                .found(method);
-            self.refuse_call(api, incoming, refused, credential)
-        })
+        guarded
+            .policy(method, incoming.path.as_str())
+            .map_err(|refused| self.refuse_call(api, incoming, refused, credential))
     }
 
     fn refuse_call(

@@ -123,6 +123,9 @@ impl Gateway {
                 Err(failure) => self.refuse(&incoming, failure, Credential::Session),
             };
         }
+        if let Some(metadata) = self.0.routes.metadata(path) {
+            return metadata.response(&incoming.parts.method).map(Body::from);
+        }
         if let Some(api) = self.0.routes.find(path) {
             return self.call(api, incoming, body).await;
         }

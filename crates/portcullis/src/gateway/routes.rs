@@ -1,14 +1,11 @@
 //! Which API a path belongs to, and who may call it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portcullis_audit::RouteMetrics;
-use portcullis_guard::Guard;
-use portcullis_policy::NamedPolicy;
+use portcullis_audit::{Refused, RouteMetrics};
+use portcullis_guard::{Guard, ResourceMetadata};
+use portcullis_policy::{Decision, NamedPolicy, RouteTable};
 use portcullis_proxy::Upstream;
-
-use crate::config::{Guarded, Selected};
 
 /// The methods that a configuration can name.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -27,46 +24,39 @@ pub(crate) struct Api {
 #[derive(Debug)]
 pub(crate) struct GuardedApi {
     pub(crate) guard: Guard,
-    pub(crate) settings: Guarded,
-    pub(crate) policies: BTreeMap<String, Arc<NamedPolicy>>,
-    /// Where no policy was configured: a token for this audience is enough.
-    pub(crate) any_token: Arc<NamedPolicy>,
+    /// A session's cookie is accepted.
+    pub(crate) session: bool,
+    /// A bearer token is accepted.
+    pub(crate) bearer: bool,
+    pub(crate) routes: RouteTable<Arc<NamedPolicy>>,
 }
 
 impl Api {
     /// What a caller without any credential is told, where a bearer token would do (RFC 6750 s3).
     pub(crate) fn challenge(&self) -> Option<String> {
-        let guarded = self.guarded.as_ref().filter(|guarded| guarded.settings.bearer)?;
-        Some(format!("Bearer realm=\"{}\"", guarded.guard.realm().as_str()))
+        let guarded = self.guarded.as_ref().filter(|guarded| guarded.bearer)?;
+        Some(guarded.guard.realm().challenge("Bearer", &[]))
     }
 
-    /// The methods that a path takes, as `Allow` lists them.
+    /// The methods that a path takes, as `Allow` lists them (RFC 9110 s10.2.1).
     pub(crate) fn allow(&self, path: &str) -> String {
-        let taken = |method: &&str| match &self.guarded {
-            Some(guarded) => !matches!(guarded.settings.select(method, path), Selected::Refuse),
-            None => true,
-        };
-        METHODS.into_iter().filter(taken).collect::<Vec<_>>().join(", ")
+        match &self.guarded {
+            Some(guarded) => guarded.routes.allowed(&METHODS, path),
+            None => METHODS.to_vec(),
+        }
+        .join(", ")
     }
 }
 
 impl GuardedApi {
-    /// The methods that have a policy, as `Allow` lists them (RFC 9110 s10.2.1).
-    pub(crate) fn allowed(&self) -> String {
-        let mut methods: Vec<&str> = self.settings.policy.methods.keys().map(String::as_str).collect();
-        if methods.contains(&"GET") && !methods.contains(&"HEAD") {
-            methods.push("HEAD");
-        }
-        methods.sort_unstable();
-        methods.join(", ")
-    }
-
-    /// The policy that decides about a call; `None` refuses it.
-    pub(crate) fn policy(&self, method: &str, path: &str) -> Option<&Arc<NamedPolicy>> {
-        match self.settings.select(method, path) {
-            Selected::Policy(name) => self.policies.get(name),
-            Selected::ValidToken => Some(&self.any_token),
-            Selected::Refuse => None,
+    /// The policy that decides about a call.
+    pub(crate) fn policy(&self, method: &str, path: &str) -> Result<&Arc<NamedPolicy>, Refused> {
+        match self.routes.decide(method, path) {
+            Decision::Policy(policy) => Ok(policy),
+            Decision::MethodNotAllowed => Err(Refused::new("route.method_not_allowed")
+                .expected(self.routes.allowed(&METHODS, path).join(", "))
+                .found(method)),
+            _ => Err(Refused::new("route.no_policy").found(format!("{method} {path}"))),
         }
     }
 }
@@ -83,6 +73,12 @@ impl Routes {
 
     pub(crate) fn find(&self, path: &str) -> Option<&Api> {
         self.0.iter().find(|api| crate::config::is_within(path, &api.path))
+    }
+
+    /// The document that stands at this path (RFC 9728 s3.1).
+    pub(crate) fn metadata(&self, path: &str) -> Option<&ResourceMetadata> {
+        let all = self.0.iter().filter_map(|api| api.guarded.as_ref()?.guard.metadata());
+        all.into_iter().find(|metadata| metadata.path() == path)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Api> {

@@ -51,13 +51,15 @@ audience = "api://stock"
 "#;
 
 /// Code, line, column and nearest name of the faults above, in their order.
-const FOUND: [(&str, u64, u64, Option<&str>); 7] = [
+const FOUND: [(&str, u64, u64, Option<&str>); 9] = [
     ("config.unknown_key", 3, 1, Some("listen")),
     ("config.insecure_url", 6, 10, None),
     ("config.wrong_type", 7, 10, None),
     ("config.dangling_reference", 10, 12, Some("plain")),
     ("config.secret_inline", 12, 10, None),
     ("config.missing_audience", 14, 1, None),
+    ("config.missing_key", 14, 1, None),
+    ("config.missing_key", 19, 1, None),
     ("config.missing_key", 19, 1, None),
 ];
 
@@ -101,7 +103,7 @@ fn all_faults_are_shown_in_one_run_with_line_and_column() {
         }
         rest = after;
     }
-    assert_eq!(rest, "portcullis.toml: 7 faults\n");
+    assert_eq!(rest, "portcullis.toml: 9 faults\n");
     assert!(!ended.stderr.contains(SECRET), "{}", ended.stderr);
 }
 
@@ -172,7 +174,7 @@ fn serve_starts_nothing_from_a_faulty_file() {
     let ended = portcullis(dir.path(), &["serve", "--config", "portcullis.toml"]);
     assert_eq!((ended.status, ended.stdout.as_str()), (2, ""));
     assert!(
-        ended.stderr.ends_with("portcullis.toml: 7 faults\n"),
+        ended.stderr.ends_with("portcullis.toml: 9 faults\n"),
         "{}",
         ended.stderr
     );

@@ -5,6 +5,7 @@ mod forward;
 mod heads;
 mod https;
 mod login_answers;
+mod metadata;
 mod policies;
 mod provider_down;
 mod raw;
@@ -332,12 +333,27 @@ fn configuration(origin: &str, issuer: &str, [address, upstream, closed]: [Socke
             {{ path = "/api/orders/report", policy = "Administer" }},
         ]
 
+        [api.shelf]
+        path = "/api/shelf"
+        upstream = "http://{upstream}"
+        provider = "dev"
+        audience = "{AUDIENCE}"
+        realm = "The shelf"
+        routes = [
+            {{ path = "/api/shelf/{{id}}", methods = ["GET"], policy = "Read" }},
+            {{ path = "/api/shelf/{{id}}/lines", policy = "Administer" }},
+            {{ path = "/api/shelf/files/{{*rest}}", policy = "Write" }},
+            {{ path = "/api/shelf/fresh", policy = "Fresh" }},
+            {{ path = "/api/shelf/strong", policy = "Strong" }},
+        ]
+
         [api.page]
         path = "/api/page"
         upstream = "http://{upstream}"
         accept = ["session"]
         provider = "dev"
         audience = "{AUDIENCE}"
+        policy = "authenticated"
 
         [api.machine]
         path = "/api/machine"
@@ -345,6 +361,7 @@ fn configuration(origin: &str, issuer: &str, [address, upstream, closed]: [Socke
         accept = ["bearer"]
         provider = "dev"
         audience = "{AUDIENCE}"
+        policy = "authenticated"
         timeout = "1s"
 
         [api.closed]
@@ -352,6 +369,7 @@ fn configuration(origin: &str, issuer: &str, [address, upstream, closed]: [Socke
         upstream = "http://{closed}"
         provider = "dev"
         audience = "{AUDIENCE}"
+        policy = "authenticated"
 
         [api.public]
         path = "/api/public"
@@ -364,6 +382,10 @@ fn configuration(origin: &str, issuer: &str, [address, upstream, closed]: [Socke
         scope = "orders.write"
         [policy.Administer]
         scope = "orders.admin"
+        [policy.Fresh]
+        all = ["Read", {{ max_age = "1m" }}]
+        [policy.Strong]
+        all = ["Fresh", {{ acr = ["urn:example:mfa", "urn:example:key"] }}]
         [policy.Service]
         all = [{{ kind = "service" }}, {{ scope = "orders.read" }}]
         [policy.Person]

@@ -142,3 +142,123 @@ async fn a_token_that_is_known_good_ends_with_its_time_and_its_key() {
     assert_eq!(gate.bearer("GET", "/api/orders", &token).await.status, 401);
     assert_eq!(gate.last_code(), "keys.unknown_kid");
 }
+
+#[tokio::test]
+async fn a_path_that_no_policy_is_about_is_refused() {
+    let gate = Gate::start().await;
+    let token = gate.token();
+    for (method, target, status, code) in [
+        ("GET", "/api/shelf/7", 200, ""),
+        ("HEAD", "/API/Shelf/7/", 200, ""),
+        ("GET", "/api/shelf/a%20b", 200, ""),
+        ("PUT", "/api/shelf/files/a/b", 200, ""),
+        ("GET", "/api/shelf/7/lines", 403, "policy.scope_insufficient"),
+        ("DELETE", "/api/shelf/7/Lines/", 403, "policy.scope_insufficient"),
+        ("POST", "/api/shelf/7", 405, "route.method_not_allowed"),
+        ("GET", "/api/shelf", 403, "route.no_policy"),
+        ("GET", "/api/shelf/", 403, "route.no_policy"),
+        ("GET", "/api/shelf/7/lines/1", 403, "route.no_policy"),
+        ("GET", "/api/shelf/7/other", 403, "route.no_policy"),
+        ("GET", "/api/shelf/7//lines", 403, "policy.scope_insufficient"),
+        ("GET", "/api/shelf/7/%6Cines", 403, "policy.scope_insufficient"),
+        ("GET", "/api/shelf/x/../7", 400, "path.not_canonical"),
+        ("GET", "/api/shelf/7%2flines", 400, "path.not_canonical"),
+    ] {
+        let hits = gate.upstream.hits();
+        let reply = gate.bearer(method, target, &token).await;
+        assert_eq!(reply.status, status, "{method} {target}");
+        let reached = usize::from(status == 200);
+        assert_eq!(gate.upstream.hits(), hits + reached, "{method} {target}");
+        if status != 200 {
+            assert_eq!(gate.last_code(), code, "{method} {target}");
+        }
+        if status == 405 {
+            assert_eq!(reply.header("allow"), "GET, HEAD");
+        }
+        if code == "route.no_policy" {
+            assert_eq!(reply.problem(), (403, "route.no_policy".into()));
+        }
+    }
+    // Who brings no token learns nothing of it.
+    for target in ["/api/shelf", "/api/shelf/7", "/api/shelf/7/other"] {
+        assert_eq!(gate.call("GET", target, &[]).await.status, 401, "{target}");
+    }
+    // A session's token is judged alike.
+    let browser = gate.sign_in().await;
+    let cookie = gate.cookie(&browser);
+    let headers = [("Cookie", cookie.as_str()), ("X-CSRF", "1")];
+    assert_eq!(gate.call("GET", "/api/shelf/7", &headers).await.status, 200);
+    assert_eq!(gate.call("GET", "/api/shelf/7/other", &headers).await.status, 403);
+    assert_eq!(gate.last_code(), "route.no_policy");
+}
+
+#[tokio::test]
+async fn an_authentication_that_is_too_old_or_too_weak_asks_for_another() {
+    let gate = Gate::start().await;
+    let token = gate.token();
+    assert_eq!(gate.bearer("GET", "/api/shelf/fresh", &token).await.status, 200);
+
+    let reply = gate.bearer("GET", "/api/shelf/strong", &token).await;
+    let challenge = reply.header("www-authenticate");
+    assert_eq!(reply.problem(), (401, "insufficient_user_authentication".into()));
+    assert!(
+        challenge.contains(concat!(
+            r#"error="insufficient_user_authentication", "#,
+            r#"error_description="A different authentication level is required.", "#,
+            r#"acr_values="urn:example:mfa urn:example:key", max_age="60""#
+        )),
+        "{challenge}"
+    );
+    assert_eq!(gate.last_code(), "policy.acr_insufficient");
+
+    gate.clock.advance(61);
+    let reply = gate.bearer("GET", "/api/shelf/fresh", &token).await;
+    let challenge = reply.header("www-authenticate");
+    assert_eq!(reply.problem(), (401, "insufficient_user_authentication".into()));
+    assert!(challenge.contains(r#", max_age="60""#), "{challenge}");
+    assert!(
+        !challenge.contains("acr_values") && !challenge.contains(" scope="),
+        "{challenge}"
+    );
+    assert_eq!(gate.last_code(), "policy.max_age_exceeded");
+    // The token itself is as good as before, and one of a new login passes.
+    assert_eq!(gate.bearer("GET", "/api/shelf/7", &token).await.status, 200);
+    assert_eq!(gate.bearer("GET", "/api/shelf/fresh", &gate.token()).await.status, 200);
+}
+
+#[tokio::test]
+async fn bad_tokens_get_one_answer() {
+    let gate = Gate::start().await;
+    let mut answers = std::collections::BTreeSet::new();
+    for defect in [
+        Defect::WrongAudience,
+        Defect::WrongIssuer,
+        Defect::Expired,
+        Defect::BadSignature,
+        Defect::UnknownKid,
+        Defect::AlgNone,
+        Defect::WrongType,
+        Defect::MissingSubject,
+    ] {
+        let order = Mint {
+            user: Some("alice".into()),
+            client: Some("web".into()),
+            defect: Some(defect),
+            ..Mint::default()
+        };
+        let token = gate.idp.control().mint(&order).unwrap();
+        let reply = gate.bearer("GET", "/api/shelf/7", &token).await;
+        let id = reply.header("x-request-id").to_owned();
+        assert!(!id.is_empty());
+        let mut headers: Vec<_> = reply
+            .headers
+            .iter()
+            .filter(|(name, _)| name != "date")
+            .cloned()
+            .collect();
+        headers.sort();
+        let seen = format!("{} {headers:?} {}", reply.status, reply.body);
+        answers.insert(seen.replace(&id, "ID"));
+    }
+    assert_eq!(answers.len(), 1, "{answers:#?}");
+}

@@ -1,27 +1,26 @@
 //! `[api.NAME]`.
 
-use std::collections::BTreeMap;
-
 use toml::de::DeValue;
+use url::Url;
 
-use super::overlap::{Paths, RoutePlace, check_routes, is_within};
+use super::overlap::Paths;
+use super::routes::{self, by_method};
 use crate::config::faults::FaultKind;
 use crate::config::kinds::{distinct, duration, list, one_or_more, reference, text, word};
 use crate::config::reader::{At, Context, Item, Reader, listed};
-use crate::config::schema::{API_POLICY, Kind, METHODS, ROUTE};
-use crate::config::settings::{Access, ApiSettings, DangerSettings, Guarded, PolicyByMethod, RouteSettings};
-use crate::config::urls::{PlainHttp, upstream};
+use crate::config::schema::{AUTHENTICATED, Kind};
+use crate::config::settings::{Access, ApiSettings, DangerSettings, Guarded};
+use crate::config::urls::{PlainHttp, resource_within, upstream};
 use crate::diagnostic::Diagnostic;
 
 /// What an API needs to know of the rest.
 pub(super) struct Around<'a> {
     pub(super) danger: &'a DangerSettings,
+    pub(super) public_url: Option<&'a Url>,
     pub(super) has_frontend: bool,
     /// The provider that sessions are made with.
     pub(super) session_provider: Option<&'a str>,
 }
-
-static POLICY_NAME: Kind = Kind::Reference("policy");
 
 pub(super) fn api(reader: &Reader<'_>, name: &str, around: &Around<'_>, paths: &mut Paths) -> Option<ApiSettings> {
     let path = reader.get("path", api_path);
@@ -47,7 +46,8 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     let provider = reader.get("provider", reference);
     let audience = reader.get("audience", one_or_more);
     let policy = reader.get("policy", by_method);
-    let routes = reader.get("routes", |cx, item| routes(cx, item, path));
+    let routes = reader.get("routes", |cx, item| routes::routes(cx, item, path));
+    let resource = resource(reader, around, path);
     if let Some(item) = reader.item("accept").filter(says_anyone) {
         accept?;
         return nothing_is_checked(reader, &item).then_some(Access::Anyone);
@@ -55,6 +55,9 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     reader.missing("provider");
     if reader.lacks("audience") {
         reader.cx.push(missing_audience(reader));
+    }
+    if reader.lacks("policy") && reader.lacks("routes") {
+        reader.cx.push(missing_policy(reader));
     }
     let accepted = match &accept {
         Some(accept) => accept.value.iter().map(String::as_str).collect(),
@@ -80,13 +83,18 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     if (reader.has("policy") && policy.is_none()) || (reader.has("routes") && routes.is_none()) {
         return None;
     }
+    if !reader.has("policy") && !reader.has("routes") {
+        return None;
+    }
+    let routes = routes.map(|routes| routes.value).unwrap_or_default();
+    let table = routes::table(reader, path?, routes, policy.map(|policy| policy.value).as_ref())?;
     Some(Access::Guarded(Guarded {
         session,
         bearer: accepted.contains(&"bearer"),
         provider: provider?.value,
         audience: audience?.value,
-        policy: policy.map(|policy| policy.value).unwrap_or_default(),
-        routes: routes.map(|routes| routes.value).unwrap_or_default(),
+        routes: table,
+        resource: resource?,
     }))
 }
 
@@ -135,9 +143,33 @@ fn missing_audience(reader: &Reader<'_>) -> Diagnostic {
         .help("without it, a token that was issued for any other API would be accepted here")
 }
 
+/// The default is to refuse, and nobody configures an API to refuse everything.
+fn missing_policy(reader: &Reader<'_>) -> Diagnostic {
+    FaultKind::MissingKey
+        .says(format!("{} has neither `policy` nor `routes`", reader.title()))
+        .at(reader.place(), "who may call?")
+        .expected("the NAME of a [policy.NAME] table, or a table { GET = \"NAME\", default = \"NAME\" }")
+        .help(format!(
+            "where every valid token for this audience may pass, say so: policy = \"{AUTHENTICATED}\""
+        ))
+}
+
+/// What identifies the API: the address that clients call. `None` where it is wrong, or what it depends on is missing.
+fn resource(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -> Option<String> {
+    let place = around.public_url.zip(path.map(|path| path.value.as_str()));
+    if reader.has("resource") {
+        return reader
+            .get("resource", |cx, item| resource_within(cx, item, place))
+            .map(|resource| resource.value);
+    }
+    let (public_url, path) = place?;
+    let origin = public_url.origin().ascii_serialization();
+    Some(format!("{origin}{}", path.trim_end_matches('/')))
+}
+
 /// A public route that names a policy was not meant to be public.
 fn nothing_is_checked(reader: &Reader<'_>, accept: &Item<'_>) -> bool {
-    let idle: Vec<_> = ["provider", "audience", "policy", "routes"]
+    let idle: Vec<_> = ["provider", "audience", "policy", "routes", "resource"]
         .into_iter()
         .filter(|key| reader.has(key))
         .collect();
@@ -157,93 +189,6 @@ fn nothing_is_checked(reader: &Reader<'_>, accept: &Item<'_>) -> bool {
     false
 }
 
-fn by_method(cx: &Context<'_>, item: &Item<'_>) -> Option<PolicyByMethod> {
-    let table = match item.value {
-        DeValue::String(_) => {
-            let default = reference(cx, &item.of_kind(&POLICY_NAME))?;
-            return Some(PolicyByMethod {
-                methods: BTreeMap::new(),
-                default: Some(default),
-            });
-        }
-        DeValue::Table(table) => table,
-        _ => {
-            cx.push(item.wrong_type());
-            return None;
-        }
-    };
-    let reader = Reader::new(cx, &API_POLICY, item.what.clone(), table, item.span.clone());
-    if table.is_empty() {
-        cx.push(item.fault(FaultKind::Empty, format!("{} is empty", item.what), "nobody could call"));
-    }
-    let mut by_method = PolicyByMethod::default();
-    let mut good = true;
-    for key in METHODS.into_iter().chain(["default"]).filter(|key| reader.has(key)) {
-        match (reader.get(key, reference), key) {
-            (None, _) => good = false,
-            (Some(policy), "default") => by_method.default = Some(policy.value),
-            (Some(policy), method) => {
-                by_method.methods.insert(method.to_owned(), policy.value);
-            }
-        }
-    }
-    good.then_some(by_method)
-}
-
-fn routes(cx: &Context<'_>, item: &Item<'_>, api: Option<&At<String>>) -> Option<Vec<RouteSettings>> {
-    let kind = &Kind::Table("a table { path = \"/PATH\", methods = [\"METHOD\"], policy = \"NAME\" }");
-    let routes = list(cx, item, kind, |cx, item| {
-        let DeValue::Table(table) = item.value else {
-            cx.push(item.wrong_type());
-            return None;
-        };
-        let reader = Reader::new(cx, &ROUTE, item.what.clone(), table, item.span.clone());
-        let path = reader.get("path", api_path);
-        let methods = reader.get("methods", |cx, item| {
-            let words = list(cx, item, &Kind::OneOf(&METHODS), word)?;
-            distinct(
-                cx,
-                item,
-                words
-                    .into_iter()
-                    .map(|At { value, span }| At {
-                        value: value.to_owned(),
-                        span,
-                    })
-                    .collect(),
-            )
-        });
-        let policy = reader.get("policy", reference);
-        if let (Some(path), Some(api)) = (&path, api)
-            && !is_within(&path.value, &api.value)
-        {
-            let fault = FaultKind::InvalidValue
-                .says(format!("`path` in {} is outside of the API's", item.what))
-                .at(path.span.clone(), "never reached")
-                .related(api.span.clone(), "the API's path")
-                .expected(format!("a path that begins with {}/", api.value.trim_end_matches('/')));
-            cx.push(fault);
-        }
-        if methods.is_none() && reader.has("methods") {
-            return None;
-        }
-        let path = path?;
-        let methods = methods.map(|methods| methods.value).unwrap_or_default();
-        let settings = RouteSettings {
-            path: path.value,
-            methods,
-            policy: policy?.value,
-        };
-        Some(RoutePlace {
-            settings,
-            span: path.span,
-        })
-    })?;
-    let routes: Vec<_> = routes.into_iter().map(|route| route.value).collect();
-    check_routes(cx, &item.what, &routes);
-    Some(routes.into_iter().map(|route| route.settings).collect())
-}
-
 /// A path that is its own normal form, so that it is the one that requests are compared with.
 fn api_path(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
     let given = text(cx, item)?;
@@ -257,6 +202,8 @@ fn api_path(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
         Some("leave out the `*`: everything below is included")
     } else if given.ends_with('/') {
         Some("leave out the `/` at the end: everything below is included")
+    } else if given.contains(['{', '}']) {
+        Some("has braces, which are for `routes`")
     } else if segments().skip(1).any(str::is_empty) {
         Some("has `//`, which no request has")
     } else if segments().any(|segment| matches!(segment, "." | "..")) {

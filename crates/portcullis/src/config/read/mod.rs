@@ -5,6 +5,7 @@ mod frontend;
 mod overlap;
 mod policy;
 mod provider;
+mod routes;
 mod secret;
 mod server;
 
@@ -45,9 +46,10 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
     });
     let frontends = named(cx, tree, "frontend", |reader, _| frontend::frontend(reader));
     frontend::only_one(cx, tree);
-    let policies = named(cx, tree, "policy", policy::policy);
+    let policies = policy::policies(&named(cx, tree, "policy", |reader, _| Some(reader.clone())));
     let around = api::Around {
         danger: &danger,
+        public_url: server.as_ref().map(|server| &server.public_url),
         has_frontend: !cx.names("frontend").is_empty(),
         session_provider: frontends
             .values()

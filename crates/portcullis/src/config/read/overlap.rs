@@ -1,21 +1,12 @@
-//! One request, one answer: no two APIs, and no two routes of one, may claim it.
-
-use std::ops::Range;
+//! One request, one answer: no two APIs may claim it.
 
 use crate::config::faults::FaultKind;
 use crate::config::reader::{At, Context};
-use crate::config::settings::RouteSettings;
 use crate::diagnostic::Diagnostic;
 
 /// The paths of all APIs.
 #[derive(Default)]
 pub(super) struct Paths(Vec<(String, At<String>)>);
-
-/// A route and where its path stands.
-pub(super) struct RoutePlace {
-    pub(super) settings: RouteSettings,
-    pub(super) span: Range<usize>,
-}
 
 /// Whether `path` is `prefix` or below it, by whole segments.
 ///
@@ -47,25 +38,6 @@ impl Paths {
                 let fault = FaultKind::OverlappingPaths.says(message);
                 let fault = fault.at(path.span.clone(), "nobody could log in");
                 cx.push(fault.expected("a path of its own, such as \"/api\""));
-            }
-        }
-    }
-}
-
-/// Routes with the same path need methods that differ.
-pub(super) fn check_routes(cx: &Context<'_>, what: &str, routes: &[RoutePlace]) {
-    for (at, route) in routes.iter().enumerate() {
-        for other in routes.iter().take(at) {
-            let (a, b) = (&route.settings, &other.settings);
-            let common = a.methods.is_empty()
-                || b.methods.is_empty()
-                || a.methods.iter().any(|method| b.methods.contains(method));
-            if a.path == b.path && common {
-                let fault = FaultKind::OverlappingPaths
-                    .says(format!("{what} names `{}` twice", a.path))
-                    .at(route.span.clone(), "with a method in common")
-                    .related(other.span.clone(), "it is here already");
-                cx.push(fault.expected("every path once, or `methods` that differ"));
             }
         }
     }

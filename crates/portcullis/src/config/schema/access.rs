@@ -5,6 +5,10 @@ use super::Presence::{Default, Depends, Optional, Required};
 use super::{Key, Kind, Table};
 
 const HOUR: u64 = 60 * 60;
+const YEAR: u64 = 365 * 24 * HOUR;
+
+/// The policy that is there without a table: every valid token passes.
+pub(crate) const AUTHENTICATED: &str = "authenticated";
 
 pub(crate) const API: Table = Table {
     name: "api.NAME",
@@ -51,9 +55,9 @@ pub(crate) const API: Table = Table {
         Key::new(
             "policy",
             Other("the NAME of a [policy.NAME] table, or a table { GET = \"NAME\", default = \"NAME\" }"),
-            Optional,
+            Depends("required, unless `accept` is `[\"anyone\"]` or there are `routes`"),
             r#"{ GET = "ReadOrders", default = "WriteOrders" }"#,
-            "Who may call. Absent: every valid token for this audience.",
+            "Who may call the API's path and what is below. `\"authenticated\"`: every valid token for this audience. A method or path that no policy is about is refused.",
         )
         .also(&["policies", "authorize"]),
         Key::new(
@@ -61,7 +65,7 @@ pub(crate) const API: Table = Table {
             List("tables { path, methods, policy }"),
             Optional,
             r#"[{ path = "/api/orders/report", policy = "Admin" }]"#,
-            "Paths inside with policies of their own. The longest that matches decides.",
+            "Paths inside with policies of their own. The most specific that matches decides.",
         )
         .also(&["route", "rules"]),
         Key::new(
@@ -77,6 +81,13 @@ pub(crate) const API: Table = Table {
             Depends("the API's NAME"),
             r#""orders""#,
             "The realm of `WWW-Authenticate`.",
+        ),
+        Key::new(
+            "resource",
+            Url,
+            Depends("`public_url` and `path`"),
+            r#""http://localhost/api/orders""#,
+            "What identifies the API for clients that look for its provider (RFC 9728): the address that they call. It lies inside `path`. The document about it is at `/.well-known/oauth-protected-resource` and its path.",
         ),
     ],
 };
@@ -122,15 +133,15 @@ pub(crate) const ROUTE: Table = Table {
             "path",
             Text,
             Required,
-            r#""/api/orders/report""#,
-            "The path, and everything below it. It lies inside the API's.",
+            r#""/api/orders/{id}""#,
+            "It lies inside the API's. Without braces: the path, and everything below it. With braces: exactly the paths like it; `{id}` stands for one segment, `{*rest}` at the end for one or more.",
         ),
         Key::new(
             "methods",
             List("HTTP methods"),
             Optional,
             r#"["GET"]"#,
-            "Absent: all. For other methods the API's own policy holds.",
+            "Absent: all that no other route names for the same path. Other methods are left to the next less specific path, at last the API's.",
         )
         .also(&["method"]),
         Key::new(
@@ -143,7 +154,7 @@ pub(crate) const ROUTE: Table = Table {
     ],
 };
 
-const POLICIES: Kind = List("tables, each with one rule");
+const POLICIES: Kind = List("tables, each with one rule, or NAMEs of policies");
 
 pub(crate) const POLICY: Table = Table {
     name: "policy.NAME",
@@ -166,7 +177,7 @@ pub(crate) const POLICY: Table = Table {
         .also(&["or", "one_of"]),
         Key::new(
             "not",
-            Kind::Table("a table with one rule"),
+            Kind::Table("a table with one rule, or the NAME of a policy"),
             Optional,
             r#"{ client = "legacy" }"#,
             "The rule inside does not pass.",
@@ -187,13 +198,20 @@ pub(crate) const POLICY: Table = Table {
         ),
         Key::new(
             "role",
-            Text,
+            Other("a role in quotes, or a table { name = \"ROLE\", in = \"CLAIM\" }"),
             Optional,
             r#""Orders.Admin""#,
-            "The role is in `roles` or `realm_access.roles`.",
+            "The role is in `roles` or `realm_access.roles`, or in the claims that the table names.",
         )
         .also(&["roles"]),
-        Key::new("group", Text, Optional, r#""staff""#, "The group is in `groups`.").also(&["groups"]),
+        Key::new(
+            "group",
+            Other("a group in quotes, or a table { name = \"GROUP\", in = \"CLAIM\" }"),
+            Optional,
+            r#""staff""#,
+            "The group is in `groups`, or in the claims that the table names.",
+        )
+        .also(&["groups"]),
         Key::new(
             "claim",
             Kind::Table("a table { path = \"CLAIM\", equals = VALUE }"),
@@ -224,7 +242,45 @@ pub(crate) const POLICY: Table = Table {
             r#""urn:example:mfa""#,
             "The user was authenticated in this way, or one of these. A refusal asks for it (RFC 9470).",
         ),
+        Key::new(
+            "max_age",
+            Duration(1, YEAR),
+            Optional,
+            r#""10m""#,
+            "The user authenticated at most so long ago (`auth_time`). A refusal asks for a new authentication (RFC 9470).",
+        ),
+        Key::new(
+            "email_domain",
+            OneOrMore("a domain in quotes"),
+            Optional,
+            r#""example.com""#,
+            "The user's address is in this domain, or one of these, and `email_verified` is `true`.",
+        )
+        .also(&["email_domains", "email"]),
         Key::new("authenticated", True, Optional, "true", "Every valid token passes."),
+    ],
+};
+
+pub(crate) const MEMBER: Table = Table {
+    name: "role or group of a policy",
+    about: "Both keys. A claim's name may lead into objects: `\"realm_access.roles\"`; where names have dots, as a list of names: `[\"resource_access\", \"orders.web\", \"roles\"]`.",
+    keys: &[
+        Key::new(
+            "name",
+            Text,
+            Required,
+            r#""admin""#,
+            "The role or group, compared whole.",
+        )
+        .also(&["value", "is"]),
+        Key::new(
+            "in",
+            Other("a claim, or a list of claims; each a name in quotes or a list of names"),
+            Required,
+            r#"["roles", ["resource_access", "orders.web", "roles"]]"#,
+            "The claims, one of which has it: a text, or a list of texts.",
+        )
+        .also(&["claim", "path", "from"]),
     ],
 };
 
@@ -234,10 +290,10 @@ pub(crate) const CLAIM: Table = Table {
     keys: &[
         Key::new(
             "path",
-            Text,
+            Other("the name of a claim in quotes, or a list of names, one inside the other"),
             Required,
             r#""realm_access.tenant""#,
-            "The claim; a dot leads into an object.",
+            "The claim. A text is first the claim of this name; where there is none, a dot leads into an object.",
         )
         .also(&["name", "claim"]),
         Key::new(
@@ -263,5 +319,13 @@ pub(crate) const CLAIM: Table = Table {
             r#""beta""#,
             "It is a list that has this value.",
         ),
+        Key::new(
+            "matches",
+            Text,
+            Optional,
+            r#""acme-[a-z]+""#,
+            "It is a text that this regular expression matches from end to end.",
+        )
+        .also(&["regex", "pattern", "like"]),
     ],
 };

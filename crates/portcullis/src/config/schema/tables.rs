@@ -2,7 +2,7 @@
 
 use super::Kind::{Address, Count, Duration, List, OneOf, Path, Reference, Secret, Text, Url};
 use super::Presence::{Default, Depends, Optional, Required};
-use super::access::{API, API_POLICY, CLAIM, POLICY, ROUTE};
+use super::access::{API, API_POLICY, CLAIM, MEMBER, POLICY, ROUTE};
 use super::{Key, Kind, Section, Table};
 
 const MINUTE: u64 = 60;
@@ -68,6 +68,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &API_POLICY,
     &ROUTE,
     &POLICY,
+    &MEMBER,
     &CLAIM,
     &DANGER,
 ];

@@ -26,6 +26,27 @@ error[config.missing_audience]: [api.orders] has no `audience`
 }
 
 #[test]
+fn an_api_without_a_policy() {
+    shows(
+        &GOOD.replace(
+            r#"policy = "Read"
+"#,
+            "",
+        ),
+        r#"
+error[config.missing_key]: [api.orders] has neither `policy` nor `routes`
+  --> t.toml:16:1
+   |
+16 | [api.orders]
+   | ^^^^^^^^^^^^ who may call?
+   |
+   = note: expected the NAME of a [policy.NAME] table, or a table { GET = "NAME", default = "NAME" }
+   = help: where every valid token for this audience may pass, say so: policy = "authenticated"
+"#,
+    );
+}
+
+#[test]
 fn an_api_with_an_empty_audience() {
     shows(
         &GOOD.replace(
@@ -117,8 +138,9 @@ fn an_api_that_accepts_something_misspelt_still_needs_an_audience() {
     shows(
         &GOOD.replace(
             r#"audience = "api://orders"
-policy = "Read""#,
-            r#"accept = ["sesion"]"#,
+"#,
+            r#"accept = ["sesion"]
+"#,
         ),
         r#"
 error[config.missing_audience]: [api.orders] has no `audience`

@@ -16,6 +16,7 @@ fn line(table: &Table, key: &str, value: &str) -> String {
         "session of [frontend.NAME]" => "frontend.x.session".to_owned(),
         "policy of [api.NAME], by method" => "api.x.policy".to_owned(),
         "routes of [api.NAME]" => return format!("api.x.routes = [{{ {key} = {value} }}]"),
+        "role or group of a policy" => "policy.x.role".to_owned(),
         "claim of a policy" => "policy.x.claim".to_owned(),
         named => named.replace("NAME", "x"),
     };

@@ -8,8 +8,15 @@ use std::time::Duration;
 use portcullis_jose::Algorithm;
 
 use super::super::reference::EXAMPLE;
-use super::super::{Access, AccessTokenType, Assets, ClientAuth, Guarded, SameSite, Selected, Settings, parse};
+use portcullis_policy::Decision;
+
+use super::super::{Access, AccessTokenType, Assets, ClientAuth, Guarded, SameSite, Settings, parse};
 use super::{GOOD, passes, without};
+
+fn decides(policy: &'static str) -> Decision<'static, String> {
+    // Tests end before the memory does.
+    Decision::Policy(Box::leak(Box::new(policy.to_owned())))
+}
 
 fn guarded<'a>(settings: &'a Settings, api: &str) -> &'a Guarded {
     match &settings.apis[api].access {
@@ -60,16 +67,10 @@ fn the_manuals_example_is_a_configuration() {
     let orders = guarded(&settings, "orders");
     assert!(orders.session && orders.bearer);
     assert_eq!(orders.audience, ["api://orders"]);
-    assert_eq!(orders.select("GET", "/api/orders"), Selected::Policy("ReadOrders"));
-    assert_eq!(orders.select("POST", "/api/orders/7"), Selected::Policy("WriteOrders"));
-    assert_eq!(
-        orders.select("GET", "/api/orders/report/may"),
-        Selected::Policy("Admin")
-    );
-    assert_eq!(
-        orders.select("GET", "/api/orders/reports"),
-        Selected::Policy("ReadOrders")
-    );
+    assert_eq!(orders.select("GET", "/api/orders"), decides("ReadOrders"));
+    assert_eq!(orders.select("POST", "/api/orders/7"), decides("WriteOrders"));
+    assert_eq!(orders.select("GET", "/api/orders/report/may"), decides("Admin"));
+    assert_eq!(orders.select("GET", "/api/orders/reports"), decides("ReadOrders"));
     assert_eq!(
         settings.policies["WriteOrders"].policy().to_string(),
         "scope orders.write and role Orders.Admin"
@@ -109,12 +110,54 @@ fn without_a_frontend_only_bearer_tokens_are_accepted() {
 }
 
 #[test]
-fn an_api_without_a_policy_asks_for_a_valid_token() {
-    let settings = passes(&without(GOOD, &["policy.Read"]).replace("policy = \"Read\"\n", ""));
+fn the_policy_for_every_valid_token_is_there_and_has_to_be_named() {
+    let text = without(GOOD, &["policy.Read"]).replace("\"Read\"", "\"authenticated\"");
+    let settings = passes(&text);
     assert_eq!(
         guarded(&settings, "orders").select("DELETE", "/api/orders"),
-        Selected::ValidToken
+        decides("authenticated")
     );
+    assert_eq!(
+        settings.policies["authenticated"].policy().to_string(),
+        "a verified token"
+    );
+}
+
+#[test]
+fn with_routes_alone_the_rest_is_refused() {
+    let routes = r#"routes = [
+    { path = "/api/orders/{id}", methods = ["GET"], policy = "Read" },
+    { path = "/api/orders/files/{*rest}", policy = "Read" },
+    { path = "/api/orders/open", policy = "authenticated" },
+]"#;
+    let settings = passes(&GOOD.replace(r#"policy = "Read""#, routes));
+    let orders = guarded(&settings, "orders");
+    for (method, path, decision) in [
+        ("GET", "/api/orders/7", decides("Read")),
+        ("HEAD", "/API/orders/7/", decides("Read")),
+        ("POST", "/api/orders/7", Decision::MethodNotAllowed),
+        ("GET", "/api/orders/7/lines", Decision::NoPolicy),
+        ("GET", "/api/orders", Decision::NoPolicy),
+        ("PUT", "/api/orders/files/a/b", decides("Read")),
+        ("GET", "/api/orders/open", decides("authenticated")),
+    ] {
+        assert_eq!(orders.select(method, path), decision, "{method} {path}");
+    }
+}
+
+#[test]
+fn an_api_is_identified_by_the_address_that_clients_call() {
+    let settings = passes(GOOD);
+    assert_eq!(
+        guarded(&settings, "orders").resource,
+        "http://127.0.0.1:8080/api/orders"
+    );
+    let own = "http://127.0.0.1:8080/api/orders/mcp";
+    let settings = passes(&GOOD.replace(
+        r#"policy = "Read""#,
+        &format!("policy = \"Read\"\nresource = \"{own}\""),
+    ));
+    assert_eq!(guarded(&settings, "orders").resource, own);
 }
 
 #[test]
@@ -168,12 +211,9 @@ policy = "Read"
     );
     let orders = guarded(&settings, "orders");
     assert_eq!(orders.audience, ["a", "b"]);
-    assert_eq!(orders.select("HEAD", "/api/orders/report"), Selected::Policy("Admin"));
-    assert_eq!(
-        orders.select("DELETE", "/api/orders/report/x"),
-        Selected::Policy("Read")
-    );
-    assert_eq!(orders.select("PUT", "/api/orders/report"), Selected::Refuse);
+    assert_eq!(orders.select("HEAD", "/api/orders/report"), decides("Admin"));
+    assert_eq!(orders.select("DELETE", "/api/orders/report/x"), decides("Read"));
+    assert_eq!(orders.select("PUT", "/api/orders/report"), Decision::MethodNotAllowed);
     // The same with other line ends and a byte order mark.
     passes(&format!("\u{feff}{}", dotted.replace('\n', "\r\n")));
 }
@@ -186,6 +226,17 @@ fn every_rule_of_a_policy_becomes_what_it_says() {
         (r#"client = ["a", "b"]"#, "client a or b"),
         (r#"kind = "user""#, "kind user"),
         (r#"acr = "urn:mfa""#, "acr urn:mfa"),
+        (r#"max_age = "10m""#, "authenticated within 600 s"),
+        (r#"email_domain = "corp.com""#, "verified e-mail address at corp.com"),
+        (r#"role = { name = "a", in = "b" }"#, "role a"),
+        (
+            r#"all = ["Other", { group = "g" }]"#,
+            "(scope o or not kind user) and group g",
+        ),
+        (
+            r#"any = ["authenticated", { not = "Other" }]"#,
+            "a verified token or not (scope o or not kind user)",
+        ),
         (r#"authenticated = true"#, "a verified token"),
         (r#"claim = { path = "tenant.id", equals = 7 }"#, "claim tenant.id = 7"),
         (
@@ -194,7 +245,8 @@ fn every_rule_of_a_policy_becomes_what_it_says() {
         ),
         (r#"claim = { path = "tags", contains = "x" }"#, "claim tags with \"x\""),
     ] {
-        let settings = passes(&GOOD.replace("scope = \"orders.read\"", rule));
+        let other = "\n[policy.Other]\nany = [{ scope = \"o\" }, { not = { kind = \"user\" } }]\n";
+        let settings = passes(&(GOOD.replace("scope = \"orders.read\"", rule) + other));
         assert_eq!(settings.policies["Read"].policy().to_string(), said, "{rule}");
     }
 }

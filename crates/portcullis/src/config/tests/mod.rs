@@ -1,5 +1,6 @@
 //! Whole configurations, and what is said about them.
 
+mod algebra;
 mod apis;
 mod damage;
 mod every_key;

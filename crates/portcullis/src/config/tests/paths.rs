@@ -148,24 +148,94 @@ fn a_route_twice() {
             r#"policy = "Read""#,
             r#"policy = "Read"
 [[api.orders.routes]]
-path = "/api/orders/x"
+path = "/api/orders/{id}"
+methods = ["GET", "PUT"]
 policy = "Read"
 [[api.orders.routes]]
-path = "/api/orders/x"
+path = "/api/orders/{number}"
 methods = ["GET"]
 policy = "Read""#,
         ),
         r#"
-error[config.overlapping_paths]: `routes` in [api.orders] names `/api/orders/x` twice
-  --> t.toml:26:8
+error[config.overlapping_paths]: [api.orders] says twice who may call `/api/orders/{number}`
+  --> t.toml:27:8
    |
-23 | path = "/api/orders/x"
-   |        --------------- it is here already
+23 | path = "/api/orders/{id}"
+   |        ------------------ it is here already
 ...
-26 | path = "/api/orders/x"
-   |        ^^^^^^^^^^^^^^^ with a method in common
+27 | path = "/api/orders/{number}"
+   |        ^^^^^^^^^^^^^^^^^^^^^^ with a method in common
    |
    = note: expected every path once, or `methods` that differ
+"#,
+    );
+}
+
+#[test]
+fn a_route_in_the_place_of_the_apis_own_policy() {
+    shows(
+        &GOOD.replace(
+            r#"policy = "Read""#,
+            r#"policy = "Read"
+routes = [{ path = "/api/orders", policy = "authenticated" }]"#,
+        ),
+        r#"
+error[config.overlapping_paths]: [api.orders] says twice who may call `/api/orders`
+  --> t.toml:22:20
+   |
+21 | policy = "Read"
+   | ------ it is here already
+22 | routes = [{ path = "/api/orders", policy = "authenticated" }]
+   |                    ^^^^^^^^^^^^^ with a method in common
+   |
+   = note: expected every path once, or `methods` that differ
+"#,
+    );
+}
+
+#[test]
+fn a_route_with_a_star_of_another_program() {
+    shows(
+        &GOOD.replace(
+            r#"policy = "Read""#,
+            r#"routes = [{ path = "/api/orders/**", policy = "Read" }, { path = "/api/orders/v{n}", policy = "Read" }]"#,
+        ),
+        r#"
+error[config.invalid_value]: `path` in entry 1 of `routes` in [api.orders] is no path of a route
+  --> t.toml:21:20
+   |
+21 | routes = [{ path = "/api/orders/**", policy = "Read" }, { path = "/api/orders/v{n}", policy = "Read" }]
+   |                    ^^^^^^^^^^^^^^^^ has a `*` of its own: everything below is `{*rest}`, and a path without braces includes it
+   |
+   = note: expected a path such as "/api/orders/report", "/api/orders/{id}" or "/api/orders/{*rest}"
+
+error[config.invalid_value]: `path` in entry 2 of `routes` in [api.orders] is no path of a route
+  --> t.toml:21:66
+   |
+21 | routes = [{ path = "/api/orders/**", policy = "Read" }, { path = "/api/orders/v{n}", policy = "Read" }]
+   |                                                                  ^^^^^^^^^^^^^^^^^^ has braces that are not a whole segment with a name, such as `{id}`
+   |
+   = note: expected a path such as "/api/orders/report", "/api/orders/{id}" or "/api/orders/{*rest}"
+"#,
+    );
+}
+
+#[test]
+fn a_resource_somewhere_else() {
+    shows(
+        &GOOD.replace(
+            r#"policy = "Read""#,
+            r#"policy = "Read"
+resource = "https://other.example.com/api/orders""#,
+        ),
+        r#"
+error[config.invalid_url]: `resource` in [api.orders] is not an address of this API
+  --> t.toml:22:12
+   |
+22 | resource = "https://other.example.com/api/orders"
+   |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ another origin than `public_url`
+   |
+   = note: expected "http://127.0.0.1:8080/api/orders", which is the default, or an address below it
 "#,
     );
 }

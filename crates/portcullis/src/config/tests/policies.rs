@@ -21,7 +21,7 @@ error[config.contradiction]: [policy.Read] has both `scope` and `role`
 25 | role = "Admin"
    | ^^^^ one too many
    |
-   = note: expected exactly one of `all`, `any`, `not`, `scope`, `scopes`, `role`, `group`, `claim`, `client`, `kind`, `acr`, `authenticated`
+   = note: expected exactly one of `all`, `any`, `not`, `scope`, `scopes`, `role`, `group`, `claim`, `client`, `kind`, `acr`, `max_age`, `email_domain`, `authenticated`
    = help: combine them: all = [{ .. }, { .. }] where every one must pass, any = [..] where one is enough
 "#,
     );
@@ -42,7 +42,7 @@ error[config.empty]: [policy.Read] is empty
 23 | [policy.Read]
    | ^^^^^^^^^^^^^ nothing in it
    |
-   = note: expected exactly one of `all`, `any`, `not`, `scope`, `scopes`, `role`, `group`, `claim`, `client`, `kind`, `acr`, `authenticated`
+   = note: expected exactly one of `all`, `any`, `not`, `scope`, `scopes`, `role`, `group`, `claim`, `client`, `kind`, `acr`, `max_age`, `email_domain`, `authenticated`
 "#,
     );
 }
@@ -58,7 +58,7 @@ error[config.empty]: `all` in [policy.Read] is an empty list
 24 | all = []
    |       ^^ nothing in it
    |
-   = note: expected a list of tables, each with one rule
+   = note: expected a list of tables, each with one rule, or NAMEs of policies
 "#,
     );
 }
@@ -91,7 +91,7 @@ error[config.unknown_key]: unknown key `rol` in entry 2 of `any` in [policy.Read
 24 | any = [{ scope = "a" }, { rol = "b" }]
    |                           ^^^ did you mean `role`?
    |
-   = note: expected one of all, any, not, scope, scopes, role, group, claim, client, kind, acr, authenticated
+   = note: expected one of all, any, not, scope, scopes, role, group, claim, client, kind, acr, max_age, email_domain, authenticated
 "#,
     );
 }
@@ -133,13 +133,13 @@ fn a_claim_without_a_test() {
     shows(
         &GOOD.replace(r#"scope = "orders.read""#, r#"claim = { path = "tenant" }"#),
         r#"
-error[config.missing_key]: `claim` in [policy.Read] has none of `equals`, `one_of`, `contains`
+error[config.missing_key]: `claim` in [policy.Read] has none of `equals`, `one_of`, `contains`, `matches`
   --> t.toml:24:1
    |
 24 | claim = { path = "tenant" }
    | ^^^^^ one of them is needed
    |
-   = note: expected exactly one of `equals`, `one_of`, `contains`
+   = note: expected exactly one of `equals`, `one_of`, `contains`, `matches`
 "#,
     );
 }
@@ -160,7 +160,7 @@ error[config.contradiction]: `claim` in [policy.Read] has both `equals` and `con
    |                            |
    |                            this is there already
    |
-   = note: expected exactly one of `equals`, `one_of`, `contains`
+   = note: expected exactly one of `equals`, `one_of`, `contains`, `matches`
 "#,
     );
 }
@@ -180,6 +180,116 @@ error[config.wrong_type]: `claim.equals` in [policy.Read] has the wrong type
    |                            ^^^^^^ found a table
    |
    = note: expected a text, a whole number, true or false
+"#,
+    );
+}
+
+#[test]
+fn policies_that_include_each_other() {
+    shows(
+        &GOOD.replace(
+            r#"scope = "orders.read""#,
+            r#"all = ["Staff", { scope = "orders.read" }]
+[policy.Staff]
+any = [{ group = "staff" }, { not = "Read" }]"#,
+        ),
+        r#"
+error[config.contradiction]: `not` in entry 2 of `any` in [policy.Staff] includes the policy that it is part of
+  --> t.toml:26:37
+   |
+26 | any = [{ group = "staff" }, { not = "Read" }]
+   |                                     ^^^^^^ Read -> Staff -> Read
+   |
+   = note: expected policies that do not include each other
+"#,
+    );
+}
+
+#[test]
+fn a_policy_that_includes_one_that_does_not_exist() {
+    shows(
+        &GOOD.replace(r#"scope = "orders.read""#, r#"any = ["Raed", { group = "staff" }]"#),
+        r#"
+error[config.dangling_reference]: entry 1 of `any` in [policy.Read] refers to policy `Raed`, which does not exist
+  --> t.toml:24:8
+   |
+24 | any = ["Raed", { group = "staff" }]
+   |        ^^^^^^ did you mean `Read`?
+   |
+   = note: expected "Read"
+"#,
+    );
+}
+
+#[test]
+fn a_fault_in_a_policy_is_told_once_wherever_it_is_included() {
+    shows(
+        &GOOD.replace(
+            r#"scope = "orders.read""#,
+            r#"all = ["Staff", "Staff", { any = ["Staff"] }]
+[policy.Staff]
+claim = { path = "tenant", matches = "a)|(b" }"#,
+        ),
+        r#"
+error[config.invalid_value]: `claim.matches` in [policy.Staff] is no pattern
+  --> t.toml:26:38
+   |
+26 | claim = { path = "tenant", matches = "a)|(b" }
+   |                                      ^^^^^^^ the pattern "a)|(b" cannot be used: found closing ')' without matching '('
+"#,
+    );
+}
+
+#[test]
+fn a_policy_with_the_name_of_the_one_that_is_there() {
+    shows(
+        &(GOOD.to_owned() + "\n[policy.authenticated]\nscope = \"orders.read\"\n"),
+        r#"
+error[config.invalid_name]: [policy.authenticated] is a policy that is there already
+  --> t.toml:26:1
+   |
+26 | [policy.authenticated]
+   | ^^^^^^^^^^^^^^^^^^^^^^ it lets every valid token pass
+   |
+   = note: expected a name of your own
+"#,
+    );
+}
+
+#[test]
+fn a_role_in_a_claim_that_leads_nowhere() {
+    shows(
+        &GOOD.replace(
+            r#"scope = "orders.read""#,
+            r#"role = { name = "admin", in = ["roles", "realm..roles"] }"#,
+        ),
+        r#"
+error[config.invalid_value]: entry 2 of `role.in` in [policy.Read] leads nowhere
+  --> t.toml:24:41
+   |
+24 | role = { name = "admin", in = ["roles", "realm..roles"] }
+   |                                         ^^^^^^^^^^^^^^ there is nothing between two dots
+   |
+   = note: expected the name of a claim in quotes, or a list of names, one inside the other
+"#,
+    );
+}
+
+#[test]
+fn a_domain_that_is_none() {
+    shows(
+        &GOOD.replace(
+            r#"scope = "orders.read""#,
+            r#"email_domain = ["corp.com", "@corp.com"]"#,
+        ),
+        r#"
+error[config.invalid_value]: `email_domain` in [policy.Read] has an entry that is no domain
+  --> t.toml:24:16
+   |
+24 | email_domain = ["corp.com", "@corp.com"]
+   |                ^^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = note: expected ASCII letters, digits and hyphens between dots, such as "example.com"
 "#,
     );
 }
