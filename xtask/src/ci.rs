@@ -152,7 +152,7 @@ fn advisories() -> Outcome<Tally> {
 }
 
 /// A tool of a pinned version, built once into the target directory.
-fn tool(target: &Path, (name, version): (&str, &str), features: &[&str]) -> Outcome<std::path::PathBuf> {
+pub(crate) fn tool(target: &Path, (name, version): (&str, &str), features: &[&str]) -> Outcome<std::path::PathBuf> {
     let root = target.join("tools");
     let program = root.join("bin").join(name);
     let there = program.is_file()

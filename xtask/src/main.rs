@@ -1,4 +1,4 @@
-//! What a person types: `cargo xtask test`, `bench`, `ci`, `fmt`, `docs`.
+//! What a person types: `cargo xtask test`, `bench`, `ci`, `fmt`, `docs`, `fuzz`.
 //!
 //! It drives other programs (cargo, npm, apt, wrk) and holds no logic of the product. `cargo xtask --help` lists
 //! the commands; `.ci/run` is `cargo xtask ci`.
@@ -7,6 +7,7 @@
 mod bench;
 mod ci;
 mod docs;
+mod fuzz;
 mod links;
 mod node;
 mod packages;
@@ -28,6 +29,8 @@ Commands:
   bench gateway   the same load on nginx, HAProxy and Portcullis: requests per second, CPU per request
   bench start     time to ready, resident memory, size of the binary
   bench jose      token validation beside raw aws-lc-rs and the jsonwebtoken crate
+  fuzz [--seconds N] [TARGET]
+                  one fuzz target or each of them, for N seconds (30)
   fmt [--check]   format the code, or say what is not formatted
   docs [--check]  write docs/error-codes.md and docs/configuration.md, or say which of them is out of date
 
@@ -40,6 +43,7 @@ enum Command {
     Test,
     Ci { steps: Vec<String> },
     Bench(bench::Which),
+    Fuzz(fuzz::Fuzz),
     Fmt { check: bool },
     Docs { check: bool },
     Help,
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Command::Test => test::command(),
         Command::Ci { steps } => ci::command(&steps),
         Command::Bench(which) => bench::command(which),
+        Command::Fuzz(fuzz) => fuzz.run(),
         Command::Fmt { check } => ci::fmt(check),
         Command::Docs { check } => docs::command(check),
     };
@@ -93,6 +98,7 @@ fn parse(args: &[&str]) -> Result<Command, Failure> {
             .map(Command::Bench)
             .ok_or_else(|| Failure(format!("there is no benchmark `{which}`: gateway, start or jose"))),
         ["bench"] => Err(Failure::new("`bench` needs a name: gateway, start or jose")),
+        ["fuzz", rest @ ..] => fuzz::Fuzz::from_args(rest).map(Command::Fuzz),
         ["fmt"] => Ok(Command::Fmt { check: false }),
         ["fmt", "--check"] => Ok(Command::Fmt { check: true }),
         ["docs"] => Ok(Command::Docs { check: false }),
