@@ -112,7 +112,7 @@ impl Answer {
                 scope = denied.scope.as_deref();
                 forbidden()
             }
-            GuardError::ClaimsMismatch { .. } => forbidden(),
+            GuardError::NoPolicy { .. } | GuardError::ClaimsMismatch { .. } => forbidden(),
             GuardError::NotGuarded => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "server_error",
@@ -299,6 +299,9 @@ mod tests {
             GuardError::RevocationsUnavailable(unavailable),
             GuardError::ClaimsMismatch {
                 message: "missing field".into(),
+            },
+            GuardError::NoPolicy {
+                call: "GET /orders".into(),
             },
             GuardError::NotGuarded,
         ] {

@@ -35,6 +35,12 @@ pub enum GuardError {
     /// The token is good, and the policy says no.
     #[error(transparent)]
     Denied(Box<Denied>),
+    /// The token is good, and no policy is about the call.
+    #[error("no policy is about {call}")]
+    NoPolicy {
+        /// Method and path.
+        call: Box<str>,
+    },
     /// The token is good, and its claims are not of the type that the handler asks for.
     #[error("the token's claims are not what the handler needs: {message}")]
     ClaimsMismatch {
@@ -59,6 +65,7 @@ impl GuardError {
             GuardError::KeysUnavailable { .. } => "keys.unavailable",
             GuardError::RevocationsUnavailable(_) => "store.unavailable",
             GuardError::Denied(denied) => denied.code(),
+            GuardError::NoPolicy { .. } => "route.no_policy",
             GuardError::ClaimsMismatch { .. } => "policy.claim_mismatch",
             GuardError::NotGuarded => "internal.error",
         }
@@ -70,7 +77,7 @@ impl GuardError {
         Some(match self {
             GuardError::NoCredential { .. } | GuardError::MalformedCredential => Check::Credential,
             GuardError::Token(refusal) => refusal.check(),
-            GuardError::Denied(_) | GuardError::ClaimsMismatch { .. } => Check::Policy,
+            GuardError::Denied(_) | GuardError::NoPolicy { .. } | GuardError::ClaimsMismatch { .. } => Check::Policy,
             GuardError::KeysUnavailable { .. } => Check::Key,
             GuardError::RevocationsUnavailable(_) => Check::Revocation,
             GuardError::NotGuarded => return None,
@@ -101,6 +108,7 @@ impl GuardError {
             GuardError::KeysUnavailable { reason, .. } => Some(reason.to_string()),
             GuardError::RevocationsUnavailable(error) => Some(error.to_string()),
             GuardError::Denied(denied) => denied.found.as_deref().map(str::to_owned),
+            GuardError::NoPolicy { call } => Some(call.to_string()),
             GuardError::ClaimsMismatch { message } => Some(message.to_string()),
             GuardError::NotGuarded => Some(self.to_string()),
             _ => None,

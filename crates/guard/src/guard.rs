@@ -18,6 +18,7 @@ use crate::explain::Explanation;
 use crate::layer::{Require, Token};
 use crate::metadata::ResourceMetadata;
 use crate::revocation::Revocations;
+use crate::routes::GuardRoutes;
 use crate::token::{VerifiedToken, Window};
 use crate::verify::{Inner, Step};
 
@@ -84,6 +85,11 @@ impl Guard {
     /// No policy of this name was declared.
     pub fn optional(&self, policy: &str) -> Result<Require, UnknownPolicy> {
         Ok(Require::new(self.clone(), self.policy(policy)?, Token::Optional))
+    }
+
+    /// Begins a layer for a whole program: policies by method and path. What has none is refused.
+    pub fn routes(&self) -> GuardRoutes {
+        GuardRoutes::new(self.clone())
     }
 
     /// The policy of this name.

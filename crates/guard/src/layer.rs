@@ -17,11 +17,12 @@ use tower_service::Service;
 use crate::credential::Presented;
 use crate::error::GuardError;
 use crate::guard::{Call, Guard};
+use crate::routes::Deciding;
 use crate::token::VerifiedToken;
 
 /// Lets a request through to the inner service only with a good token that a policy says yes to.
 ///
-/// Made by [`Guard::require`] and [`Guard::optional`]; every refusal is answered here, and the inner service sees
+/// Made by [`Guard::require`], [`Guard::optional`] and [`Guard::routes`]; every refusal is answered here, and the inner service sees
 /// nothing of it.
 #[derive(Clone, Debug)]
 pub struct Require(Arc<Route>);
@@ -36,7 +37,7 @@ pub struct Guarded<S> {
 #[derive(Debug)]
 pub(crate) struct Route {
     guard: Guard,
-    policy: Arc<NamedPolicy>,
+    deciding: Deciding,
     token: Token,
 }
 
@@ -73,7 +74,13 @@ pub(crate) struct Head<'r> {
 
 impl Require {
     pub(crate) fn new(guard: Guard, policy: Arc<NamedPolicy>, token: Token) -> Require {
-        Require(Arc::new(Route { guard, policy, token }))
+        let deciding = Deciding::One(policy);
+        Require(Arc::new(Route { guard, deciding, token }))
+    }
+
+    pub(crate) fn deciding(guard: Guard, deciding: Deciding) -> Require {
+        let token = Token::Required;
+        Require(Arc::new(Route { guard, deciding, token }))
     }
 }
 
@@ -186,7 +193,8 @@ impl Route {
         head: Head<'_>,
     ) -> Checked {
         let token = verified.map_err(|error| self.refuse(&error, head, None))?;
-        match self.guard.authorize(&token, presented, &self.policy) {
+        let policy = self.deciding.policy(presented.method(), presented.path());
+        match policy.and_then(|policy| self.guard.authorize(&token, presented, policy)) {
             Ok(authorized) => Ok(Some(Permit { token, authorized })),
             Err(error) => Err(self.refuse(&error, head, Some(&token))),
         }

@@ -35,6 +35,22 @@
 //! - One function makes every answer ([`Answer::of`]). All bad tokens get the same one; the reason, with its fix, is in
 //!   the audit event of the same request id. Where the keys or the store are missing the answer is 503, never 401.
 //!
+//! # Policies for a whole program
+//!
+//! [`Guard::require`] guards what it is put around. To say it of a whole program, so that what nobody spoke of is
+//! refused:
+//!
+//! ```
+//! # fn layer(guard: &portcullis_guard::Guard) -> Result<portcullis_guard::Require, portcullis_guard::RouteError> {
+//! let layer = guard
+//!     .routes()
+//!     .route(&["GET"], "/orders", "ReadOrders")?
+//!     .route(&["DELETE"], "/orders/{id}", "WriteOrders")?
+//!     .layer();
+//! # Ok(layer)
+//! # }
+//! ```
+//!
 //! # Not for axum alone
 //!
 //! [`Guard::require`] is a tower layer for any `Service<http::Request<_>>`. A program that has no tower uses what the
@@ -64,6 +80,7 @@ mod layer;
 mod metadata;
 mod proof;
 mod revocation;
+mod routes;
 #[cfg(test)]
 mod testing;
 mod token;
@@ -88,4 +105,5 @@ pub use portcullis_oidc::token_rules::TokenType;
 pub use portcullis_policy::{Authorized, CallContext, Denied, Kind, NamedPolicy, Policy};
 pub use portcullis_store::{Revocation, RevocationStore, RevocationTarget, TokenId};
 pub use revocation::Revocations;
+pub use routes::{GuardRoutes, RouteError};
 pub use token::VerifiedToken;

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::routing::get;
 use http::Request;
 use http_body_util::BodyExt as _;
-use portcullis_guard::{BearerClaims, Claims, Guard};
+use portcullis_guard::{BearerClaims, Claims, Guard, RouteError};
 use serde_json::json;
 use tower::ServiceExt as _;
 
@@ -217,4 +217,61 @@ async fn a_client_finds_the_provider_from_the_challenge_on() {
     assert!(world.guard().metadata().is_none());
     let bearer = format!("Bearer {}", world.token(json!({})));
     assert_eq!(send(&guard, "/list", Some(&bearer)).await.0, 200);
+}
+
+#[tokio::test]
+async fn routes_for_a_whole_program_refuse_what_nobody_spoke_of() {
+    let world = World::new();
+    let guard = world.guard();
+    let layer = guard
+        .routes()
+        .route(&["GET"], "/orders", "Read")
+        .and_then(|routes| routes.route(&[], "/orders/{id}/lines", "Write"))
+        .and_then(|routes| routes.route(&["POST"], "/{name}", "authenticated"))
+        .unwrap()
+        .layer();
+    // The service takes any path, as one that reads paths in its own way would.
+    let app = Router::new().fallback(list).layer(layer);
+    let send = async |method: &str, path: &str, token: Option<&str>| {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap().status().as_u16()
+    };
+    let reader = world.token(json!({}));
+    let writer = world.token(json!({"scope": "orders:read orders:write"}));
+    for (method, path, token, status) in [
+        ("GET", "/orders", &reader, 200),
+        ("HEAD", "/Orders/7/", &reader, 200),
+        ("GET", "/orders/7/lines", &reader, 403),
+        ("GET", "/orders/7/lines", &writer, 200),
+        ("POST", "/anything", &reader, 200),
+        ("POST", "/orders/7", &writer, 403),
+        ("GET", "/other", &writer, 403),
+        ("GET", "/", &writer, 403),
+        ("GET", "/orders/7%2Flines", &writer, 403),
+        ("GET", "/orders/../other", &writer, 403),
+        ("GET", "//orders", &writer, 403),
+        ("GET", "/%6Frders", &writer, 403),
+    ] {
+        assert_eq!(send(method, path, Some(token)).await, status, "{method} {path}");
+    }
+    assert_eq!(send("GET", "/orders", None).await, 401);
+    assert_eq!(send("GET", "/other", None).await, 401);
+
+    assert!(matches!(
+        guard.routes().route(&[], "/a", "read"),
+        Err(RouteError::Policy(_))
+    ));
+    assert!(matches!(
+        guard.routes().route(&[], "/a/", "Read"),
+        Err(RouteError::Path { .. })
+    ));
+    let twice = guard.routes().route(&["GET"], "/{a}", "Read").unwrap();
+    assert!(matches!(
+        twice.route(&["GET"], "/{b}", "Read"),
+        Err(RouteError::Conflict(_))
+    ));
 }
