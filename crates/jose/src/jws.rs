@@ -200,10 +200,7 @@ pub(crate) fn read<'a>(token: &'a str, limits: &Limits) -> Result<(UnverifiedJws
     }
     let (header_part, payload_part, signature_part) = split(token)?;
     if header_part.len() > limits.header {
-        return Err(Refusal::TooLarge {
-            part: "header",
-            limit: limits.header,
-        });
+        return Err(oversized(header_part, limits));
     }
     let header_bytes = decode(header_part, "header")?;
     let payload = decode(payload_part, "claims")?;
@@ -252,6 +249,20 @@ pub(crate) fn split(token: &str) -> Result<(&str, &str, &str), Refusal> {
         // RFC 7516 s3.1: five parts are a JWE.
         (.., Some(_), None) => Err(Refusal::Encrypted),
         _ => Err(Refusal::Malformed { why: "not three parts" }),
+    }
+}
+
+/// What is said of a header that is too large: the `kid`, where that is what makes it so.
+fn oversized(header: &str, limits: &Limits) -> Refusal {
+    let header = decode(header, "header").ok();
+    let header = header.and_then(|bytes| Object::parse(&bytes, "header", limits).ok());
+    let kid = header.as_ref().and_then(|header| header.get("kid")?.as_str());
+    match kid {
+        Some(kid) if kid.len() > limits.kid => Refusal::KidInvalid,
+        _ => Refusal::TooLarge {
+            part: "header",
+            limit: limits.header,
+        },
     }
 }
 
@@ -377,6 +388,8 @@ mod tests {
             ("kid", json!(1), "token.kid_invalid"),
             ("kid", json!({ "$ne": "" }), "token.kid_invalid"),
             ("kid", json!("a".repeat(257)), "token.kid_invalid"),
+            ("kid", json!("a".repeat(5000)), "token.kid_invalid"),
+            ("x", json!("a".repeat(5000)), "token.too_large"),
             ("kid", json!(""), "keys.unknown_kid"),
             ("alg", json!("none"), "token.algorithm_not_allowed"),
             ("alg", json!("HS256"), "token.algorithm_not_allowed"),

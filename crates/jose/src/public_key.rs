@@ -490,3 +490,7 @@ fn from_key_der(der: &[u8]) -> Result<PublicKey, KeyError> {
 #[cfg(test)]
 #[path = "public_key_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "wycheproof_tests.rs"]
+mod wycheproof_tests;

@@ -204,6 +204,10 @@ fn check_audience(claims: &Verified<Claims>, rules: &AccessTokenRules, _: UnixTi
     if found.iter().any(|audience| expected(audience)) {
         return Ok(());
     }
+    // An empty list names nobody.
+    if found.is_empty() {
+        return Err(Refusal::AudienceMissing);
+    }
     Err(Refusal::AudienceMismatch {
         expected: audiences.join(" or "),
         found: found.join(", "),

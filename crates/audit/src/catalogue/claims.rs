@@ -12,8 +12,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         ("token.issuer_type", "iss_type"),
         401,
         "The issuer is not a string",
-        "The claim `iss` is missing, or is a number, a list or an object.",
-        "Only the provider can correct this: `iss` has to be one string. If it is missing, the token was not made for APIs; ask for an access token.",
+        "The claim `iss` is a number, a list or an object.",
+        "Only the provider can correct this: `iss` has to be one string. A list with a trusted issuer in it is what an attack looks like.",
     ),
     entry(
         ("token.audience_missing", "aud_missing"),

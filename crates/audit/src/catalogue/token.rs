@@ -26,7 +26,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         ("token.too_large", "too_large"),
         401,
         "The token is larger than the limit",
-        "The token, its header or its key id is over the size that is read at all; nothing of it was parsed.",
+        "The token or its header is over the size that is read at all; nothing of it was parsed.",
         "Ask the provider for a smaller token: the usual reason is a claim that lists hundreds of groups. In Entra ID choose 'Groups assigned to the application' or app roles, in Keycloak remove the group mapper or the full scope from the client.",
     ),
     entry(
@@ -103,7 +103,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         ("token.kid_invalid", "kid_invalid"),
         401,
         "The key id is not acceptable",
-        "The header's `kid` is not a string, is empty, or is longer than 256 bytes.",
+        "The header's `kid` is not a string, or is longer than 256 bytes.",
         "Look at the key set of the provider: each key needs a short, unique `kid`. A `kid` with path or SQL fragments is a probe; trace it by the request id.",
     ),
     entry(

@@ -162,14 +162,13 @@ impl World for Gateway {
         if value.len() > HEAD {
             return Some(refused_by_http(431));
         }
-        if value
-            .strip_suffix('\n')
-            .is_some_and(|value| !value.contains(char::is_control))
-        {
+        // RFC 9110 s5.5: a tab is all that a field may have of these.
+        let control = |text: &str| text.contains(|c: char| c.is_control() && c != '\t');
+        if value.strip_suffix('\n').is_some_and(|value| !control(value)) {
             // HTTP takes the line's end for its own: what arrives is the good token.
             return Some(refused_by_http(200));
         }
-        value.contains(char::is_control).then(|| refused_by_http(400))
+        control(value).then(|| refused_by_http(400))
     }
 
     fn groups(&self) -> &[&str] {
@@ -187,6 +186,17 @@ impl World for Gateway {
             "scope",
             "signature",
             "binding",
+            "revocation",
+            "logout-token",
+        ]
+    }
+
+    fn later(&self) -> &[&str] {
+        &[
+            "jti-missing-when-required",
+            "iss-of-b-key-of-a",
+            "control-issuer-b",
+            "revoked-other-issuer",
         ]
     }
 }
@@ -213,8 +223,18 @@ fn configuration(address: SocketAddr, [a, b]: &[String; 2], upstream: SocketAddr
         issuer = "{b}"
         algorithms = ["RS256", "ES256", "EdDSA"]
 
+        [client.spa]
+        provider = "a"
+        client_id = "spa"
+        secret = {{ env = "CLIENT_SECRET" }}
+
+        [frontend.shop]
+        client = "spa"
+        scopes = ["openid"]
+
         [api.orders]
         path = "/orders"
+        accept = ["bearer"]
         upstream = "http://{upstream}"
         provider = "a"
         audience = "https://api.test"
@@ -222,6 +242,7 @@ fn configuration(address: SocketAddr, [a, b]: &[String; 2], upstream: SocketAddr
 
         [api.wide]
         path = "/wide"
+        accept = ["bearer"]
         upstream = "http://{upstream}"
         provider = "wide"
         audience = "https://api.test"

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response};
-use portcullis_audit::{Audit, AuditSettings, catalogue};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Response};
+use portcullis_audit::{Audit, AuditSettings, RequestId, catalogue};
+use portcullis_bff::{Bff, FrontendSettings, Revoke};
 use portcullis_guard::{Guard, Policy};
-use portcullis_jose::{Algorithm, AlgorithmSet, Clock, Limits, ManualClock, UnixTime, UnverifiedJws};
-use portcullis_oidc::{BoxFuture, HttpClient, HttpError, Provider, ProviderSettings};
+use portcullis_jose::{Algorithm, AlgorithmSet, Clock, Limits, ManualClock, Secret, UnixTime, UnverifiedJws};
+use portcullis_oidc::{BoxFuture, Client, ClientAuth, HttpClient, HttpError, Provider, ProviderSettings};
+use portcullis_store::{KeyRing, SealingKey, SqliteStore};
 use serde_json::json;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -18,6 +21,7 @@ use super::entry::Expected;
 use super::fill::{Fill, ISSUERS};
 use super::judge::{Reply, World, revocations};
 use super::keys::{key_set, keys};
+use super::sign::CLIENT_SECRET;
 
 const NOW: i64 = 1_800_000_000;
 
@@ -26,6 +30,7 @@ pub(super) struct Library {
     audit: Audit,
     main: Guard,
     wide: Guard,
+    bff: Bff,
     pub(super) providers: Arc<Providers>,
     reached: Arc<AtomicUsize>,
 }
@@ -49,12 +54,12 @@ impl Library {
             listener: "127.0.0.1:9".parse().unwrap(),
             token: String::new(),
         };
+        let provider = |issuer: &str| {
+            let settings = ProviderSettings::new(issuer, issuer);
+            let http: Arc<dyn HttpClient> = providers.clone();
+            Provider::new(settings, http, clock.clone() as Arc<dyn Clock>, Arc::new(|_, _| {}))
+        };
         let guard = |algorithms: &[Algorithm]| {
-            let provider = |issuer: &str| {
-                let settings = ProviderSettings::new(issuer, issuer);
-                let http: Arc<dyn HttpClient> = providers.clone();
-                Provider::new(settings, http, clock.clone() as Arc<dyn Clock>, Arc::new(|_, _| {}))
-            };
             Guard::builder()
                 .provider(provider(ISSUERS[0]))
                 .also_provider(provider(ISSUERS[1]))
@@ -73,6 +78,7 @@ impl Library {
         let library = Library {
             main: guard(&[RS256, ES256, EdDSA]),
             wide: guard(&[RS256, RS512, ES256, EdDSA]),
+            bff: frontend(provider(ISSUERS[0]), &audit, &clock),
             fill,
             audit,
             providers,
@@ -82,6 +88,44 @@ impl Library {
             library.main.revoke(revocation).await.unwrap();
         }
         library
+    }
+
+    pub(super) fn guard(&self) -> &Guard {
+        &self.main
+    }
+
+    async fn log_out(&self, body: &str) -> Reply {
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind)]);
+        let id = RequestId::new();
+        let response = self.bff.backchannel_logout(&headers, body.as_bytes(), &id).await;
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let mut reply = reply(&parts, &body);
+        reply.headers.push(("x-request-id".to_owned(), id.as_str().to_owned()));
+        reply
+    }
+}
+
+/// A frontend, for what its provider tells it.
+fn frontend(provider: Provider, audit: &Audit, clock: &Arc<ManualClock>) -> Bff {
+    let client = Client::new(provider, "spa", ClientAuth::Basic(Secret::new(CLIENT_SECRET)));
+    let settings = FrontendSettings::new("shop", "https://api.test".parse().unwrap(), client);
+    let store = Arc::new(SqliteStore::in_memory(clock.clone()).unwrap());
+    let ring = KeyRing::from_keys(vec![SealingKey::generate()]).unwrap();
+    let revoke = Revoke::by(|_| Box::pin(std::future::ready(Ok(1))));
+    Bff::new(settings, store, &ring, audit.clone(), clock.clone(), revoke).unwrap()
+}
+
+fn reply(parts: &http::response::Parts, body: &[u8]) -> Reply {
+    let headers = parts.headers.iter();
+    Reply {
+        status: parts.status.as_u16(),
+        headers: headers
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect(),
+        body: String::from_utf8(body.to_vec()).unwrap(),
+        reason: None,
     }
 }
 
@@ -95,6 +139,9 @@ impl World for Library {
     }
 
     async fn send(&self, profile: &str, request: &Request) -> Reply {
+        if profile == "logout-token" {
+            return self.log_out(&request.body).await;
+        }
         let guard = if profile == "wide" { &self.wide } else { &self.main };
         let path = match &request.query {
             Some(query) => format!("/orders?{query}"),
@@ -116,15 +163,7 @@ impl World for Library {
         });
         let service = guard.require("Read").unwrap().layer(inner);
         let (parts, body) = service.oneshot(sent.body(()).unwrap()).await.unwrap().into_parts();
-        let headers = parts.headers.iter();
-        Reply {
-            status: parts.status.as_u16(),
-            headers: headers
-                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-                .collect(),
-            body: String::from_utf8(body.to_vec()).unwrap(),
-            reason: None,
-        }
+        reply(&parts, &body)
     }
 
     fn reached(&self) -> usize {
@@ -150,7 +189,13 @@ impl World for Library {
             "scope",
             "signature",
             "binding",
+            "revocation",
+            "logout-token",
         ]
+    }
+
+    fn later(&self) -> &[&str] {
+        &["jti-missing-when-required"]
     }
 }
 

@@ -2,14 +2,17 @@
 //! a gateway that runs.
 
 mod build;
+mod edits;
 mod entry;
 mod fill;
 mod gateway;
+mod hostile_issuer;
 mod judge;
 mod keys;
 mod library;
 mod mutate;
 mod number;
+mod rules_page;
 mod servers;
 mod sign;
 

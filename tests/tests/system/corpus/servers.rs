@@ -75,7 +75,7 @@ pub(super) async fn counter() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, count)
 }
 
-fn serve(listener: TcpListener, answer: impl Fn(Request) -> Response + Clone + Send + Sync + 'static) {
+pub(super) fn serve(listener: TcpListener, answer: impl Fn(Request) -> Response + Clone + Send + Sync + 'static) {
     let app = axum::Router::new().fallback(move |request: Request| {
         let response = answer(request);
         async move { response }
