@@ -12,9 +12,13 @@ async fn the_whole_way_of_a_person() {
     assert_eq!(anonymous.status, 401);
     assert_eq!(anonymous.json()["login_url"], "/bff/login");
     let refused = alice.fetch("GET", &world.app("/api/orders"), "").await;
+    let metadata = world.app("/.well-known/oauth-protected-resource/api/orders");
     assert_eq!(
-        (refused.status.as_u16(), refused.header("www-authenticate")),
-        (401, "Bearer realm=\"orders\"")
+        (refused.status.as_u16(), refused.header("www-authenticate").to_owned()),
+        (
+            401,
+            format!("Bearer realm=\"orders\", resource_metadata=\"{metadata}\"")
+        )
     );
 
     alice.login(&world, "alice").await;
