@@ -15,6 +15,7 @@
 mod admin;
 mod browser;
 mod claims;
+mod dpop;
 mod keys;
 mod login;
 mod policy;
@@ -61,6 +62,11 @@ const FAMILIES: &[Family] = &[
         title: "The token's claims",
         about: "The signature is good, and what the token says does not fit this API.",
         entries: claims::ENTRIES,
+    },
+    Family {
+        title: "Proofs of a key (DPoP)",
+        about: "The token is bound to a key, and what should prove that its sender has that key does not.",
+        entries: dpop::ENTRIES,
     },
     Family {
         title: "Keys",
@@ -253,6 +259,14 @@ mod tests {
             ("token.binding_required", "cnf_required"),
             ("token.signature_invalid", "sig_invalid"),
             ("token.in_query", "token_in_query"),
+            ("token.not_bound", "cnf_required"),
+            ("dpop.uri_mismatch", "htu_mismatch"),
+            ("dpop.expired", "expired"),
+            ("dpop.replayed", "replayed"),
+            ("dpop.key_unusable", "key_unusable"),
+            ("dpop.algorithm_not_allowed", "alg_not_allowed"),
+            ("dpop.type_mismatch", "typ_mismatch"),
+            ("dpop.multiple_proofs", "multiple_credentials"),
             ("keys.unknown_kid", "kid_unknown"),
             ("keys.unusable", "key_unusable"),
             ("policy.scope_insufficient", "scope_insufficient"),

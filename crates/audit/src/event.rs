@@ -14,6 +14,8 @@ pub enum Credential {
     Session,
     /// An `Authorization: Bearer` header.
     Bearer,
+    /// An `Authorization: DPoP` header (RFC 9449 s7.1).
+    Dpop,
     /// Nothing.
     None,
 }
@@ -49,12 +51,13 @@ impl CheckLine {
 }
 
 impl Credential {
-    /// The stable name: `session`, `bearer` or `none`.
+    /// The stable name: `session`, `bearer`, `dpop` or `none`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
             Self::Bearer => "bearer",
+            Self::Dpop => "dpop",
             Self::None => "none",
         }
     }

@@ -8,12 +8,15 @@ use portcullis_audit::RequestId;
 use portcullis_jose::Refusal;
 use serde::Serialize;
 
+use crate::credential::Scheme;
+use crate::dpop::SenderConstraint;
 use crate::error::GuardError;
 
 /// Seconds after which it is worth to try again when our keys or our store are missing.
 const RETRY_AFTER: u32 = 5;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// The public side of a refusal: status, challenge and problem. It holds nothing that tells one bad token from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct Answer {
     pub challenges: Vec<String>,
     /// The `Retry-After` header, in seconds.
     pub retry_after: Option<u32>,
+    /// The `DPoP-Nonce` header: what the next proof needs (RFC 9449 s9).
+    pub dpop_nonce: Option<HeaderValue>,
     /// The private code, which is the label of the metrics and the key of the audit event. Never sent.
     pub label: &'static str,
 }
@@ -41,6 +46,25 @@ pub struct Realm {
     name: Box<str>,
     /// RFC 9728 s5.1.
     metadata: Option<Box<str>>,
+    dpop: Option<Offer>,
+}
+
+/// Who is told that the scheme DPoP would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Offer {
+    /// The algorithms, as a challenge lists them.
+    algs: Box<str>,
+    to: OfferTo,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OfferTo {
+    /// Whoever uses the scheme, or has a token that needs it.
+    Those,
+    /// Everybody, beside Bearer.
+    All,
+    /// Everybody, and nothing else would do.
+    AllAlone,
 }
 
 /// RFC 9457.
@@ -57,9 +81,16 @@ struct Problem<'a> {
 // === impl Answer ===
 
 impl Answer {
-    /// The one place where a refusal becomes a status, a challenge, a body and a label.
+    /// The answer to a call with a bearer token, or none.
     #[must_use]
     pub fn of(error: &GuardError, realm: &Realm) -> Answer {
+        Answer::to(error, realm, Scheme::Bearer)
+    }
+
+    /// The one place where a refusal becomes a status, challenges, a body and a label. `scheme` is the one that the call
+    /// was made with.
+    #[must_use]
+    pub fn to(error: &GuardError, realm: &Realm, scheme: Scheme) -> Answer {
         let mut scope = None;
         let (status, code, title, detail) = match error {
             // RFC 6750 s3: without any authentication information, no error code.
@@ -90,9 +121,23 @@ impl Answer {
                 "The Authorization header has no access token after Bearer.",
             ),
             // What is missing on our side is not the caller's fault: a 401 would make clients throw good tokens away.
-            GuardError::KeysUnavailable { .. } | GuardError::RevocationsUnavailable(_) => unavailable(),
+            GuardError::KeysUnavailable { .. }
+            | GuardError::RevocationsUnavailable(_)
+            | GuardError::ReplayUnavailable(_) => unavailable(),
+            // RFC 9449 s7.1, s9.
+            GuardError::Proof(refusal) => (
+                StatusCode::UNAUTHORIZED,
+                refusal.oauth_error(),
+                "Unauthorized",
+                match refusal.oauth_error() {
+                    "use_dpop_nonce" => "The DPoP proof needs the nonce of the DPoP-Nonce header.",
+                    _ => {
+                        "The DPoP proof is not valid for this request. The operator finds the reason under the request id."
+                    }
+                },
+            ),
             // RFC 6750 s3.1: one answer for every bad token, so that it cannot be used to try tokens out.
-            GuardError::Token(_) => (
+            GuardError::Token(_) | GuardError::NotBound { .. } => (
                 StatusCode::UNAUTHORIZED,
                 "invalid_token",
                 "Unauthorized",
@@ -138,7 +183,7 @@ impl Answer {
                     ("acr_values", step_up.and_then(|denied| denied.acr_values.as_deref())),
                     ("max_age", max_age.as_deref()),
                 ];
-                vec![realm.challenge("Bearer", &attributes)]
+                realm.challenges(error, scheme, status, &attributes)
             }
         };
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER);
@@ -155,6 +200,7 @@ impl Answer {
             detail,
             challenges,
             retry_after,
+            dpop_nonce: None,
             label: error.code(),
         }
     }
@@ -187,6 +233,9 @@ impl Answer {
         for challenge in challenges.filter_map(Result::ok) {
             headers.append(header::WWW_AUTHENTICATE, challenge);
         }
+        if let Some(nonce) = &self.dpop_nonce {
+            headers.insert(DPOP_NONCE, nonce.clone());
+        }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
@@ -203,6 +252,7 @@ impl Realm {
         quotable(text).then(|| Realm {
             name: text.into(),
             metadata: None,
+            dpop: None,
         })
     }
 
@@ -212,6 +262,7 @@ impl Realm {
         Realm {
             name: "api".into(),
             metadata: None,
+            dpop: None,
         }
     }
 
@@ -229,6 +280,55 @@ impl Realm {
             metadata: Some(url.into()),
             ..self
         })
+    }
+
+    /// The same, where DPoP proofs of these algorithms are checked.
+    pub(crate) fn with_dpop(self, algs: String, constraint: Option<SenderConstraint>, offered: bool) -> Realm {
+        let to = match constraint {
+            Some(SenderConstraint::Dpop) => OfferTo::AllAlone,
+            Some(SenderConstraint::MutualTls) => OfferTo::Those,
+            Some(SenderConstraint::Any) => OfferTo::All,
+            None if offered => OfferTo::All,
+            None => OfferTo::Those,
+        };
+        Realm {
+            dpop: Some(Offer { algs: algs.into(), to }),
+            ..self
+        }
+    }
+
+    /// What a caller without a credential is told: a challenge for each scheme that would do (RFC 6750 s3, RFC 9449
+    /// s7.1).
+    #[must_use]
+    pub fn invitation(&self) -> Vec<String> {
+        let error = GuardError::NoCredential { scheme: None };
+        self.challenges(&error, Scheme::Bearer, StatusCode::UNAUTHORIZED, &[])
+    }
+
+    /// The attributes go to the scheme that the call was made with (RFC 9449 s7.1); others that would do stand beside it
+    /// (s7.2).
+    fn challenges(
+        &self,
+        error: &GuardError,
+        scheme: Scheme,
+        status: StatusCode,
+        attributes: &[(&str, Option<&str>)],
+    ) -> Vec<String> {
+        let Some(Offer { algs, to }) = &self.dpop else {
+            return vec![self.challenge("Bearer", attributes)];
+        };
+        let algs = ("algs", Some(&**algs));
+        let proof = matches!(error, GuardError::Proof(_));
+        if proof || scheme == Scheme::Dpop || *to == OfferTo::AllAlone {
+            let attributes: Vec<_> = attributes.iter().copied().chain([algs]).collect();
+            return vec![self.challenge("DPoP", &attributes)];
+        }
+        let needed = matches!(error, GuardError::Token(Refusal::BindingRequired { method }) if method == "jkt");
+        let mut challenges = vec![self.challenge("Bearer", attributes)];
+        if status == StatusCode::UNAUTHORIZED && (needed || *to == OfferTo::All) {
+            challenges.push(self.challenge("DPoP", &[algs]));
+        }
+        challenges
     }
 
     /// A challenge of this scheme (RFC 9110 s11.6.1): `Bearer realm="orders", error="invalid_token"`. What has no value,

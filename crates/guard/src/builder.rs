@@ -13,6 +13,7 @@ use portcullis_store::RevocationStore;
 
 use crate::answer::Realm;
 use crate::cache::TokenCache;
+use crate::dpop::{Dpop, SenderConstraint};
 use crate::guard::Guard;
 use crate::metadata::{ResourceFault, ResourceMetadata};
 use crate::revocation::Revocations;
@@ -69,6 +70,8 @@ struct Options {
     clock: Arc<dyn Clock>,
     audit: AuditTo,
     revocations: Revocations,
+    dpop: Option<Dpop>,
+    constraint: Option<SenderConstraint>,
 }
 
 enum AuditTo {
@@ -126,6 +129,20 @@ pub enum BuildFault {
     /// No token could be accepted.
     #[error("the longest lifetime of {0} s is not positive")]
     Lifetime(i64),
+    /// Proofs could not be compared with it.
+    #[error("the address {address:?} of `Dpop::at` cannot be used: {why}")]
+    DpopAddress {
+        /// The address.
+        address: String,
+        /// Why not.
+        why: String,
+    },
+    /// Proofs would be good for too long, or never.
+    #[error("the window of {0} s for DPoP proofs is not between 1 and 300 s")]
+    DpopWindow(i64),
+    /// No token could ever pass.
+    #[error("tokens must be bound by DPoP, and proofs are not checked: add `.dpop(Dpop::at(...))`")]
+    ConstraintWithoutDpop,
 }
 
 // === impl GuardBuilder ===
@@ -148,6 +165,8 @@ impl GuardBuilder<NeedsAuthority, NeedsAudience> {
                 clock: Arc::new(SystemClock),
                 audit: AuditTo::Memory,
                 revocations: Revocations::in_memory(),
+                dpop: None,
+                constraint: None,
             },
         }
     }
@@ -288,6 +307,19 @@ impl<I, A> GuardBuilder<I, A> {
         self
     }
 
+    /// Checks DPoP proofs (RFC 9449), so that tokens that are bound to a key by `cnf.jkt` are accepted with them. Without
+    /// this, such tokens are refused: they are worth nothing without the proof.
+    pub fn dpop(mut self, dpop: Dpop) -> Self {
+        self.options.dpop = Some(dpop);
+        self
+    }
+
+    /// Accepts only tokens that are bound to a key of their sender. Bound tokens need their proof in any case.
+    pub fn sender_constrained(mut self, constraint: SenderConstraint) -> Self {
+        self.options.constraint = Some(constraint);
+        self
+    }
+
     /// What tells the time.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.options.clock = clock;
@@ -377,6 +409,14 @@ impl GuardBuilder<Authorities, Audiences> {
         if let Some(lifetime) = options.max_lifetime.filter(|lifetime| *lifetime <= 0) {
             faults.push(BuildFault::Lifetime(lifetime));
         }
+        let proofs = options.dpop.and_then(|dpop| dpop.build(&mut faults));
+        if options.constraint == Some(SenderConstraint::Dpop) && proofs.is_none() {
+            faults.push(BuildFault::ConstraintWithoutDpop);
+        }
+        let realm = match &proofs {
+            Some(proofs) => realm.with_dpop(proofs.algorithms(), options.constraint, proofs.is_offered()),
+            None => realm,
+        };
         if !faults.is_empty() {
             return Err(BuildError { faults });
         }
@@ -389,6 +429,8 @@ impl GuardBuilder<Authorities, Audiences> {
             limits: Limits::default(),
             cache: TokenCache::new(options.cache_bytes),
             revocations: options.revocations,
+            proofs,
+            constraint: options.constraint,
             clock: options.clock,
             audit,
         }))

@@ -30,9 +30,37 @@ pub struct Presented<'r> {
     scheme: Scheme,
     method: &'r str,
     path: &'r str,
+    /// The path as it was sent, which a proof names.
+    target: &'r str,
     /// Where the proofs are, if there are any.
     headers: Option<&'r HeaderMap>,
     certificate: Option<&'r ClientCertificate>,
+    used: Option<&'r UsedProof>,
+}
+
+/// Left in a request whose proof was used up by a guard, for the guards that it meets after that one. Only this crate
+/// makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UsedProof(pub(crate) [u8; 32]);
+
+// === impl Scheme ===
+
+impl Scheme {
+    /// The scheme that a request's `Authorization` header names, if it is one of these.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Option<Scheme> {
+        let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+        scheme_of(value.split_once(' ').map_or(value, |(scheme, _)| scheme)).ok()
+    }
+
+    /// The scheme's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Bearer => "Bearer",
+            Scheme::Dpop => "DPoP",
+        }
+    }
 }
 
 // === impl Presented ===
@@ -46,13 +74,15 @@ impl<'r> Presented<'r> {
             scheme: Scheme::Bearer,
             method: "",
             path: "",
+            target: "",
             headers: None,
             certificate: None,
+            used: None,
         }
     }
 
-    /// The same for a call of this method and path, which policies may look at and a proof must name. The path is the
-    /// one that the sender sees, without the query.
+    /// The same for a call of this method and path, without the query, which policies may look at. A proof names the
+    /// method too, and the path as it was sent.
     #[must_use]
     pub fn called(self, method: &'r str, path: &'r str) -> Presented<'r> {
         Presented { method, path, ..self }
@@ -99,6 +129,16 @@ impl<'r> Presented<'r> {
         self.headers.into_iter().flat_map(|headers| headers.get_all(DPOP))
     }
 
+    /// The path as it was sent.
+    pub(crate) fn target(&self) -> &'r str {
+        self.target
+    }
+
+    /// Whether this very request has used this proof up already, at another guard.
+    pub(crate) fn has_used(&self, proof: &[u8; 32]) -> bool {
+        self.used.is_some_and(|used| used.0 == *proof)
+    }
+
     pub(crate) fn of_parts(parts: &'r Parts) -> Result<Presented<'r>, GuardError> {
         Presented::of(&parts.method, &parts.uri, &parts.headers, &parts.extensions)
     }
@@ -115,8 +155,10 @@ impl<'r> Presented<'r> {
             scheme,
             method: method.as_str(),
             path: uri.path(),
+            target: uri.path(),
             headers: Some(headers),
             certificate: extensions.get::<ClientCertificate>(),
+            used: extensions.get::<UsedProof>(),
         })
     }
 }

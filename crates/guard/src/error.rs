@@ -2,6 +2,7 @@
 
 use portcullis_audit::Refused;
 use portcullis_jose::{Check, Refusal};
+use portcullis_oidc::dpop::ProofRefusal;
 use portcullis_policy::Denied;
 use portcullis_store::StoreError;
 
@@ -21,6 +22,18 @@ pub enum GuardError {
     /// The token is no good: broken, not ours, out of time, revoked, or not the only one.
     #[error(transparent)]
     Token(#[from] Refusal),
+    /// The token is good, and not bound to a key, which it has to be here.
+    #[error("the token is not bound to a key ({expected})")]
+    NotBound {
+        /// The member that `cnf` must have.
+        expected: &'static str,
+    },
+    /// The token is bound to a key, and the DPoP proof that came with it does not prove that its sender has that key.
+    #[error(transparent)]
+    Proof(Box<ProofRefusal>),
+    /// The marks of used proofs cannot be had, so nobody can say whether this one was used before.
+    #[error("the marks of used DPoP proofs are unavailable: {0}")]
+    ReplayUnavailable(StoreError),
     /// The provider's keys cannot be had, so nobody can say whether the token is good.
     #[error("the keys of {issuer} are unavailable: {reason}")]
     KeysUnavailable {
@@ -62,8 +75,10 @@ impl GuardError {
             GuardError::NoCredential { .. } => "token.missing",
             GuardError::MalformedCredential => "token.malformed",
             GuardError::Token(refusal) => refusal.code(),
+            GuardError::NotBound { .. } => "token.not_bound",
+            GuardError::Proof(refusal) => refusal.code(),
             GuardError::KeysUnavailable { .. } => "keys.unavailable",
-            GuardError::RevocationsUnavailable(_) => "store.unavailable",
+            GuardError::RevocationsUnavailable(_) | GuardError::ReplayUnavailable(_) => "store.unavailable",
             GuardError::Denied(denied) => denied.code(),
             GuardError::NoPolicy { .. } => "route.no_policy",
             GuardError::ClaimsMismatch { .. } => "policy.claim_mismatch",
@@ -78,6 +93,7 @@ impl GuardError {
             GuardError::NoCredential { .. } | GuardError::MalformedCredential => Check::Credential,
             GuardError::Token(refusal) => refusal.check(),
             GuardError::Denied(_) | GuardError::NoPolicy { .. } | GuardError::ClaimsMismatch { .. } => Check::Policy,
+            GuardError::NotBound { .. } | GuardError::Proof(_) | GuardError::ReplayUnavailable(_) => Check::Proof,
             GuardError::KeysUnavailable { .. } => Check::Key,
             GuardError::RevocationsUnavailable(_) => Check::Revocation,
             GuardError::NotGuarded => return None,
@@ -94,6 +110,8 @@ impl GuardError {
                 Some("one header: Authorization: Bearer <access token>".to_owned())
             }
             GuardError::Token(refusal) => refusal.expected(),
+            GuardError::NotBound { expected } => Some(format!("cnf with {expected}")),
+            GuardError::Proof(refusal) => refusal.expected(),
             GuardError::Denied(denied) => Some(denied.expected.to_string()),
             _ => None,
         }
@@ -105,8 +123,9 @@ impl GuardError {
         match self {
             GuardError::NoCredential { scheme } => scheme.map(str::to_owned),
             GuardError::Token(refusal) => refusal.found(),
+            GuardError::Proof(refusal) => refusal.found(),
             GuardError::KeysUnavailable { reason, .. } => Some(reason.to_string()),
-            GuardError::RevocationsUnavailable(error) => Some(error.to_string()),
+            GuardError::RevocationsUnavailable(error) | GuardError::ReplayUnavailable(error) => Some(error.to_string()),
             GuardError::Denied(denied) => denied.found.as_deref().map(str::to_owned),
             GuardError::NoPolicy { call } => Some(call.to_string()),
             GuardError::ClaimsMismatch { message } => Some(message.to_string()),
@@ -121,6 +140,12 @@ impl GuardError {
         Refused::new(self.code())
             .expected_if(self.expected())
             .found_if(self.found())
+    }
+}
+
+impl From<ProofRefusal> for GuardError {
+    fn from(refusal: ProofRefusal) -> GuardError {
+        GuardError::Proof(Box::new(refusal))
     }
 }
 

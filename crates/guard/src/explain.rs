@@ -11,7 +11,7 @@ use portcullis_policy::NamedPolicy;
 use serde::Serialize;
 
 use crate::answer::{Answer, Realm};
-use crate::credential::{Presented, Scheme};
+use crate::credential::Presented;
 use crate::error::GuardError;
 use crate::guard::Guard;
 use crate::verify::{Inner, Issuer};
@@ -74,7 +74,7 @@ pub(crate) fn lines(error: &GuardError) -> Vec<CheckLine> {
 
 pub(crate) async fn explain(guard: &Guard, presented: &Presented<'_>, policy: Option<&NamedPolicy>) -> Explanation {
     let mut report = Report::default();
-    report.passed(Check::Credential, None, Some(scheme_name(presented.scheme())));
+    report.passed(Check::Credential, None, Some(presented.scheme().name().to_owned()));
     // What is missing ends the checks; what it was is in the report already.
     let _ = checks(guard, presented, policy, &mut report).await;
     report.end(guard.realm())
@@ -120,7 +120,7 @@ async fn checks(
             Err(refusal) => report.failed_at(check, refusal.into()),
         }
     }
-    proof(&claims, presented, report);
+    proof(inner, &claims, presented, now, report);
     revocation(guard, &claims, now, report).await;
     match policy {
         None => report.passed(Check::Policy, Some("none asked for".to_owned()), None),
@@ -173,9 +173,10 @@ async fn keys(
     })
 }
 
-fn proof(claims: &Verified<Claims>, presented: &Presented<'_>, report: &mut Report) {
+/// Whether a proof was used before is not asked: asking is marking.
+fn proof(inner: &Inner, claims: &Verified<Claims>, presented: &Presented<'_>, now: UnixTime, report: &mut Report) {
     let checked = Binding::of(claims).map_err(GuardError::from).and_then(|binding| {
-        crate::proof::check_proof(&binding, presented)?;
+        inner.check_proof(&binding, presented, now)?;
         Ok(match binding {
             Binding::Bearer => "none needed",
             _ => "the key is proven",
@@ -202,14 +203,6 @@ async fn revocation(guard: &Guard, claims: &Verified<Claims>, now: UnixTime, rep
         None => report.passed(Check::Revocation, None, Some("not revoked".to_owned())),
         Some(what) => report.failed(Refusal::Revoked { what }.into()),
     }
-}
-
-fn scheme_name(scheme: Scheme) -> String {
-    match scheme {
-        Scheme::Bearer => "Bearer",
-        Scheme::Dpop => "DPoP",
-    }
-    .to_owned()
 }
 
 fn header_expected(check: Check, rules: &AccessTokenRules) -> Option<String> {

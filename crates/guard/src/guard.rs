@@ -4,15 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
 use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
 use portcullis_audit::{Audit, Credential, Event, RequestId};
 use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_store::{Revocation, RevocationTarget, StoreError, TokenId};
 
 use crate::answer::{Answer, Realm};
 use crate::builder::{GuardBuilder, NeedsAudience, NeedsAuthority};
-use crate::credential::Presented;
+use crate::credential::{Presented, Scheme};
 use crate::error::GuardError;
 use crate::explain::Explanation;
 use crate::layer::{Require, Token};
@@ -20,7 +20,7 @@ use crate::metadata::ResourceMetadata;
 use crate::revocation::Revocations;
 use crate::routes::GuardRoutes;
 use crate::token::{VerifiedToken, Window};
-use crate::verify::{Inner, Step};
+use crate::verify::{Admitted, Inner, Step};
 
 /// Protects an API. A cheap handle; clones share everything.
 #[derive(Clone)]
@@ -119,13 +119,21 @@ impl Guard {
         Presented::of_parts(parts)
     }
 
-    /// A token that was verified before and still is good; `None` where it has to be verified (again).
+    /// A token that was verified before and still is good; `None` where it has to be verified (again), or came with a
+    /// proof that has to be marked as used.
     ///
     /// # Errors
     ///
     /// Inside the option: the token was revoked, or came without the proof of its key.
     #[must_use]
     pub fn try_verify_cached(&self, presented: &Presented<'_>) -> Option<Result<Arc<VerifiedToken>, GuardError>> {
+        if self.must_mark(presented) {
+            return None;
+        }
+        self.remembered(presented)?.map(Admitted::finished).transpose()
+    }
+
+    fn remembered(&self, presented: &Presented<'_>) -> Option<Result<Admitted, GuardError>> {
         let inner = &*self.0;
         let token = presented.text();
         if token.len() > inner.limits.token {
@@ -145,29 +153,54 @@ impl Guard {
         Some(inner.admit(verified, presented, now))
     }
 
-    /// Verifies a token with what is at hand; `None` where the provider or the store must be asked first.
+    /// Verifies a token with what is at hand; `None` where the provider or the store must be asked first, as always where
+    /// a proof has to be marked as used.
     ///
     /// # Errors
     ///
     /// Inside the option: the token is refused.
     #[must_use]
     pub fn try_verify(&self, presented: &Presented<'_>) -> Option<Result<Arc<VerifiedToken>, GuardError>> {
-        match self.try_verify_cached(presented) {
-            Some(done) => Some(done),
-            None => match self.0.step(presented) {
-                Step::Done(done) => Some(done),
-                Step::NeedsKeys { .. } | Step::NeedsRevocations => None,
-            },
+        if self.must_mark(presented) {
+            return None;
         }
+        let done = match self.remembered(presented) {
+            Some(done) => done,
+            None => match self.0.step(presented) {
+                Step::Done(done) => done,
+                Step::NeedsKeys { .. } | Step::NeedsRevocations => return None,
+            },
+        };
+        done.map(Admitted::finished).transpose()
     }
 
-    /// Verifies a token. It waits only where keys must be fetched, or at the start the revocations.
+    /// Verifies a token. It waits only where keys must be fetched, at the start the revocations, and to mark a proof.
+    ///
+    /// A DPoP proof is used up by this: the next call needs another.
     ///
     /// # Errors
     ///
     /// The token is refused, or what is needed to judge it cannot be had.
     pub async fn verify(&self, presented: &Presented<'_>) -> Result<Arc<VerifiedToken>, GuardError> {
-        if let Some(done) = self.try_verify_cached(presented) {
+        Ok(self.admit(presented).await?.token)
+    }
+
+    /// The same with the proof, which is marked as used.
+    pub(crate) async fn admit(&self, presented: &Presented<'_>) -> Result<Admitted, GuardError> {
+        let admitted = self.judge(presented).await?;
+        if let Some(proof) = &admitted.proof {
+            self.0.use_up(proof, presented).await?;
+        }
+        Ok(admitted)
+    }
+
+    /// Proofs are checked once, by whoever marks them too.
+    fn must_mark(&self, presented: &Presented<'_>) -> bool {
+        presented.scheme() == Scheme::Dpop && self.0.proofs.is_some()
+    }
+
+    async fn judge(&self, presented: &Presented<'_>) -> Result<Admitted, GuardError> {
+        if let Some(done) = self.remembered(presented) {
             return done;
         }
         let mut asked = false;
@@ -209,11 +242,29 @@ impl Guard {
         crate::explain::explain(self, presented, policy).await
     }
 
+    /// What the answer to a call that passed has to carry as `DPoP-Nonce` (RFC 9449 s8.2, s9): the nonce that its sender
+    /// should use from now on, where proofs need one and the one of this call will not be accepted for long.
+    #[must_use]
+    pub fn next_dpop_nonce(&self, presented: &Presented<'_>) -> Option<HeaderValue> {
+        self.0.proofs.as_ref()?.next_nonce(presented, self.0.clock.now())
+    }
+
     /// Refuses a call: writes the audit event and makes the answer, both with the same request id.
     #[must_use]
     pub fn refuse(&self, error: &GuardError, call: &Call<'_>, request_id: Option<&RequestId>) -> Response<Bytes> {
         let request_id = request_id.cloned().unwrap_or_else(RequestId::new);
-        let answer = Answer::of(error, &self.0.realm);
+        let scheme = match call.credential {
+            Credential::Dpop => Scheme::Dpop,
+            _ => Scheme::Bearer,
+        };
+        let mut answer = Answer::to(error, &self.0.realm, scheme);
+        if scheme == Scheme::Dpop && answer.status == StatusCode::UNAUTHORIZED {
+            answer.dpop_nonce = self
+                .0
+                .proofs
+                .as_ref()
+                .and_then(|proofs| proofs.nonce(self.0.clock.now()));
+        }
         let event = Event::CallRefused {
             route: call.route.map(str::to_owned),
             method: call.method.to_owned(),

@@ -8,17 +8,19 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use portcullis_audit::{Credential, RequestId};
 use portcullis_policy::{Authorized, NamedPolicy};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::credential::Presented;
+use crate::answer::DPOP_NONCE;
+use crate::credential::{Presented, Scheme, UsedProof};
 use crate::error::GuardError;
 use crate::guard::{Call, Guard};
 use crate::routes::Deciding;
 use crate::token::VerifiedToken;
+use crate::verify::Admitted;
 
 /// Lets a request through to the inner service only with a good token that a policy says yes to.
 ///
@@ -59,6 +61,7 @@ pub(crate) struct Passed {
 pub(crate) struct Permit {
     pub(crate) token: Arc<VerifiedToken>,
     pub(crate) authorized: Authorized,
+    pub(crate) proof: Option<UsedProof>,
 }
 
 /// The parts of a request that an answer and its event need.
@@ -128,10 +131,14 @@ where
                 Either::Right(Box::pin(async move {
                     let (parts, body) = request.into_parts();
                     match route.check_with_keys(Head::of_parts(&parts)).await {
-                        Ok(permit) => {
+                        Ok((permit, nonce)) => {
                             let mut request = Request::from_parts(parts, body);
                             pass(&route, &mut request, permit);
-                            inner.call(request).await
+                            let mut response = inner.call(request).await?;
+                            if let Some(nonce) = nonce {
+                                response.headers_mut().insert(DPOP_NONCE, nonce);
+                            }
+                            Ok(response)
                         }
                         Err(refusal) => Ok(refusal.map(R::from)),
                     }
@@ -145,6 +152,9 @@ fn pass<B>(route: &Arc<Route>, request: &mut Request<B>, permit: Option<Permit>)
     // What comes after may log the headers: a sensitive value prints as such.
     if let Some(value) = request.headers_mut().get_mut(AUTHORIZATION) {
         value.set_sensitive(true);
+    }
+    if let Some(proof) = permit.as_ref().and_then(|permit| permit.proof.clone()) {
+        request.extensions_mut().insert(proof);
     }
     request.extensions_mut().insert(Passed {
         permit,
@@ -166,13 +176,21 @@ impl Route {
             Err(error) => return Some(Err(self.refuse(&error, head, None))),
         };
         let verified = self.guard.try_verify(&presented)?;
-        Some(self.authorize(verified, &presented, head))
+        let admitted = verified.map(|token| Admitted { token, proof: None });
+        Some(self.authorize(admitted, &presented, head))
     }
 
-    async fn check_with_keys(&self, head: Head<'_>) -> Checked {
+    /// Decides, and says which nonce the answer has to carry.
+    async fn check_with_keys(
+        &self,
+        head: Head<'_>,
+    ) -> Result<(Option<Permit>, Option<HeaderValue>), Box<Response<Bytes>>> {
         match self.credential(head) {
-            Ok(Some(presented)) => self.authorize(self.guard.verify(&presented).await, &presented, head),
-            Ok(None) => Ok(None),
+            Ok(Some(presented)) => {
+                let permit = self.authorize(self.guard.admit(&presented).await, &presented, head)?;
+                Ok((permit, self.guard.next_dpop_nonce(&presented)))
+            }
+            Ok(None) => Ok((None, None)),
             Err(error) => Err(self.refuse(&error, head, None)),
         }
     }
@@ -186,16 +204,16 @@ impl Route {
         }
     }
 
-    fn authorize(
-        &self,
-        verified: Result<Arc<VerifiedToken>, GuardError>,
-        presented: &Presented<'_>,
-        head: Head<'_>,
-    ) -> Checked {
-        let token = verified.map_err(|error| self.refuse(&error, head, None))?;
+    fn authorize(&self, admitted: Result<Admitted, GuardError>, presented: &Presented<'_>, head: Head<'_>) -> Checked {
+        let Admitted { token, proof } = admitted.map_err(|error| self.refuse(&error, head, None))?;
+        let proof = proof.map(|proof| UsedProof(proof.id()));
         let policy = self.deciding.policy(presented.method(), presented.path());
         match policy.and_then(|policy| self.guard.authorize(&token, presented, policy)) {
-            Ok(authorized) => Ok(Some(Permit { token, authorized })),
+            Ok(authorized) => Ok(Some(Permit {
+                token,
+                authorized,
+                proof,
+            })),
             Err(error) => Err(self.refuse(&error, head, Some(&token))),
         }
     }
@@ -208,6 +226,7 @@ impl Route {
     ) -> Box<Response<Bytes>> {
         let credential = match error {
             GuardError::NoCredential { .. } => Credential::None,
+            _ if Scheme::of(head.headers) == Some(Scheme::Dpop) => Credential::Dpop,
             _ => Credential::Bearer,
         };
         let call = Call {

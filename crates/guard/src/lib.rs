@@ -32,6 +32,8 @@
 //!   changed: lifetime, keys, revocations and policies are asked on every request.
 //! - A revocation holds for the next request, and with a store it survives a restart. It names a token by `jti` or by
 //!   the hash of what was signed, so that a signature's twin does not slip through.
+//! - A token that is bound to a key (RFC 9449, RFC 8705) is refused without the proof of that key, whatever the route asks
+//!   for. A proof is good for one request; where nobody can say whether it was used before, the answer is 503.
 //! - One function makes every answer ([`Answer::of`]). All bad tokens get the same one; the reason, with its fix, is in
 //!   the audit event of the same request id. Where the keys or the store are missing the answer is 503, never 401.
 //!
@@ -72,6 +74,7 @@ mod builder;
 mod cache;
 mod certificate;
 mod credential;
+mod dpop;
 mod error;
 mod explain;
 mod extract;
@@ -92,6 +95,7 @@ pub use builder::{
 };
 pub use certificate::ClientCertificate;
 pub use credential::{Presented, Scheme};
+pub use dpop::{Dpop, DpopNonces, SenderConstraint};
 pub use error::GuardError;
 pub use explain::{Explained, Explanation, Outcome};
 pub use extract::{BearerClaims, Claims, Rejection};
@@ -101,9 +105,10 @@ pub use metadata::{ResourceFault, ResourceMetadata};
 pub use portcullis_audit::{Audit, AuditSettings};
 pub use portcullis_jose::Check;
 pub use portcullis_oidc::Binding;
+pub use portcullis_oidc::dpop::ProofRefusal;
 pub use portcullis_oidc::token_rules::TokenType;
 pub use portcullis_policy::{Authorized, CallContext, Denied, Kind, NamedPolicy, Policy};
-pub use portcullis_store::{Revocation, RevocationStore, RevocationTarget, TokenId};
+pub use portcullis_store::{ReplayStore, Revocation, RevocationStore, RevocationTarget, TokenId};
 pub use revocation::Revocations;
 pub use routes::{GuardRoutes, RouteError};
 pub use token::VerifiedToken;

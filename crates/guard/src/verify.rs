@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use portcullis_audit::Audit;
 use portcullis_jose::{Claims, Clock, Limits, Refusal, UnixTime, UnverifiedJws, Verified};
+use portcullis_oidc::dpop::Proof;
 use portcullis_oidc::token_rules::{AccessTokenRules, check_access_token};
 use portcullis_oidc::{Binding, KeySnapshot, Provider, RefreshTask};
 use portcullis_policy::{Authorized, CallContext, NamedPolicy};
@@ -12,6 +13,7 @@ use portcullis_policy::{Authorized, CallContext, NamedPolicy};
 use crate::answer::Realm;
 use crate::cache::TokenCache;
 use crate::credential::Presented;
+use crate::dpop::{Proofs, SenderConstraint};
 use crate::error::GuardError;
 use crate::metadata::ResourceMetadata;
 use crate::proof::check_proof;
@@ -27,6 +29,9 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) cache: TokenCache,
     pub(crate) revocations: Revocations,
+    /// `None`: tokens that are bound to a key by `jkt` are refused.
+    pub(crate) proofs: Option<Proofs>,
+    pub(crate) constraint: Option<SenderConstraint>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) audit: Audit,
 }
@@ -46,8 +51,15 @@ pub(crate) enum Refresh {
     Ours(OnceLock<RefreshTask>),
 }
 
+/// A token that passed every check, with its proof where it needs one.
+pub(crate) struct Admitted {
+    pub(crate) token: Arc<VerifiedToken>,
+    /// It must be marked as used before the token counts.
+    pub(crate) proof: Option<Proof>,
+}
+
 pub(crate) enum Step {
-    Done(Result<Arc<VerifiedToken>, GuardError>),
+    Done(Result<Admitted, GuardError>),
     /// The token may be good, and its key is not here.
     NeedsKeys {
         issuer: usize,
@@ -55,6 +67,15 @@ pub(crate) enum Step {
     },
     /// The token is good, unless it was revoked, and the list of revocations was not read yet.
     NeedsRevocations,
+}
+
+// === impl Admitted ===
+
+impl Admitted {
+    /// The token, unless a proof has to be marked first.
+    pub(crate) fn finished(self) -> Option<Arc<VerifiedToken>> {
+        self.proof.is_none().then_some(self.token)
+    }
 }
 
 // === impl Inner ===
@@ -97,16 +118,35 @@ impl Inner {
         Ok(Step::Done(self.admit(verified, presented, now)))
     }
 
-    /// What is asked on every request, also where the token is remembered: the proof of its key, and revocations.
+    /// What is asked on every request, also where the token is remembered: the proof of its key, and revocations. A
+    /// proof is used up last, so that a call that is refused for another reason can be sent again with it.
     pub(crate) fn admit(
         &self,
         token: Arc<VerifiedToken>,
         presented: &Presented<'_>,
         now: UnixTime,
-    ) -> Result<Arc<VerifiedToken>, GuardError> {
-        check_proof(token.binding(), presented)?;
+    ) -> Result<Admitted, GuardError> {
+        let proof = self.check_proof(token.binding(), presented, now)?;
         self.check_unrevoked(&token, now)?;
-        Ok(token)
+        Ok(Admitted { token, proof })
+    }
+
+    pub(crate) fn check_proof(
+        &self,
+        binding: &Binding,
+        presented: &Presented<'_>,
+        now: UnixTime,
+    ) -> Result<Option<Proof>, GuardError> {
+        check_proof(binding, presented, self.proofs.as_ref(), self.constraint, now)
+    }
+
+    /// Marks the proof of a call as used; it is refused where that was done before by another call.
+    pub(crate) async fn use_up(&self, proof: &Proof, presented: &Presented<'_>) -> Result<(), GuardError> {
+        match &self.proofs {
+            _ if presented.has_used(&proof.id()) => Ok(()),
+            Some(proofs) => proofs.use_up(proof, self.clock.now()).await,
+            None => Err(GuardError::NotGuarded),
+        }
     }
 
     /// The token's own word about its issuer picks rules and keys, and nothing else: it is compared again by the rules.

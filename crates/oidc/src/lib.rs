@@ -21,6 +21,7 @@
 
 mod binding;
 mod client;
+pub mod dpop;
 mod error;
 mod flight;
 mod http_client;

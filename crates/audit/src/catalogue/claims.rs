@@ -96,8 +96,15 @@ pub(super) const ENTRIES: &[Entry] = &[
         ("token.binding_required", "cnf_required"),
         401,
         "The token is bound to a key, and no proof came with it",
-        "The claim `cnf` binds the token to a DPoP key or a client certificate; accepted as a plain bearer token it would lose the protection that somebody asked for.",
-        "Issue plain bearer tokens for this API: turn DPoP or certificate-bound access tokens off for the client at the provider. If the client is meant to prove possession, it has to call an API that checks the proof.",
+        "The claim `cnf` binds the token to a DPoP key or a client certificate; accepted without the proof it would be worth as much to a thief. Whether the route asks for a proof does not matter.",
+        "`expected` of the event says which proof. For `jkt`, send the token with `Authorization: DPoP` and a proof in the header `DPoP`; a guard in a program checks proofs once it is told its public address with `.dpop(Dpop::at(...))`, the gateway always does. For `x5t#S256`, connect with the client certificate that the token was issued for, and see that this service gets to see it: `client_certificates` of `tls`, or `client_certificate_header`. If no proof was meant to be needed, turn bound tokens off for the client at the provider.",
+    ),
+    entry(
+        ("token.not_bound", "cnf_required"),
+        401,
+        "The token is not bound to a key",
+        "The API takes only tokens that are bound to the key of their sender, or the token came with `Authorization: DPoP`; and the claim `cnf` of this one does not bind it to such a key.",
+        "Ask the provider for bound tokens: send a DPoP proof with the token request, or switch on certificate-bound access tokens for the client. If plain bearer tokens are to be accepted, remove `sender_constrained` of the API, and send them with `Authorization: Bearer`.",
     ),
     entry(
         ("token.revoked", "revoked"),

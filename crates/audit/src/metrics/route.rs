@@ -25,7 +25,12 @@ pub(super) const BUCKETS: [u64; 13] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
 ];
 
-const CREDENTIALS: [Credential; 3] = [Credential::Session, Credential::Bearer, Credential::None];
+const CREDENTIALS: [Credential; 4] = [
+    Credential::Session,
+    Credential::Bearer,
+    Credential::Dpop,
+    Credential::None,
+];
 const UPSTREAM_CODES: [&str; 3] = ["upstream.unreachable", "upstream.timeout", "upstream.bad_response"];
 /// Statuses run from 100 to 599; anything else is counted as 599.
 const FIRST_STATUS: u16 = 100;

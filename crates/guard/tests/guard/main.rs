@@ -4,6 +4,7 @@ mod answers;
 mod axum;
 mod builder;
 mod cache;
+mod dpop;
 mod explain;
 mod keys;
 mod revocation;
