@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
+use portcullis_jose::{Algorithm, AlgorithmSet};
 use serde_json::json;
 
 use crate::dev::OTHER_ISSUER;
@@ -32,6 +33,8 @@ pub(crate) async fn discovery(State(provider): State<Arc<Provider>>) -> Response
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        // RFC 9449 s5.1.
+        "dpop_signing_alg_values_supported": AlgorithmSet::asymmetric().iter().map(Algorithm::name).collect::<Vec<_>>(),
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "name", "email"],

@@ -23,6 +23,8 @@ pub struct Mint {
     pub scopes: Vec<String>,
     /// Seconds of validity. Default: as the token endpoint does.
     pub lifetime: Option<i64>,
+    /// The key that it is bound to: the claim `cnf` (RFC 7800 s3.1), such as `{"x5t#S256": "..."}`.
+    pub cnf: Option<serde_json::Map<String, serde_json::Value>>,
     /// What is wrong with it.
     pub defect: Option<Defect>,
 }
@@ -66,7 +68,7 @@ fn access_token(
     } else {
         mint.scopes.iter().cloned().collect()
     };
-    let claims = access_claims(
+    let mut claims = access_claims(
         provider,
         &AccessClaims {
             client_id: &client.client_id,
@@ -75,8 +77,12 @@ fn access_token(
             scopes: &scopes,
             auth_time: person.map(|_| now),
             lifetime,
+            jkt: None,
         },
     );
+    if let Some(cnf) = &mint.cnf {
+        claims.insert("cnf".into(), cnf.clone().into());
+    }
     let token = provider.sign_access_token(claims.clone(), mint.defect)?;
     if mint.defect.is_none() {
         let kept = AccessToken {

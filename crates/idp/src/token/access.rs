@@ -19,6 +19,8 @@ pub(crate) struct AccessClaims<'a> {
     pub(crate) scopes: &'a BTreeSet<String>,
     pub(crate) auth_time: Option<UnixTime>,
     pub(crate) lifetime: i64,
+    /// The thumbprint of the key that the token is bound to.
+    pub(crate) jkt: Option<&'a str>,
 }
 
 /// The claims of RFC 9068 s2.2.
@@ -45,6 +47,10 @@ pub(crate) fn access_claims(provider: &Provider, what: &AccessClaims<'_>) -> Map
     claims.insert("jti".into(), json!(random_token(16)));
     if let Some(auth_time) = what.auth_time {
         claims.insert("auth_time".into(), json!(auth_time));
+    }
+    if let Some(jkt) = what.jkt {
+        // RFC 9449 s6.1.
+        claims.insert("cnf".into(), json!({ "jkt": jkt }));
     }
     claims
 }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{AccessClaims, access_claims, audience, parse_scopes, scope_text};
+use super::{AccessClaims, access_claims, audience, parse_scopes, proof, scope_text};
 use crate::config::{Client, grantable};
 use crate::form::Params;
 use crate::oauth_error::OAuthError;
@@ -8,7 +8,12 @@ use crate::provider::Provider;
 use crate::state::AccessToken;
 
 /// The client credentials grant (RFC 6749 s4.4). No refresh token (s4.4.3), no ID token: nobody signed in.
-pub(super) fn exchange(provider: &Provider, client: &Client, form: &Params) -> Result<Value, OAuthError> {
+pub(super) fn exchange(
+    provider: &Provider,
+    client: &Client,
+    form: &Params,
+    jkt: Option<&str>,
+) -> Result<Value, OAuthError> {
     // A public client has no credentials; the configuration is refused too, so this is the second lock.
     if client.secret.is_none() {
         return Err(OAuthError::new(
@@ -35,6 +40,7 @@ pub(super) fn exchange(provider: &Provider, client: &Client, form: &Params) -> R
             scopes: &target.scopes,
             auth_time: None,
             lifetime,
+            jkt,
         },
     );
     let defect = provider.dev.behaviour().access_token_defect;
@@ -51,7 +57,7 @@ pub(super) fn exchange(provider: &Provider, client: &Client, form: &Params) -> R
     provider.state().keep_access_token(&token, kept);
     Ok(json!({
         "access_token": token,
-        "token_type": "Bearer",
+        "token_type": proof::token_type(jkt),
         "expires_in": lifetime,
         "scope": scope_text(&target.scopes),
     }))

@@ -9,7 +9,12 @@ use crate::provider::Provider;
 use crate::state::Redemption;
 
 /// The authorization code grant (RFC 6749 s4.1.3).
-pub(super) fn exchange(provider: &Provider, client: &Client, form: &Params) -> Result<Value, OAuthError> {
+pub(super) fn exchange(
+    provider: &Provider,
+    client: &Client,
+    form: &Params,
+    jkt: Option<&str>,
+) -> Result<Value, OAuthError> {
     let code = form
         .get("code")
         .ok_or_else(|| OAuthError::invalid_request("code is missing"))?;
@@ -41,6 +46,7 @@ pub(super) fn exchange(provider: &Provider, client: &Client, form: &Params) -> R
         id: grant_id,
         grant: &code.grant,
         scopes: &code.grant.scopes,
+        jkt,
         first: true,
     };
     token_answer(provider, client, &login, super::resource(form)?)

@@ -7,6 +7,7 @@ mod code;
 mod id;
 mod issue;
 mod pkce;
+mod proof;
 mod refresh;
 
 use std::collections::BTreeSet;
@@ -76,10 +77,12 @@ fn handle(provider: &Provider, headers: &HeaderMap, form: &Params, note: &mut Lo
             "the client's configuration does not have this grant",
         ));
     }
+    let jkt = proof::proven_key(provider, headers)?;
+    let jkt = jkt.as_deref();
     match grant_type {
-        GrantType::AuthorizationCode => code::exchange(provider, client, form),
-        GrantType::RefreshToken => refresh::exchange(provider, client, form),
-        GrantType::ClientCredentials => client_credentials::exchange(provider, client, form),
+        GrantType::AuthorizationCode => code::exchange(provider, client, form, jkt),
+        GrantType::RefreshToken => refresh::exchange(provider, client, form, jkt),
+        GrantType::ClientCredentials => client_credentials::exchange(provider, client, form, jkt),
     }
 }
 

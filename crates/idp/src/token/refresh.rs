@@ -11,7 +11,12 @@ use crate::provider::Provider;
 use crate::state::{Grant, Rotation};
 
 /// The refresh grant (RFC 6749 s6), with rotation and reuse detection (RFC 9700 s4.14.2).
-pub(super) fn exchange(provider: &Provider, client: &Client, form: &Params) -> Result<Value, OAuthError> {
+pub(super) fn exchange(
+    provider: &Provider,
+    client: &Client,
+    form: &Params,
+    jkt: Option<&str>,
+) -> Result<Value, OAuthError> {
     let token = form
         .get("refresh_token")
         .ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
@@ -77,6 +82,7 @@ pub(super) fn exchange(provider: &Provider, client: &Client, form: &Params) -> R
             id,
             grant: &grant,
             scopes: &scopes,
+            jkt,
             first: false,
         },
         resource,

@@ -1,6 +1,8 @@
+use http::Request;
+use portcullis_jose::{Algorithm, Clock as _, SigningKey};
 use serde_json::json;
 
-use crate::support::{Stage, peek};
+use crate::support::{SECRET, Stage, encode, peek};
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
 
@@ -21,6 +23,48 @@ async fn a_service_gets_a_token_for_itself() {
     );
     assert_eq!(claims.get("auth_time"), None);
     assert!(stage.is_active(token).await);
+}
+
+#[tokio::test]
+async fn a_token_is_bound_to_the_key_that_the_request_proves() {
+    let stage = Stage::new().await;
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let proof = |htu: &str| {
+        let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": key.public_jwk()});
+        let now = stage.clock.now().as_secs();
+        let claims = json!({"jti": "1", "htm": "POST", "htu": htu, "iat": now});
+        key.sign_with_header(&header, claims.to_string().as_bytes()).unwrap()
+    };
+    let ask = async |proofs: &[String]| {
+        let form = encode(&[
+            GRANT,
+            ("scope", "orders.read"),
+            ("client_id", "job"),
+            ("client_secret", SECRET),
+        ]);
+        let mut request =
+            Request::post(stage.url("/token")).header("content-type", "application/x-www-form-urlencoded");
+        for proof in proofs {
+            request = request.header("dpop", proof);
+        }
+        stage.send(request.body(form.into()).unwrap()).await
+    };
+    let answer = ask(&[proof(&stage.url("/token"))]).await.json();
+    assert_eq!(answer["token_type"], "DPoP");
+    let claims = stage.verified(answer["access_token"].as_str().unwrap()).await;
+    assert_eq!(claims["cnf"], json!({"jkt": key.kid()}));
+
+    let answer = ask(&[]).await.json();
+    assert_eq!(answer["token_type"], "Bearer");
+    let claims = stage.verified(answer["access_token"].as_str().unwrap()).await;
+    assert_eq!(claims.get("cnf"), None);
+
+    let elsewhere = proof(&stage.url("/introspect"));
+    ask(&[elsewhere]).await.assert_error(400, "invalid_dpop_proof");
+    let twice = proof(&stage.url("/token"));
+    ask(&[twice.clone(), twice])
+        .await
+        .assert_error(400, "invalid_dpop_proof");
 }
 
 #[tokio::test]
