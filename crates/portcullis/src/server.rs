@@ -14,12 +14,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use portcullis_guard::ClientCertificate;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use crate::client_certificate::verifier;
 use crate::config::TlsSettings;
 
 /// A client that does not finish its request's head, or the TLS handshake, is let go after so long.
@@ -73,18 +75,23 @@ pub async fn serve<H, F>(
         let _ = stream.set_nodelay(true);
         let (handler, asked) = (handler.clone(), Arc::new(AtomicBool::new(false)));
         let begun = asked.clone();
-        let service = service_fn(move |request| {
-            begun.store(true, Ordering::Relaxed);
-            let answer = handler(request, peer.ip());
-            async move { Ok::<_, std::convert::Infallible>(answer.await) }
-        });
+        let service = move |certificate: Option<ClientCertificate>| {
+            service_fn(move |mut request: Request<Incoming>| {
+                begun.store(true, Ordering::Relaxed);
+                if let Some(certificate) = &certificate {
+                    request.extensions_mut().insert(certificate.clone());
+                }
+                let answer = handler(request, peer.ip());
+                async move { Ok::<_, std::convert::Infallible>(answer.await) }
+            })
+        };
         let (tls, builder, watcher) = (tls.clone(), builder.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _place = place;
             match tls {
                 None => {
                     let connection = builder
-                        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                        .serve_connection_with_upgrades(TokioIo::new(stream), service(None))
                         .into_owned();
                     unless_silent(watcher.watch(connection), &asked).await;
                 }
@@ -92,8 +99,10 @@ pub async fn serve<H, F>(
                     let Some(stream) = handshake(&acceptor, stream).await else {
                         return;
                     };
+                    let own = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                    let certificate = own.map(|certificate| ClientCertificate::from_der(certificate));
                     let connection = builder
-                        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                        .serve_connection_with_upgrades(TokioIo::new(stream), service(certificate))
                         .into_owned();
                     unless_silent(watcher.watch(connection), &asked).await;
                 }
@@ -155,9 +164,14 @@ pub fn tls_acceptor(settings: &TlsSettings) -> Result<TlsAcceptor, String> {
     let key =
         PrivateKeyDer::from_pem_file(&settings.key).map_err(|error| format!("{}: {error}", settings.key.display()))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let clients = verifier(&settings.client_certificates, &provider)?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map(|builder| match clients {
+            Some(clients) => builder.with_client_cert_verifier(clients),
+            None => builder.with_no_client_auth(),
+        })
+        .and_then(|builder| builder.with_single_cert(chain, key))
         .map_err(|error| {
             format!(
                 "{cert} with {}: {error}; are they certificate and key of one pair?",

@@ -40,6 +40,22 @@ pub(crate) fn word(cx: &Context<'_>, item: &Item<'_>) -> Option<&'static str> {
     found
 }
 
+/// `true`, and nothing else: what is off is left out.
+pub(crate) fn only_true(cx: &Context<'_>, item: &Item<'_>) -> Option<()> {
+    match item.value {
+        DeValue::Boolean(true) => Some(()),
+        DeValue::Boolean(false) => {
+            let message = format!("{} is false", item.what);
+            cx.push(item.fault(FaultKind::InvalidValue, message, "leave it out"));
+            None
+        }
+        _ => {
+            cx.push(item.wrong_type());
+            None
+        }
+    }
+}
+
 /// A whole number within [`Kind::Count`].
 pub(crate) fn count(cx: &Context<'_>, item: &Item<'_>) -> Option<usize> {
     let DeValue::Integer(number) = item.value else {

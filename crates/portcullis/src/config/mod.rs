@@ -31,6 +31,7 @@ mod faults;
 mod kinds;
 mod mask;
 mod nearest;
+mod network;
 mod read;
 mod reader;
 mod reference;
@@ -48,6 +49,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 pub use faults::{FaultKind, Faults};
+pub use network::Network;
 pub(crate) use read::is_within;
 pub use reference::reference_markdown;
 pub use settings::*;

@@ -5,9 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
+use portcullis_guard::SenderConstraint;
 use portcullis_jose::{Algorithm, Secret};
 use portcullis_policy::{Decision, NamedPolicy, RouteTable};
 use url::Url;
+
+use super::network::Network;
 
 /// The whole configuration. Every name that one part uses for another exists.
 #[derive(Clone, Debug)]
@@ -45,6 +49,10 @@ pub struct ServerSettings {
     pub admin: Option<SocketAddr>,
     /// Number of threads; all cores where it is absent.
     pub workers: Option<usize>,
+    /// The header in which a proxy in front passes the client's certificate on.
+    pub client_certificate_header: Option<CertificateHeader>,
+    /// Whether DPoP proofs need a nonce of ours.
+    pub dpop_nonce: bool,
 }
 
 /// `tls` of `[server]`.
@@ -55,6 +63,30 @@ pub struct TlsSettings {
     pub cert: PathBuf,
     /// PEM file of its private key.
     pub key: PathBuf,
+    /// Whether clients are asked for a certificate.
+    pub client_certificates: ClientCertificates,
+}
+
+/// `client_certificates` and `client_ca` of `tls`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientCertificates {
+    /// They are not asked.
+    NotAsked,
+    /// Any certificate whose key the client proves to have (RFC 8705 s2.2).
+    Any,
+    /// One that an authority of this PEM file issued (RFC 8705 s2.1).
+    IssuedBy(PathBuf),
+}
+
+/// `client_certificate_header` of `[server]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CertificateHeader {
+    /// The header's name.
+    pub name: HeaderName,
+    /// Where the proxy's requests come from.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// `[store]`.
@@ -227,6 +259,8 @@ pub struct Guarded {
     pub routes: RouteTable<String>,
     /// What identifies the API in its metadata (RFC 9728 s2).
     pub resource: String,
+    /// Which proof of a key every token must need; bound tokens need theirs in any case.
+    pub sender_constrained: Option<SenderConstraint>,
 }
 
 /// `[danger]`: what is weaker than it should be, by explicit wish.

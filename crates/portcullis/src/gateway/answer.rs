@@ -40,7 +40,7 @@ pub(crate) fn refused(
     form: Form,
     id: &RequestId,
     login: Option<&str>,
-    challenge: Option<&str>,
+    challenges: &[String],
     set_cookies: Vec<HeaderValue>,
 ) -> Response<Body> {
     let entry = refused.entry();
@@ -81,8 +81,10 @@ pub(crate) fn refused(
         );
     }
     // RFC 9110 s11.6.1: a 401 says how to do better.
-    if let Some(challenge) = challenge.and_then(|challenge| HeaderValue::from_str(challenge).ok()) {
-        headers.insert(WWW_AUTHENTICATE, challenge);
+    for challenge in challenges {
+        if let Ok(challenge) = HeaderValue::from_str(challenge) {
+            headers.append(WWW_AUTHENTICATE, challenge);
+        }
     }
     for cookie in set_cookies {
         headers.append(SET_COOKIE, cookie);

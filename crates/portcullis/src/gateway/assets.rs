@@ -80,6 +80,7 @@ impl Assets {
                 let mut head = ForwardHead::new(incoming.path, incoming.peer);
                 head.query = uri.query();
                 head.remove_cookies = &ours;
+                head.remove = &gateway.0.certificates.remove;
                 head.request_id = incoming.id.as_str();
                 head.scheme = gateway.0.scheme;
                 head.host = &gateway.0.host;

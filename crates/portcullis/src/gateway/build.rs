@@ -10,7 +10,7 @@ use http::HeaderValue;
 use portcullis_audit::{Audit, Event, Refused};
 use portcullis_bff::{Bff, FrontendSettings, Revoke, SameSite};
 use portcullis_console::{Check, Readiness};
-use portcullis_guard::{Audiences, Authorities, Guard, GuardBuilder, Revocations, report_keys};
+use portcullis_guard::{Audiences, Authorities, Dpop, DpopNonces, Guard, GuardBuilder, Revocations, report_keys};
 use portcullis_jose::{AlgorithmSet, Clock};
 use portcullis_oidc::token_rules::TokenType;
 use portcullis_oidc::{Client, ClientAuth, HttpClient, HttpsUrl, HyperClient, Provider, ProviderSettings, RefreshTask};
@@ -20,6 +20,7 @@ use portcullis_store::{KeyRing, LeaseName, SealingKey, SqliteStore, Store};
 use tokio::task::JoinHandle;
 
 use super::assets::{Assets, CONTENT_POLICY};
+use super::certificate::Certificates;
 use super::routes::{Api, GuardedApi, Routes};
 use super::{Gateway, Inner};
 use crate::config::{self, Access, AccessTokenType, ApiSettings, Guarded, Settings};
@@ -88,7 +89,7 @@ impl Running {
         // What is revoked is revoked for every API.
         let revocations = Revocations::stored(store.clone());
         let bff = frontend(settings, &providers, &store, audit, clock, &revocations)?;
-        let apis = apis(settings, &providers, &revocations, audit, clock)?;
+        let apis = apis(settings, &providers, &store, &revocations, audit, clock)?;
         let assets = assets(settings, &extras)?;
         let public = &settings.server.public_url;
         let gateway = Gateway(Arc::new(Inner {
@@ -100,6 +101,7 @@ impl Running {
             extra: extras.routes,
             forwarder: Forwarder::new(ProxySettings::default()),
             limits: HeadLimits::default(),
+            certificates: Certificates::new(settings.server.client_certificate_header.clone()),
             audit: audit.clone(),
         }));
         let mut tasks = vec![tokio::spawn(purge(store.clone(), audit.clone()))];
@@ -261,6 +263,7 @@ fn frontend(
 fn apis(
     settings: &Settings,
     providers: &BTreeMap<String, Provider>,
+    store: &Arc<dyn Store>,
     revocations: &Revocations,
     audit: &Audit,
     clock: &Arc<dyn Clock>,
@@ -271,6 +274,10 @@ fn apis(
         .filter(|api| matches!(api.access, Access::Guarded(_)))
         .count()
         .max(1);
+    let mut dpop = dpop(settings).replay(store.clone());
+    if let Some(nonces) = nonces(settings)? {
+        dpop = dpop.nonces(nonces);
+    }
     let mut apis = Vec::new();
     for (name, configured) in &settings.apis {
         let what = || format!("api {name}");
@@ -285,6 +292,7 @@ fn apis(
                 let provider = provider(providers, &guarded.provider)?;
                 let builder = guard(settings, name, configured, guarded, provider).map_err(failed(what()))?;
                 let builder = builder
+                    .dpop(dpop.clone())
                     .audit(audit.clone())
                     .clock(clock.clone())
                     .shared_revocations(revocations.clone())
@@ -322,11 +330,32 @@ fn guard(
         .realm(configured.realm.as_deref().unwrap_or(name))
         .algorithms(AlgorithmSet::of(&trusted.algorithms))
         .leeway(seconds(trusted.leeway))
+        .dpop(dpop(settings))
         .token_type(match trusted.access_token_type {
             AccessTokenType::AtJwt => TokenType::AtJwt,
             AccessTokenType::Any => TokenType::Any,
         });
+    let builder = match guarded.sender_constrained {
+        Some(constraint) => builder.sender_constrained(constraint),
+        None => builder,
+    };
     Ok(audiences.fold(builder, GuardBuilder::also_audience))
+}
+
+/// Proofs are checked at every API: a token that is bound to a key needs one whether or not the API asks for it.
+///
+/// The scheme is offered where the API asks for bound tokens.
+fn dpop(settings: &Settings) -> Dpop {
+    Dpop::at(settings.server.public_url.as_str()).not_offered()
+}
+
+/// Nonces that all replicas know, as they share the key that seals the sessions.
+fn nonces(settings: &Settings) -> Result<Option<DpopNonces>, BuildError> {
+    if !settings.server.dpop_nonce {
+        return Ok(None);
+    }
+    let nonces = DpopNonces::of_keys(&key_ring(settings)?);
+    nonces.map(Some).map_err(failed("the nonces of DPoP"))
 }
 
 fn guarded_api(

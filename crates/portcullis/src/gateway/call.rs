@@ -3,10 +3,10 @@
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use portcullis_audit::{Credential, Event, Refused, RequestId};
 use portcullis_bff::{Bff, Failure, is_navigation};
-use portcullis_guard::{Call, Guard, GuardError, Presented, VerifiedToken};
+use portcullis_guard::{Call, Guard, GuardError, Presented, Scheme, VerifiedToken};
 use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, CookieMatch, ForwardError, ForwardHead};
 use std::sync::Arc;
@@ -14,11 +14,15 @@ use std::sync::Arc;
 use super::routes::{Api, GuardedApi};
 use super::{Gateway, Incoming};
 
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
 /// What lets a call pass: nothing is forwarded without one.
 struct Pass {
     credential: Credential,
     authorization: AuthorizationHeader,
     permit: Permit,
+    /// What the caller's next proof needs (RFC 9449 s8.2).
+    dpop_nonce: Option<HeaderValue>,
 }
 
 enum Permit {
@@ -39,6 +43,7 @@ impl Gateway {
                 credential: Credential::None,
                 authorization: AuthorizationHeader::Keep,
                 permit: Permit::Anyone,
+                dpop_nonce: None,
             }),
             Some(guarded) => self.admit(api, guarded, &incoming).await,
         };
@@ -74,10 +79,10 @@ impl Gateway {
         if let Some(bff) = bff.filter(|_| !has_bearer || !guarded.bearer) {
             return self.admit_session(api, guarded, bff, incoming).await;
         }
-        let credential = if has_bearer {
-            Credential::Bearer
-        } else {
-            Credential::None
+        let credential = match Scheme::of(&parts.headers) {
+            Some(Scheme::Dpop) => Credential::Dpop,
+            _ if has_bearer => Credential::Bearer,
+            _ => Credential::None,
         };
         let refuse = |error: &GuardError, token: Option<&VerifiedToken>| {
             (
@@ -98,6 +103,7 @@ impl Gateway {
             credential,
             authorization: AuthorizationHeader::Keep,
             permit: Permit::Granted(token, authorized),
+            dpop_nonce: guarded.guard.next_dpop_nonce(&presented),
         })
     }
 
@@ -180,6 +186,7 @@ impl Gateway {
             credential,
             authorization,
             permit: Permit::Granted(token, authorized),
+            dpop_nonce: None,
         })
     }
 
@@ -257,6 +264,7 @@ impl Gateway {
         head.query = uri.query();
         head.authorization = pass.authorization;
         head.remove_cookies = &ours;
+        head.remove = &self.0.certificates.remove;
         head.request_id = id.as_str();
         head.scheme = self.0.scheme;
         head.host = &self.0.host;
@@ -287,6 +295,11 @@ impl Gateway {
                     // Another person at the same cache must not get this one's data.
                     portcullis_proxy::forbid_caching(response.headers_mut());
                 }
+                if let Some(nonce) = pass.dpop_nonce {
+                    // RFC 9449 s8.2: out of a cache it would be an old one.
+                    response.headers_mut().insert(DPOP_NONCE, nonce);
+                    portcullis_proxy::forbid_caching(response.headers_mut());
+                }
                 response.map(Body::new)
             }
             Err(error) => self.upstream_failed(api, id, &error),
@@ -308,7 +321,7 @@ impl Gateway {
             super::answer::Form::Problem,
             id,
             None,
-            None,
+            &[],
             Vec::new(),
         )
     }

@@ -7,6 +7,7 @@ mod assets;
 mod body;
 mod build;
 mod call;
+mod certificate;
 mod routes;
 
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ use tower::ServiceExt;
 
 use answer::Form;
 use assets::Assets;
+use certificate::Certificates;
 use routes::{Api, Routes};
 
 pub use build::{BuildError, Extras, Running};
@@ -46,6 +48,7 @@ struct Inner {
     extra: Option<(String, axum::Router)>,
     forwarder: Forwarder,
     limits: HeadLimits,
+    certificates: Certificates,
     audit: Audit,
 }
 
@@ -67,7 +70,8 @@ impl Gateway {
     {
         let begun = Instant::now();
         let id = RequestId::new();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        self.0.certificates.settle(&mut parts, peer);
         // A clone of the URI shares its text: the path can be looked at while the head goes on its way.
         let uri = parts.uri.clone();
         let mut response = match self.check_head(&parts, &uri) {
@@ -172,7 +176,7 @@ impl Gateway {
 
     fn refuse_early(&self, refused: &Refused, status: StatusCode, parts: &Parts, id: &RequestId) -> Response<Body> {
         self.tell(refused, status, parts, parts.uri.path(), None, Credential::None, id);
-        answer::refused(refused, status, Form::Problem, id, None, None, Vec::new())
+        answer::refused(refused, status, Form::Problem, id, None, &[], Vec::new())
     }
 
     /// Refuses outside of any API: on an endpoint of the BFF, or where there is nothing.
@@ -213,16 +217,8 @@ impl Gateway {
         };
         let unauthorized = status == StatusCode::UNAUTHORIZED;
         let login = (self.0.bff.is_some() && unauthorized).then_some("/bff/login");
-        let challenge = api.filter(|_| unauthorized).and_then(Api::challenge);
-        let mut response = answer::refused(
-            &refused,
-            status,
-            form,
-            incoming.id,
-            login,
-            challenge.as_deref(),
-            set_cookies,
-        );
+        let challenges = api.filter(|_| unauthorized).map(Api::challenges).unwrap_or_default();
+        let mut response = answer::refused(&refused, status, form, incoming.id, login, &challenges, set_cookies);
         // RFC 9110 s15.5.6: a 405 says what would do. Beside the APIs almost everything is read only.
         if status == StatusCode::METHOD_NOT_ALLOWED {
             let others = || refused.expected.clone().unwrap_or_else(|| "GET, HEAD".to_owned());

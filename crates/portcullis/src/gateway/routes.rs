@@ -33,9 +33,11 @@ pub(crate) struct GuardedApi {
 
 impl Api {
     /// What a caller without any credential is told, where a bearer token would do (RFC 6750 s3).
-    pub(crate) fn challenge(&self) -> Option<String> {
-        let guarded = self.guarded.as_ref().filter(|guarded| guarded.bearer)?;
-        Some(guarded.guard.realm().challenge("Bearer", &[]))
+    pub(crate) fn challenges(&self) -> Vec<String> {
+        match self.guarded.as_ref().filter(|guarded| guarded.bearer) {
+            Some(guarded) => guarded.guard.realm().invitation(),
+            None => Vec::new(),
+        }
     }
 
     /// The methods that a path takes, as `Allow` lists them (RFC 9110 s10.2.1).

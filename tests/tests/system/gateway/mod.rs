@@ -1,11 +1,13 @@
 //! A gateway of a configuration of its own, before an upstream that shows what reached it.
 
 mod canaries;
+mod dpop;
 mod forward;
 mod heads;
 mod https;
 mod login_answers;
 mod metadata;
+mod mtls;
 mod policies;
 mod provider_down;
 mod raw;
@@ -52,6 +54,7 @@ struct Gate {
     text: String,
     dir: tempfile::TempDir,
     running: Option<Running>,
+    replicas: Vec<Running>,
     stop: watch::Sender<bool>,
     /// Bound and not listening: whoever connects is refused.
     _closed: TcpSocket,
@@ -101,11 +104,23 @@ impl Gate {
             text,
             dir: tempfile::tempdir().unwrap(),
             running: None,
+            replicas: Vec::new(),
             stop: watch::Sender::new(false),
             _closed: closed,
         };
         gate.run(listener);
         gate
+    }
+
+    /// One more gateway of the same configuration and store; where it listens.
+    async fn replica(&mut self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let first = self.running.take();
+        self.run(listener);
+        self.ready().await;
+        self.replicas.extend(std::mem::replace(&mut self.running, first));
+        address
     }
 
     fn run(&mut self, listener: TcpListener) {
@@ -120,7 +135,14 @@ impl Gate {
             async move { gateway.handle(request, peer).await }
         };
         let stopping = self.stop.subscribe();
-        tokio::spawn(server::serve(listener, None, stopping, Duration::ZERO, handler));
+        let tls = settings
+            .server
+            .tls
+            .as_ref()
+            .map(server::tls_acceptor)
+            .transpose()
+            .unwrap();
+        tokio::spawn(server::serve(listener, tls, stopping, Duration::ZERO, handler));
         self.running = Some(running);
     }
 

@@ -53,7 +53,7 @@ impl Reply {
         (self.status, json["code"].as_str().unwrap().to_owned())
     }
 
-    fn parse(text: &str) -> Reply {
+    pub(super) fn parse(text: &str) -> Reply {
         let (head, body) = text
             .split_once("\r\n\r\n")
             .unwrap_or_else(|| panic!("no answer: {text:?}"));

@@ -1,5 +1,6 @@
 //! `[api.NAME]`.
 
+use portcullis_guard::SenderConstraint;
 use toml::de::DeValue;
 use url::Url;
 
@@ -48,6 +49,7 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     let policy = reader.get("policy", by_method);
     let routes = reader.get("routes", |cx, item| routes::routes(cx, item, path));
     let resource = resource(reader, around, path);
+    let constraint = reader.get("sender_constrained", word);
     if let Some(item) = reader.item("accept").filter(says_anyone) {
         accept?;
         return nothing_is_checked(reader, &item).then_some(Access::Anyone);
@@ -66,6 +68,16 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
         None => vec!["bearer"],
     };
     let session = accepted.contains(&"session");
+    if let Some(constraint) = constraint.as_ref().filter(|_| session) {
+        let fault = FaultKind::Contradiction.says(format!(
+            "{} has `sender_constrained`, and accepts sessions, whose tokens are bound to no key",
+            reader.title()
+        ));
+        let fault = fault.at(constraint.span.clone(), "no call with a session would pass");
+        reader
+            .cx
+            .push(fault.help("write accept = [\"bearer\"], or make an [api.NAME] for each of the two"));
+    }
     if let (true, Some(provider), Some(of_sessions)) = (session, &provider, around.session_provider)
         && provider.value != of_sessions
     {
@@ -80,7 +92,10 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
             .push(fault.help("name that provider, or write accept = [\"bearer\"]"));
     }
     // What is there and wrong must not become what is absent.
-    if (reader.has("policy") && policy.is_none()) || (reader.has("routes") && routes.is_none()) {
+    if (reader.has("policy") && policy.is_none())
+        || (reader.has("routes") && routes.is_none())
+        || (reader.has("sender_constrained") && constraint.is_none())
+    {
         return None;
     }
     if !reader.has("policy") && !reader.has("routes") {
@@ -95,6 +110,11 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
         audience: audience?.value,
         routes: table,
         resource: resource?,
+        sender_constrained: constraint.map(|word| match word.value {
+            "dpop" => SenderConstraint::Dpop,
+            "mtls" => SenderConstraint::MutualTls,
+            _ => SenderConstraint::Any,
+        }),
     }))
 }
 
@@ -169,10 +189,17 @@ fn resource(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>)
 
 /// A public route that names a policy was not meant to be public.
 fn nothing_is_checked(reader: &Reader<'_>, accept: &Item<'_>) -> bool {
-    let idle: Vec<_> = ["provider", "audience", "policy", "routes", "resource"]
-        .into_iter()
-        .filter(|key| reader.has(key))
-        .collect();
+    let idle: Vec<_> = [
+        "provider",
+        "audience",
+        "policy",
+        "routes",
+        "resource",
+        "sender_constrained",
+    ]
+    .into_iter()
+    .filter(|key| reader.has(key))
+    .collect();
     if idle.is_empty() {
         return true;
     }

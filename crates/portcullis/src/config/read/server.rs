@@ -3,15 +3,20 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use http::HeaderName;
+use http::header::{AUTHORIZATION, COOKIE, HOST};
 use portcullis_jose::{Secret, base64url_decode};
 use url::{Host, Url};
 
 use super::secret::{DevOnly, is_private, secret};
 use crate::config::faults::FaultKind;
-use crate::config::kinds::{address, count, list, path, text, texts};
+use crate::config::kinds::{address, count, list, only_true, path, text, texts};
+use crate::config::network::Network;
 use crate::config::reader::{Context, Item, Reader};
-use crate::config::schema::{Kind, TLS};
-use crate::config::settings::{DangerSettings, ServerSettings, StoreSettings, TlsSettings};
+use crate::config::schema::{CERTIFICATE_HEADER, Kind, TLS};
+use crate::config::settings::{
+    CertificateHeader, ClientCertificates, DangerSettings, ServerSettings, StoreSettings, TlsSettings,
+};
 use crate::config::urls::{is_loopback, origin};
 
 pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
@@ -20,6 +25,10 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
     let tls = reader.table("tls", &TLS).map(|tls| read_tls(&tls));
     let admin = reader.get("admin", loopback_address);
     let workers = reader.get("workers", count);
+    let certificate_header = reader
+        .table("client_certificate_header", &CERTIFICATE_HEADER)
+        .map(|header| read_certificate_header(&header));
+    let dpop_nonce = reader.get("dpop_nonce", only_true).is_some();
     if let Some(url) = public_url
         .as_ref()
         .filter(|url| url.value.scheme() == "http" && reader.has("tls"))
@@ -63,6 +72,11 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
         },
         admin: admin.map(|admin| admin.value),
         workers: workers.map(|workers| workers.value),
+        client_certificate_header: match certificate_header {
+            Some(header) => Some(header?),
+            None => None,
+        },
+        dpop_nonce,
     })
 }
 
@@ -133,9 +147,54 @@ fn read_tls(reader: &Reader<'_>) -> Option<TlsSettings> {
     let key = reader.get("key", |cx, item| {
         existing_file(cx, item).filter(|file| is_private(cx, item, file))
     });
+    let any = reader.get("client_certificates", only_true);
+    let authorities = reader.get("client_ca", existing_file);
+    if reader.has("client_ca") && authorities.is_none() {
+        return None;
+    }
     Some(TlsSettings {
         cert: cert?.value,
         key: key?.value,
+        client_certificates: match (authorities, any) {
+            (Some(authorities), _) => ClientCertificates::IssuedBy(authorities.value),
+            (None, Some(_)) => ClientCertificates::Any,
+            (None, None) => ClientCertificates::NotAsked,
+        },
+    })
+}
+
+fn read_certificate_header(reader: &Reader<'_>) -> Option<CertificateHeader> {
+    let name = reader.get("name", |cx, item| {
+        let name = text(cx, item)?.parse::<HeaderName>().ok();
+        // What every request has, or what would be taken from it, is not the proxy's word.
+        let free = name.filter(|name| *name != AUTHORIZATION && *name != COOKIE && *name != HOST);
+        if free.is_none() {
+            let fault = item.fault(
+                FaultKind::InvalidValue,
+                format!("{} is no name of such a header", item.what),
+                "",
+            );
+            cx.push(fault.expected("the name of the header that the proxy sets, such as \"Client-Cert\""));
+        }
+        free
+    });
+    let proxies = reader.get("trusted_proxies", |cx, item| {
+        list(
+            cx,
+            item,
+            &Kind::Other("an IP address, or a network such as \"10.0.0.0/8\""),
+            |cx, item| {
+                let network = Network::parse(&text(cx, item)?);
+                if network.is_none() {
+                    cx.push(item.fault(FaultKind::InvalidValue, format!("{} is no network", item.what), ""));
+                }
+                network
+            },
+        )
+    });
+    Some(CertificateHeader {
+        name: name?.value,
+        trusted_proxies: proxies?.value.into_iter().map(|network| network.value).collect(),
     })
 }
 

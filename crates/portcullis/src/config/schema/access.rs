@@ -69,6 +69,13 @@ pub(crate) const API: Table = Table {
         )
         .also(&["route", "rules"]),
         Key::new(
+            "sender_constrained",
+            OneOf(&["dpop", "mtls", "any"]),
+            Optional,
+            r#""dpop""#,
+            "Only tokens that are bound to a key of their sender: by DPoP, a client certificate, or one of the two. Whether or not it is set, a token that is bound is refused without its proof.",
+        ),
+        Key::new(
             "timeout",
             Duration(1, HOUR),
             Default(r#""30s""#),

@@ -1,6 +1,6 @@
 //! The tables. A key that is not here does not exist.
 
-use super::Kind::{Address, Count, Duration, List, OneOf, Path, Reference, Secret, Text, Url};
+use super::Kind::{Address, Count, Duration, List, OneOf, Path, Reference, Secret, Text, True, Url};
 use super::Presence::{Default, Depends, Optional, Required};
 use super::access::{API, API_POLICY, CLAIM, MEMBER, POLICY, ROUTE};
 use super::{Key, Kind, Section, Table};
@@ -57,6 +57,7 @@ pub(crate) const SECTIONS: &[Section] = &[
 pub(crate) const TABLES: &[&Table] = &[
     &SERVER,
     &TLS,
+    &CERTIFICATE_HEADER,
     &STORE,
     &PROVIDER,
     &CLIENT,
@@ -101,6 +102,20 @@ pub(crate) const SERVER: Table = Table {
             "The certificate to serve. Absent where something in front ends TLS.",
         ),
         Key::new(
+            "client_certificate_header",
+            Kind::Table("a table { name = \"HEADER\", trusted_proxies = [\"NETWORK\"] }"),
+            Optional,
+            r#"{ name = "Client-Cert", trusted_proxies = ["10.0.0.0/8"] }"#,
+            "The header in which a proxy in front, which ends TLS, passes the client's certificate on.",
+        ),
+        Key::new(
+            "dpop_nonce",
+            True,
+            Optional,
+            "true",
+            "DPoP proofs must have a nonce that this gateway gave out within the last minutes. Replicas share the store's `keys`, or its key file.",
+        ),
+        Key::new(
             "admin",
             Address,
             Optional,
@@ -132,6 +147,45 @@ pub(crate) const TLS: Table = Table {
             "Its private key. Other users must not be able to read it.",
         )
         .also(&["private_key"]),
+        Key::new(
+            "client_certificates",
+            True,
+            Optional,
+            "true",
+            "Asks clients for a certificate, for tokens that are bound to one (RFC 8705). Any is taken whose key the client proves to have, as the token says which it must be. A client without one is served too. Browsers may ask their users which certificate to show.",
+        )
+        .also(&["client_auth", "mtls"]),
+        Key::new(
+            "client_ca",
+            Path,
+            Optional,
+            r#""clients.pem""#,
+            "The same, and a certificate that is shown must be issued by one of the authorities in this PEM file.",
+        )
+        .also(&["client_ca_file", "ca"]),
+    ],
+};
+
+pub(crate) const CERTIFICATE_HEADER: Table = Table {
+    name: "client_certificate_header of [server]",
+    about: "From anybody else than these proxies the header means nothing. No upstream ever gets it.",
+    keys: &[
+        Key::new(
+            "name",
+            Text,
+            Required,
+            r#""Client-Cert""#,
+            "The header's name. Its value is read as RFC 9440 (`:BASE64:`), URL-encoded PEM (nginx), the base64 of the DER form (Traefik), or, where the name is `X-Forwarded-Client-Cert`, as Envoy writes it with `Cert`.",
+        )
+        .also(&["header"]),
+        Key::new(
+            "trusted_proxies",
+            List("IP addresses or networks in quotes"),
+            Required,
+            r#"["10.0.0.0/8", "::1"]"#,
+            "Where requests of the proxy come from. It must set the header itself, also to nothing, whatever the client sent.",
+        )
+        .also(&["proxies", "from"]),
     ],
 };
 

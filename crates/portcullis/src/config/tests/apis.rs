@@ -293,3 +293,19 @@ error[config.overlapping_paths]: `path` of [api.orders] takes the place of the f
 "#,
     );
 }
+
+#[test]
+fn bound_tokens_alone_and_sessions() {
+    shows(
+        &GOOD.replace("[api.orders]\n", "[api.orders]\nsender_constrained = \"dpop\"\n"),
+        r#"
+error[config.contradiction]: [api.orders] has `sender_constrained`, and accepts sessions, whose tokens are bound to no key
+  --> t.toml:17:22
+   |
+17 | sender_constrained = "dpop"
+   |                      ^^^^^^ no call with a session would pass
+   |
+   = help: write accept = ["bearer"], or make an [api.NAME] for each of the two
+"#,
+    );
+}

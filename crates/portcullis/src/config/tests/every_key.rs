@@ -11,6 +11,7 @@ fn line(table: &Table, key: &str, value: &str) -> String {
     let path = match table.name {
         "server" | "store" | "danger" => table.name.to_owned(),
         "tls of [server]" => "server.tls".to_owned(),
+        "client_certificate_header of [server]" => "server.client_certificate_header".to_owned(),
         "a secret" => "client.x.secret".to_owned(),
         "assets of [frontend.NAME]" => "frontend.x.assets".to_owned(),
         "session of [frontend.NAME]" => "frontend.x.session".to_owned(),

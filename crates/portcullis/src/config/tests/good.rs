@@ -5,12 +5,15 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use portcullis_guard::SenderConstraint;
 use portcullis_jose::Algorithm;
 
 use super::super::reference::EXAMPLE;
 use portcullis_policy::Decision;
 
-use super::super::{Access, AccessTokenType, Assets, ClientAuth, Guarded, SameSite, Settings, parse};
+use super::super::{
+    Access, AccessTokenType, Assets, ClientAuth, ClientCertificates, Guarded, Network, SameSite, Settings, parse,
+};
 use super::{GOOD, passes, without};
 
 fn decides(policy: &'static str) -> Decision<'static, String> {
@@ -293,4 +296,53 @@ fn a_later_setting_is_what_was_written() {
     assert!(orders.session && !orders.bearer);
     assert_eq!(settings.apis["orders"].realm.as_deref(), Some("orders"));
     assert_eq!(settings.apis["orders"].timeout, Duration::from_millis(1_500));
+}
+
+#[test]
+fn proofs_of_a_key_are_asked_for_where_it_is_said() {
+    let settings = passes(GOOD);
+    assert!(!settings.server.dpop_nonce && settings.server.client_certificate_header.is_none());
+    assert_eq!(guarded(&settings, "orders").sender_constrained, None);
+
+    let text = without(GOOD, &["frontend.shop", "client.web"])
+        .replace("[server]\n", "[server]\ndpop_nonce = true\nclient_certificate_header = { name = \"Client-Cert\", trusted_proxies = [\"10.0.0.0/8\", \"::1\"] }\n");
+    for (word, constraint) in [
+        ("dpop", SenderConstraint::Dpop),
+        ("mtls", SenderConstraint::MutualTls),
+        ("any", SenderConstraint::Any),
+    ] {
+        let settings = passes(&text.replace(
+            "[api.orders]\n",
+            &format!("[api.orders]\nsender_constrained = \"{word}\"\n"),
+        ));
+        assert_eq!(guarded(&settings, "orders").sender_constrained, Some(constraint));
+        assert!(settings.server.dpop_nonce);
+        let header = settings.server.client_certificate_header.unwrap();
+        assert_eq!(header.name, "client-cert");
+        assert_eq!(
+            header.trusted_proxies,
+            [Network::parse("10.0.0.0/8").unwrap(), Network::parse("::1").unwrap()]
+        );
+    }
+}
+
+#[test]
+fn clients_are_asked_for_a_certificate_where_it_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["tls.pem", "tls.key", "clients.pem"] {
+        private_file(&dir.path().join(file), "from a file\n");
+    }
+    let authorities = ClientCertificates::IssuedBy(dir.path().join("clients.pem"));
+    for (more, expected) in [
+        ("", ClientCertificates::NotAsked),
+        (", client_certificates = true", ClientCertificates::Any),
+        (", client_ca = \"clients.pem\"", authorities.clone()),
+        (", client_certificates = true, client_ca = \"clients.pem\"", authorities),
+    ] {
+        let text = format!(
+            "server = {{ public_url = \"https://localhost:8443\", tls = {{ cert = \"tls.pem\", key = \"tls.key\"{more} }} }}\n"
+        ) + "[api.docs]\npath = \"/docs\"\nupstream = \"http://[::1]:1\"\naccept = [\"anyone\"]\n";
+        let settings = parse(&text, "t.toml", dir.path(), &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(settings.server.tls.unwrap().client_certificates, expected, "{more}");
+    }
 }

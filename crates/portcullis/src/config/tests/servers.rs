@@ -327,3 +327,57 @@ error[config.invalid_value]: entry 1 of `keys` in [store] is no sealing key
 "#,
     );
 }
+
+#[test]
+fn a_proxy_that_is_no_network() {
+    shows(
+        &GOOD.replace(
+            "[server]\n",
+            "[server]\nclient_certificate_header = { name = \"Client-Cert\", trusted_proxies = [\"10.0.0.0/8\", \"proxy.internal\"] }\n",
+        ),
+        r#"
+error[config.invalid_value]: entry 2 of `client_certificate_header.trusted_proxies` in [server] is no network
+ --> t.toml:2:86
+  |
+2 | client_certificate_header = { name = "Client-Cert", trusted_proxies = ["10.0.0.0/8", "proxy.internal"] }
+  |                                                                                      ^^^^^^^^^^^^^^^^
+  |
+  = note: expected an IP address, or a network such as "10.0.0.0/8"
+"#,
+    );
+}
+
+#[test]
+fn a_certificate_in_a_header_that_means_something_else() {
+    shows(
+        &GOOD.replace(
+            "[server]\n",
+            "[server]\nclient_certificate_header = { name = \"Authorization\", trusted_proxies = [\"::1\"] }\n",
+        ),
+        r#"
+error[config.invalid_value]: `client_certificate_header.name` in [server] is no name of such a header
+ --> t.toml:2:38
+  |
+2 | client_certificate_header = { name = "Authorization", trusted_proxies = ["::1"] }
+  |                                      ^^^^^^^^^^^^^^^
+  |
+  = note: expected the name of the header that the proxy sets, such as "Client-Cert"
+"#,
+    );
+}
+
+#[test]
+fn a_switch_that_is_false() {
+    shows(
+        &GOOD.replace("[server]\n", "[server]\ndpop_nonce = false\n"),
+        r#"
+error[config.invalid_value]: `dpop_nonce` in [server] is false
+ --> t.toml:2:14
+  |
+2 | dpop_nonce = false
+  |              ^^^^^ leave it out
+  |
+  = note: expected true
+"#,
+    );
+}
