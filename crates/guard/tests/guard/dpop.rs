@@ -1,4 +1,9 @@
 //! Tokens that are bound to a key: what passes with a proof, and what each other is told.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail loudly"
+)]
 
 use std::sync::Arc;
 
