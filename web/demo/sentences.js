@@ -34,6 +34,8 @@ const SENTENCES = {
   provider_recovered: (e) => good(`The provider \`${e.provider}\` answers again.`),
 
   revoked: (e) => info(`A revocation (${e.kind}) took effect.`),
+  revocation_removed: (e) => info(`The revocation ${e.id} (${e.kind}) was taken back.`),
+  revocations_stale: (e) => bad(`The list of revocations cannot be read; calls to \`${e.realm}\` are ${e.refusing ? "refused" : "served all the same"}.`),
   revocations_loaded: (e) => info(`Revocations were loaded: ${e.entries} in force.`),
   store_unavailable: (e) => bad(`The store (${e.store}) did not answer.`),
   store_recovered: (e) => good(`The store (${e.store}) answers again.`),

@@ -295,7 +295,7 @@ pub enum Event {
         /// The number by which it can be taken back.
         id: u64,
         /// When the entry may be forgotten, because everything that it covers has expired.
-        #[serde(serialize_with = "crate::record::rfc3339")]
+        #[serde(serialize_with = "crate::record::serialize_rfc3339")]
         until: UnixTime,
         /// Why, in the words of whoever entered it.
         #[serde(skip_serializing_if = "String::is_empty")]

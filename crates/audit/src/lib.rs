@@ -52,7 +52,7 @@ pub mod catalogue;
 
 pub use event::{CheckLine, Credential, Event};
 pub use metrics::{Counts, Metrics, RouteMetrics};
-pub use record::Record;
+pub use record::{Record, rfc3339};
 pub use refused::Refused;
 pub use request_id::RequestId;
 pub use sink::{Audit, AuditSettings, Lines};

@@ -70,8 +70,14 @@ impl Serialize for Record {
 }
 
 /// A point in time as RFC 3339 text in a member of an event.
-pub(crate) fn rfc3339<S: Serializer>(time: &UnixTime, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize_rfc3339<S: Serializer>(time: &UnixTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&timestamp(*time, None))
+}
+
+/// A time in the form of RFC 3339, as events have it: `2026-01-01T00:00:00Z`.
+#[must_use]
+pub fn rfc3339(time: UnixTime) -> String {
+    timestamp(time, None)
 }
 
 /// RFC 3339 s5.6: `2026-01-01T00:00:00.000Z`; years outside 0000 to 9999 are clamped, because the format has no others.

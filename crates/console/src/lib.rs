@@ -2,7 +2,8 @@
 //!
 //! What this crate promises:
 //!
-//! - It only reads. No request here changes anything, and nothing here holds a token or a secret to show.
+//! - It only reads. No request to the console changes anything, and nothing here holds a token or a secret to show.
+//!   Routes that change something are the program's own ([`router_with`]), and so is the check who may call them.
 //! - It answers only under a name that it was given, an IP address or `localhost`: a page that rebinds its own name to
 //!   the admin address gets 421 and learns nothing.
 //! - The page loads nothing from elsewhere and has no inline script or style; its policy forbids both.
@@ -63,6 +64,12 @@ pub struct ConsoleInfo {
 
 /// All routes of the admin address.
 pub fn router(state: ConsoleState) -> Router {
+    router_with(state, Router::new())
+}
+
+/// The same, with routes of the program's own behind the same check of the host. They must have no fallback, and check
+/// themselves who calls.
+pub fn router_with(state: ConsoleState, more: Router) -> Router {
     let state = Arc::new(state);
     Router::new()
         .route("/", get(pages::index))
@@ -73,6 +80,7 @@ pub fn router(state: ConsoleState) -> Router {
         .route("/metrics", get(pages::metrics))
         .route("/livez", get(pages::livez))
         .route("/readyz", get(pages::readyz))
+        .merge(more.with_state(()))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&state), guard::known_host))

@@ -24,7 +24,7 @@ pub(crate) async fn not_found() -> Response {
     problem(
         StatusCode::NOT_FOUND,
         "not_found",
-        "There is no such page. The admin address has /, /events.json, /metrics, /livez and /readyz.",
+        "There is no such page. The admin address has /, /events.json, /metrics, /livez, /readyz and /admin/v1/revocations.",
     )
 }
 
@@ -32,6 +32,6 @@ pub(crate) async fn method_not_allowed() -> Response {
     problem(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        "The admin address can only be read: use GET or HEAD.",
+        "This can only be read: use GET or HEAD.",
     )
 }

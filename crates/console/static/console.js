@@ -30,6 +30,11 @@ const SENTENCES = {
   provider_unavailable: (e) => [`${e.provider} did not answer (${e.operation})`, "bad"],
   provider_recovered: (e) => [`${e.provider} answers again`, "good"],
   revoked: (e) => [`Revoked: ${e.kind}, until ${e.until}`, "warn"],
+  revocation_removed: (e) => [`Taken back: the revocation ${e.id} (${e.kind})`, "warn"],
+  revocations_stale: (e) => [
+    `${e.realm}: the revocations cannot be read; calls are ${e.refusing ? "refused" : "served all the same"}`,
+    "bad",
+  ],
   revocations_loaded: (e) => [`${e.entries} revocations in force`, ""],
   store_unavailable: (e) => [`The ${e.store} store did not answer (${e.operation})`, "bad"],
   store_recovered: (e) => [`The ${e.store} store answers again`, "good"],

@@ -16,7 +16,7 @@ use crate::cache::TokenCache;
 use crate::dpop::{Dpop, SenderConstraint};
 use crate::guard::Guard;
 use crate::metadata::{ResourceFault, ResourceMetadata};
-use crate::revocation::Revocations;
+use crate::revocation::{Revocations, Stale, StaleRevocations};
 use crate::verify::{Inner, Issuer, Refresh};
 
 /// The most that clocks may be assumed to be apart, in seconds.
@@ -72,6 +72,8 @@ struct Options {
     revocations: Revocations,
     dpop: Option<Dpop>,
     constraint: Option<SenderConstraint>,
+    stale: Option<StaleRevocations>,
+    require_jti: bool,
 }
 
 enum AuditTo {
@@ -167,6 +169,8 @@ impl GuardBuilder<NeedsAuthority, NeedsAudience> {
                 revocations: Revocations::in_memory(),
                 dpop: None,
                 constraint: None,
+                stale: None,
+                require_jti: false,
             },
         }
     }
@@ -320,6 +324,19 @@ impl<I, A> GuardBuilder<I, A> {
         self
     }
 
+    /// What happens to calls when the store's list could not be read for some time; by default nothing. Whoever sets
+    /// it has to read the list again and again ([`Guard::sync_revocations`], [`Revocations::sync`]).
+    pub fn stale_revocations(mut self, rule: StaleRevocations) -> Self {
+        self.options.stale = Some(rule);
+        self
+    }
+
+    /// Refuses tokens without `jti`. Others can be revoked too, by the hash of what was signed.
+    pub fn require_jti(mut self) -> Self {
+        self.options.require_jti = true;
+        self
+    }
+
     /// What tells the time.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.options.clock = clock;
@@ -368,6 +385,7 @@ impl GuardBuilder<Authorities, Audiences> {
             rules.audiences.clone_from(&audiences.0);
             rules.token_type = options.token_type.unwrap_or(settings.token_type);
             rules.leeway = options.leeway.unwrap_or(settings.leeway);
+            rules.require_jti = options.require_jti;
             rules.max_lifetime = options.max_lifetime.unwrap_or(rules.max_lifetime);
             issuers.push(Issuer {
                 provider,
@@ -431,6 +449,7 @@ impl GuardBuilder<Authorities, Audiences> {
             revocations: options.revocations,
             proofs,
             constraint: options.constraint,
+            stale: options.stale.map(Stale::new),
             clock: options.clock,
             audit,
         }))

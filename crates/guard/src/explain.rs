@@ -200,7 +200,10 @@ async fn revocation(guard: &Guard, claims: &Verified<Claims>, now: UnixTime, rep
     // A time that cannot be read was reported.
     let issued_at = claims.time("iat").ok().flatten();
     match list.find(&list.handles(claims), claims, issued_at, now) {
-        None => report.passed(Check::Revocation, None, Some("not revoked".to_owned())),
+        None => match guard.inner().check_fresh(now) {
+            Ok(()) => report.passed(Check::Revocation, None, Some("not revoked".to_owned())),
+            Err(error) => report.failed(error),
+        },
         Some(what) => report.failed(Refusal::Revoked { what }.into()),
     }
 }

@@ -150,6 +150,9 @@ impl Guard {
             inner.cache.remove(token);
             return None;
         }
+        if inner.should_read_again(now) {
+            return None;
+        }
         Some(inner.admit(verified, presented, now))
     }
 
@@ -174,7 +177,8 @@ impl Guard {
         done.map(Admitted::finished).transpose()
     }
 
-    /// Verifies a token. It waits only where keys must be fetched, at the start the revocations, and to mark a proof.
+    /// Verifies a token. It waits only where keys must be fetched, or the revocations (at the start, and where they are
+    /// too old), and to mark a proof.
     ///
     /// A DPoP proof is used up by this: the next call needs another.
     ///
@@ -207,11 +211,13 @@ impl Guard {
         loop {
             match self.0.step(presented) {
                 Step::Done(done) => return done,
-                Step::NeedsRevocations => {
-                    self.sync_revocations()
-                        .await
-                        .map_err(GuardError::RevocationsUnavailable)?;
-                }
+                Step::NeedsRevocations => match self.sync_revocations().await {
+                    // A list that is too old is one nevertheless; what happens then is a rule of its own.
+                    Err(error) if !self.0.revocations.is_loaded() => {
+                        return Err(GuardError::RevocationsUnavailable(error));
+                    }
+                    _ => {}
+                },
                 Step::NeedsKeys { issuer, unknown } => self.0.fetch_keys(issuer, unknown, &mut asked).await?,
             }
         }
@@ -359,7 +365,21 @@ impl Guard {
     /// Whether a token could be judged now: the revocations are read and there are keys of every issuer.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.revocations.is_loaded() && self.0.issuers.iter().all(|issuer| issuer.provider.keys().is_some())
+        let now = self.0.clock.now();
+        let stale = self.0.stale.as_ref();
+        self.0.revocations.is_loaded()
+            && !stale.is_some_and(|stale| stale.is_refusing(&self.0.revocations, now))
+            && self.0.issuers.iter().all(|issuer| issuer.provider.keys().is_some())
+    }
+
+    /// For how many seconds a token that is issued now is taken at most, both clocks' leeway included.
+    #[must_use]
+    pub fn longest_life(&self) -> i64 {
+        let lives = self.0.issuers.iter().map(|issuer| {
+            let rules = &issuer.rules;
+            rules.max_lifetime.saturating_add(2 * rules.leeway)
+        });
+        lives.max().unwrap_or(0)
     }
 
     /// The revocations that this guard goes by.

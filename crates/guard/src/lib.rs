@@ -109,6 +109,6 @@ pub use portcullis_oidc::dpop::ProofRefusal;
 pub use portcullis_oidc::token_rules::TokenType;
 pub use portcullis_policy::{Authorized, CallContext, Denied, Kind, NamedPolicy, Policy};
 pub use portcullis_store::{ReplayStore, Revocation, RevocationStore, RevocationTarget, TokenId};
-pub use revocation::Revocations;
+pub use revocation::{Revocations, StaleRevocations};
 pub use routes::{GuardRoutes, RouteError};
 pub use token::VerifiedToken;

@@ -3,8 +3,11 @@
 mod durable;
 mod kind;
 mod list;
+mod stale;
 
 pub use durable::Revocations;
 pub(crate) use list::Handles;
 #[cfg(test)]
 pub(crate) use list::RevocationList;
+pub(crate) use stale::Stale;
+pub use stale::StaleRevocations;

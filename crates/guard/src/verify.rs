@@ -17,7 +17,7 @@ use crate::dpop::{Proofs, SenderConstraint};
 use crate::error::GuardError;
 use crate::metadata::ResourceMetadata;
 use crate::proof::check_proof;
-use crate::revocation::Revocations;
+use crate::revocation::{Revocations, Stale};
 use crate::token::{Origin, VerifiedToken, Window};
 
 /// What all handles of a guard share.
@@ -32,6 +32,7 @@ pub(crate) struct Inner {
     /// `None`: tokens that are bound to a key by `jkt` are refused.
     pub(crate) proofs: Option<Proofs>,
     pub(crate) constraint: Option<SenderConstraint>,
+    pub(crate) stale: Option<Stale>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) audit: Audit,
 }
@@ -65,7 +66,7 @@ pub(crate) enum Step {
         issuer: usize,
         unknown: Option<(Arc<KeySnapshot>, Refusal)>,
     },
-    /// The token is good, unless it was revoked, and the list of revocations was not read yet.
+    /// The token is good, unless it was revoked, and the list of revocations was not read yet, or too long ago.
     NeedsRevocations,
 }
 
@@ -105,7 +106,7 @@ impl Inner {
         };
         let now = self.clock.now();
         let binding = check_access_token(&claims, &issuer.rules, now)?;
-        if !self.revocations.is_loaded() {
+        if !self.revocations.is_loaded() || self.should_read_again(now) {
             return Ok(Step::NeedsRevocations);
         }
         let origin = Origin {
@@ -228,8 +229,23 @@ impl Inner {
             .list()
             .find(token.handles(), token.claims(), token.issued_at(), now)
         {
-            None => Ok(()),
+            None => self.check_fresh(now),
             Some(what) => Err(Refusal::Revoked { what }.into()),
+        }
+    }
+
+    /// Whether the list is too old and nobody has tried in this second to read it: after the machine has slept, or where
+    /// its clock was set, that is enough.
+    pub(crate) fn should_read_again(&self, now: UnixTime) -> bool {
+        let stale = self.stale.as_ref();
+        stale.is_some_and(|stale| stale.is_over(&self.revocations, now)) && !self.revocations.was_tried(now)
+    }
+
+    /// Whether the list may be relied on.
+    pub(crate) fn check_fresh(&self, now: UnixTime) -> Result<(), GuardError> {
+        match &self.stale {
+            None => Ok(()),
+            Some(stale) => stale.check(&self.revocations, now, &self.audit, &self.realm),
         }
     }
 

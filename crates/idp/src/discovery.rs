@@ -24,6 +24,8 @@ pub(crate) async fn discovery(State(provider): State<Arc<Provider>>) -> Response
         "revocation_endpoint": provider.url("/revoke"),
         "introspection_endpoint": provider.url("/introspect"),
         "end_session_endpoint": provider.url("/end-session"),
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

@@ -101,6 +101,7 @@
 //! anybody's. A token is for one API: the one that its scopes belong to, or that `resource` names.
 
 mod authorize;
+mod backchannel;
 mod client_auth;
 mod config;
 mod consent;

@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use portcullis_jose::random_token;
 
 use crate::authorize::gone;
+use crate::backchannel::tell_clients;
 use crate::form::{FormBody, Params};
 use crate::pages::{self, PageError, Reason, SignOutPage, SignedOutPage};
 use crate::provider::Provider;
@@ -57,7 +58,7 @@ pub(crate) async fn confirm(
     sign_out(&provider, &headers, &request)
 }
 
-fn end_session(provider: &Provider, headers: &HeaderMap, params: &Params) -> Response {
+fn end_session(provider: &Arc<Provider>, headers: &HeaderMap, params: &Params) -> Response {
     let (request, hint) = match read(provider, params) {
         Ok(read) => read,
         Err(reason) => return PageError::new(reason).into_response(),
@@ -109,9 +110,13 @@ fn read(provider: &Provider, params: &Params) -> Result<(LogoutRequest, Option<H
     Ok((LogoutRequest { target }, hint))
 }
 
-fn sign_out(provider: &Provider, headers: &HeaderMap, request: &LogoutRequest) -> Response {
+fn sign_out(provider: &Arc<Provider>, headers: &HeaderMap, request: &LogoutRequest) -> Response {
     if let Some(cookie) = provider.session_cookie(headers) {
+        let session = provider.state().session(cookie, provider.now()).cloned();
         provider.state().end_session(cookie);
+        if let Some(session) = session {
+            tell_clients(provider, &session);
+        }
     }
     let cleared = provider.clear_cookie(&provider.session_cookie_name());
     match &request.target {

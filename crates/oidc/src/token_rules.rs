@@ -33,6 +33,8 @@ pub struct AccessTokenRules {
     pub leeway: i64,
     /// The longest accepted time from `iat` to `exp`, in seconds: 24 h.
     pub max_lifetime: i64,
+    /// Whether a token must have a `jti`. RFC 9068 s2.2 demands it, and many providers leave it out.
+    pub require_jti: bool,
 }
 
 /// A subject longer than this is refused (OpenID Connect Core 1.0 s2).
@@ -53,6 +55,7 @@ impl AccessTokenRules {
             token_type: TokenType::AtJwt,
             leeway: 30,
             max_lifetime: 24 * 60 * 60,
+            require_jti: false,
         }
     }
 
@@ -163,6 +166,9 @@ fn check_types(claims: &Verified<Claims>, rules: &AccessTokenRules, _: UnixTime)
                 });
             }
         }
+    }
+    if rules.require_jti && claims.str("jti").is_none_or(str::is_empty) {
+        return Err(Refusal::ClaimMissing { claim: "jti".into() });
     }
     Ok(())
 }

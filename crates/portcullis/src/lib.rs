@@ -2,6 +2,7 @@
 //!
 //! The rooms that do the work are crates of their own; here they are put together. See the manual in `docs/`.
 
+pub mod admin;
 pub mod cli;
 mod client_certificate;
 pub mod config;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_audit::{Audit, AuditSettings, Event};
-use portcullis_console::{ConsoleInfo, ConsoleState, router};
+use portcullis_console::{ConsoleInfo, ConsoleState, router_with};
 use portcullis_jose::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -100,10 +100,11 @@ pub(crate) fn listen(
     if let Some(admin) = admin {
         let info =
             ConsoleInfo::new("gateway", env!("CARGO_PKG_VERSION"), running.readiness()).dangers(settings.dangers());
-        let console = router(ConsoleState {
+        let state = ConsoleState {
             audit: audit.clone(),
             info,
-        });
+        };
+        let console = router_with(state, running.admin().router());
         let handler = move |request: http::Request<hyper::body::Incoming>, _| {
             let console = console.clone();
             async move {

@@ -40,7 +40,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         ("request.body_too_large", "body_too_large"),
         413,
         "The body is larger than the endpoint reads",
-        "An endpoint of Portcullis itself reads at most 16 KiB of a body; the rest was not looked at. Bodies for an API are not limited.",
+        "An endpoint of Portcullis itself reads a small body only, `expected` says how much; this one was not looked at. Bodies for an API are not limited.",
         "Send less. A logout token or a revocation takes a few hundred bytes; what is larger was sent to the wrong address.",
     ),
     entry(

@@ -31,6 +31,9 @@ use crate::revocation::list::RevocationList;
 #[derive(Clone, Debug)]
 pub struct Revocations(Arc<Shared>);
 
+/// Seconds between two times at which the whole list is rid of what is over.
+const PRUNE_EVERY: i64 = 600;
+
 #[derive(Debug)]
 struct Shared {
     list: RevocationList,
@@ -39,6 +42,8 @@ struct Shared {
     loaded: AtomicBool,
     /// When the list was last read, in the seconds of the guards' clock.
     synced: AtomicI64,
+    /// When somebody last tried to read it.
+    tried: AtomicI64,
     /// Held by whoever changes the list.
     cursor: Mutex<Cursor>,
 }
@@ -48,6 +53,8 @@ struct Shared {
 struct Cursor {
     sequence: u64,
     removals: u64,
+    /// When the list was last rid of what is over.
+    pruned: UnixTime,
 }
 
 // === impl Revocations ===
@@ -134,12 +141,16 @@ impl Revocations {
     /// The store did not take it; the revocation stays in force then.
     pub async fn take_back(&self, number: u64) -> Result<Option<Revocation>, StoreError> {
         let _writer = self.0.cursor.lock().await;
-        if let Some(store) = &self.0.store
-            && !store.remove(number).await?
-        {
+        let Some(store) = &self.0.store else {
+            return Ok(self.0.list.remove(number));
+        };
+        // Another replica may have entered it a moment ago.
+        let stored = store.list_after(number.saturating_sub(1)).await?;
+        let stored = stored.into_iter().find(|(found, _)| *found == number);
+        if !store.remove(number).await? {
             return Ok(None);
         }
-        Ok(self.0.list.remove(number))
+        Ok(self.0.list.remove(number).or(stored.map(|(_, revocation)| revocation)))
     }
 
     /// Reads what the store has and this list has not. Returns the number of entries after the first reading, and
@@ -149,6 +160,7 @@ impl Revocations {
     /// The store cannot be read; the list stays as it is.
     pub async fn sync(&self, now: UnixTime) -> Result<Option<usize>, StoreError> {
         let Some(store) = &self.0.store else { return Ok(None) };
+        self.0.tried.store(now.as_secs(), Ordering::Release);
         let mut cursor = self.0.cursor.lock().await;
         // Asked first: what is taken back while the list is read makes the next turn read all of it.
         let removals = store.removals().await?;
@@ -165,9 +177,18 @@ impl Revocations {
         } else {
             self.0.list.add(new, now);
         }
+        if now.since(cursor.pruned) >= PRUNE_EVERY {
+            self.0.list.prune(now);
+            cursor.pruned = now;
+        }
         self.0.synced.store(now.as_secs(), Ordering::Release);
         self.0.loaded.store(true, Ordering::Release);
         Ok(first.then(|| self.0.list.len()))
+    }
+
+    /// Whether somebody has tried to read the list in this second.
+    pub(crate) fn was_tried(&self, now: UnixTime) -> bool {
+        self.0.tried.load(Ordering::Acquire) == now.as_secs()
     }
 
     pub(crate) fn list(&self) -> &RevocationList {
@@ -181,6 +202,7 @@ impl Revocations {
             store,
             loaded,
             synced: AtomicI64::new(i64::MIN),
+            tried: AtomicI64::new(i64::MIN),
             cursor: Mutex::default(),
         }))
     }

@@ -140,6 +140,16 @@ impl RevocationList {
         })
     }
 
+    /// Drops what is over. One change at a time, as with [`add`](Self::add).
+    pub(crate) fn prune(&self, now: UnixTime) {
+        for place in &self.shards {
+            let shard = place.load_full();
+            if shard.values().flatten().any(|entry| entry.revocation.expires <= now) {
+                self.put(place, still_in_force(&shard, now));
+            }
+        }
+    }
+
     /// All entries, in the order of their numbers.
     pub(crate) fn entries(&self) -> Vec<(u64, Revocation)> {
         let shards = self.shards.iter().map(ArcSwap::load_full);
@@ -476,5 +486,9 @@ mod tests {
         assert_eq!((list.remove(42), list.len()), (None, 499));
         assert_eq!(found(&list, &without("sub", "user-41"), 0), None);
         assert_eq!(found(&list, &without("sub", "user-40"), 0), Some("subject"));
+        list.prune(at(999));
+        assert_eq!(list.len(), 499);
+        list.prune(at(1_000));
+        assert_eq!((list.len(), list.entries()), (0, Vec::new()));
     }
 }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::support::{ISSUER, NOW, World, alone};
-use portcullis_guard::{Guard, Revocation, RevocationTarget, Revocations};
+use portcullis_guard::{Guard, Revocation, RevocationTarget, Revocations, StaleRevocations};
 use portcullis_jose::{Algorithm, ManualClock, SigningKey, UnixTime, base64url_decode, base64url_encode};
 use portcullis_store::{BoxFuture, RevocationStore, SqliteStore, StoreError};
 use serde_json::json;
@@ -260,5 +260,152 @@ impl RevocationStore for Broken {
 
     fn removals(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
         Broken::down()
+    }
+}
+
+#[tokio::test]
+async fn what_is_taken_back_passes_again_and_is_no_longer_listed() {
+    let world = World::new();
+    let store: Arc<dyn RevocationStore> = Arc::new(SqliteStore::in_memory(world.clock.clone()).unwrap());
+    for revocations in [Revocations::in_memory(), Revocations::stored(store)] {
+        let guard = world.builder().shared_revocations(revocations.clone()).build().unwrap();
+        let token = world.token(json!({}));
+        let now = UnixTime::from_secs(NOW);
+        let id = revocations.revoke(subject("user-1", None), now).await.unwrap();
+        let other = revocations.revoke(subject("user-2", None), now).await.unwrap();
+        assert_eq!(code(&guard, &token).await, "token.revoked");
+        assert_eq!(
+            revocations.in_force(now),
+            [(id, subject("user-1", None)), (other, subject("user-2", None))]
+        );
+        assert_eq!(revocations.take_back(id).await.unwrap(), Some(subject("user-1", None)));
+        assert_eq!(code(&guard, &token).await, "ok");
+        assert_eq!(revocations.take_back(id).await.unwrap(), None, "it is gone");
+        assert_eq!(revocations.in_force(now).len(), 1);
+        assert_eq!(revocations.in_force(now.plus(86_400)), [], "it has ended by itself");
+    }
+}
+
+/// The store answers until it is told not to.
+#[derive(Debug)]
+struct Moody {
+    store: SqliteStore,
+    down: std::sync::atomic::AtomicBool,
+}
+
+impl Moody {
+    fn set_down(&self, down: bool) {
+        self.down.store(down, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn ask<'a, T: Send + 'static>(
+        &self,
+        answer: BoxFuture<'a, Result<T, StoreError>>,
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
+        match self.down.load(std::sync::atomic::Ordering::Relaxed) {
+            true => Broken::down(),
+            false => answer,
+        }
+    }
+}
+
+impl RevocationStore for Moody {
+    fn add(&self, revocation: Revocation) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.ask(self.store.add(revocation))
+    }
+
+    fn list_after(&self, sequence: u64) -> BoxFuture<'_, Result<Vec<(u64, Revocation)>, StoreError>> {
+        self.ask(self.store.list_after(sequence))
+    }
+
+    fn remove(&self, sequence: u64) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.ask(self.store.remove(sequence))
+    }
+
+    fn removals(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.ask(self.store.removals())
+    }
+}
+
+#[tokio::test]
+async fn a_stale_list_refuses_or_serves_and_alarms_once_as_each_route_wants_it() {
+    let world = World::new();
+    let store = Arc::new(Moody {
+        store: SqliteStore::in_memory(world.clock.clone()).unwrap(),
+        down: std::sync::atomic::AtomicBool::new(false),
+    });
+    let shared = Revocations::stored(store.clone());
+    let guard = |rule| {
+        let builder = world.builder().shared_revocations(shared.clone());
+        builder.stale_revocations(rule).build().unwrap()
+    };
+    let refusing = guard(StaleRevocations::Refuse { after: 60 });
+    let serving = guard(StaleRevocations::Serve { after: 60 });
+    let untold = world.builder().shared_revocations(shared.clone()).build().unwrap();
+    let (token, revoked) = (world.token(json!({})), world.token(json!({"sub": "alice"})));
+    refusing.revoke(subject("alice", None)).await.unwrap();
+    let ask = async |token: &str| {
+        (
+            code(&refusing, token).await,
+            code(&serving, token).await,
+            code(&untold, token).await,
+        )
+    };
+    assert_eq!(ask(&token).await, ("ok", "ok", "ok"));
+
+    store.set_down(true);
+    world.clock.advance(60);
+    assert!(shared.sync(UnixTime::from_secs(NOW + 60)).await.is_err());
+    assert_eq!(ask(&token).await, ("ok", "ok", "ok"), "60 s are allowed");
+    assert!(refusing.is_ready());
+    world.clock.advance(1);
+    for _ in 0..3 {
+        assert_eq!(ask(&token).await, ("store.unavailable", "ok", "ok"), "cached or not");
+    }
+    assert_eq!(
+        ask(&revoked).await,
+        ("token.revoked", "token.revoked", "token.revoked"),
+        "what is known holds"
+    );
+    assert!(!refusing.is_ready() && serving.is_ready());
+    let answer = world.send_token(&refusing, "Read", &token).await;
+    assert_eq!(
+        (answer.status, answer.header("retry-after"), world.reached()),
+        (503, Some("5"), 0)
+    );
+    let metrics = world.audit.metrics();
+    assert_eq!(metrics.events("revocations_stale"), 2, "once for each guard");
+    assert!(
+        metrics
+            .render()
+            .contains("\nportcullis_stale_revocations_served_total 3\n")
+    );
+
+    // A call tries itself, once in a second.
+    store.set_down(false);
+    assert_eq!(code(&refusing, &token).await, "store.unavailable");
+    world.clock.advance(1);
+    assert_eq!(ask(&token).await, ("ok", "ok", "ok"));
+    // A clock that was set, or a machine that has slept, costs nobody a call.
+    world.clock.advance(61);
+    assert_eq!(ask(&token).await, ("ok", "ok", "ok"));
+    store.set_down(true);
+    world.clock.advance(61);
+    assert_eq!(ask(&token).await, ("store.unavailable", "ok", "ok"));
+    assert_eq!(metrics.events("revocations_stale"), 4, "told anew");
+}
+
+#[tokio::test]
+async fn where_a_jti_is_demanded_a_token_without_is_refused() {
+    let world = World::new();
+    let demanding = world.builder().require_jti().build().unwrap();
+    for (changes, expected) in [
+        (json!({}), "ok"),
+        (json!({"jti": null}), "token.claim_missing"),
+        (json!({"jti": ""}), "token.claim_missing"),
+    ] {
+        let token = world.token(changes.clone());
+        assert_eq!(code(&demanding, &token).await, expected, "{changes}");
+        assert_eq!(code(&world.guard(), &token).await, "ok", "{changes}");
     }
 }

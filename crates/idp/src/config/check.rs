@@ -116,6 +116,17 @@ fn check_client(client: &Client, faults: &mut Vec<String>) {
             fault(&format!("redirect URI {uri:?} {text}"));
         }
     }
+    if let Some(uri) = &client.backchannel_logout_uri {
+        match redirect_fault(uri) {
+            Some(text) => fault(&format!("backchannel_logout_uri {uri:?} {text}")),
+            None if !uri.starts_with("http:") => {
+                fault(&format!(
+                    "backchannel_logout_uri {uri:?} must be plain http: it is called on this machine"
+                ));
+            }
+            None => {}
+        }
+    }
     check_scopes(&client.scopes, &mut fault);
 }
 

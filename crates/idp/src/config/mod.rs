@@ -84,6 +84,8 @@ pub struct Client {
     pub redirect_uris: Vec<String>,
     /// Where it may be sent after a logout. Compared exactly.
     pub post_logout_redirect_uris: Vec<String>,
+    /// Where it is told that a session is over (OpenID Connect Back-Channel Logout): plain http on this machine.
+    pub backchannel_logout_uri: Option<String>,
     /// What it may use the token endpoint for.
     pub grants: Vec<GrantType>,
     /// The API scopes that it may ask for.
@@ -161,6 +163,7 @@ impl Default for Client {
             secret: None,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
+            backchannel_logout_uri: None,
             grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
             scopes: Vec::new(),
             audience: None,

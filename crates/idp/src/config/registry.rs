@@ -53,6 +53,10 @@ impl Registry {
         self.clients.get(client_id)
     }
 
+    pub(crate) fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.clients.values()
+    }
+
     pub(crate) fn first_client(&self) -> Option<&Client> {
         self.clients.get(self.first_client.as_ref()?)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Behaviour, Mint, RequestLogEntry, mint};
+use crate::keys::Signing;
 use crate::provider::Provider;
 use crate::{IdpError, TokenCounts};
 
@@ -35,6 +36,14 @@ impl Control {
     /// [`IdpError::UnknownUser`], [`IdpError::UnknownClient`], or [`IdpError::Key`] if it cannot be signed.
     pub fn mint(&self, order: &Mint) -> Result<String, IdpError> {
         mint::mint(&self.0, order)
+    }
+
+    /// Signs any claims as a JWT of this `typ`, in the provider's name.
+    ///
+    /// # Errors
+    /// [`IdpError::Key`] if it cannot be signed.
+    pub fn sign(&self, typ: &str, claims: &serde_json::Value) -> Result<String, IdpError> {
+        Ok(self.0.keys.sign(typ, claims, Signing::Sound)?)
     }
 
     /// How the provider misbehaves now.

@@ -5,6 +5,8 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is the command's output")]
 
 mod idp;
+mod revocations;
+mod time;
 
 use std::io::stderr;
 use std::path::PathBuf;
@@ -56,6 +58,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show, enter and take back revocations at a running gateway, by its admin address
+    Revocations {
+        #[command(subcommand)]
+        action: revocations::Action,
+    },
+    /// Revoke one token, whole as it is, at a running gateway
+    Revoke {
+        #[command(flatten)]
+        connection: revocations::Connection,
+        /// The file with the token, or - for standard input; never the token itself, which others could see there
+        #[arg(value_name = "FILE")]
+        token: PathBuf,
+        /// Why, for the audit trail
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
     /// Say what an error code means and what to change
     Explain {
         /// For example token.audience_mismatch
@@ -81,6 +99,12 @@ pub fn run() -> ExitCode {
         },
         Command::Check { config, json } => check(&config, json),
         Command::Idp { config, json } => idp::run(&config, json),
+        Command::Revocations { action } => revocations::run(action),
+        Command::Revoke {
+            connection,
+            token,
+            reason,
+        } => revocations::revoke(&connection, &token, &reason),
         Command::Explain { code } => explain(&code),
         Command::Docs { page } => {
             let text = match page.as_str() {

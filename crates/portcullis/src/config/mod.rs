@@ -17,6 +17,7 @@
 //!     upstream = "http://127.0.0.1:5000"
 //!     provider = "locla"
 //!     audience = "api://orders"
+//!     policy = "authenticated"
 //! "#;
 //! let env: BTreeMap<String, String> = BTreeMap::new();
 //! let faults = portcullis::config::parse(text, "portcullis.toml", Path::new("."), &env).unwrap_err();

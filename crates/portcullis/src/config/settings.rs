@@ -21,6 +21,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Where sessions live.
     pub store: StoreSettings,
+    /// Who may revoke through the admin address.
+    pub admin: Option<AdminSettings>,
     /// Identity providers, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// Registrations at providers, by name.
@@ -97,6 +99,14 @@ pub struct StoreSettings {
     pub sqlite: PathBuf,
     /// Texts of 32-byte sealing keys, base64url or hex: the first seals, all open. None: the store keeps its own.
     pub keys: Vec<Secret>,
+}
+
+/// `[admin]`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AdminSettings {
+    /// What proves that a caller is an administrator.
+    pub token: Secret,
 }
 
 /// `[provider.NAME]`.
@@ -261,6 +271,30 @@ pub struct Guarded {
     pub resource: String,
     /// Which proof of a key every token must need; bound tokens need theirs in any case.
     pub sender_constrained: Option<SenderConstraint>,
+    /// What happens while the list of revocations cannot be read.
+    pub revocations: RevocationSettings,
+}
+
+/// `revocations` of an API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RevocationSettings {
+    /// The list is stale when it could not be read for so long.
+    pub max_age: Duration,
+    /// What happens to calls then.
+    pub when_stale: WhenStale,
+    /// Whether a token must have a `jti`.
+    pub require_jti: bool,
+}
+
+/// What happens to calls while the list of revocations is stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenStale {
+    /// They are refused with 503.
+    Refuse,
+    /// They are judged by the list as it is.
+    Serve,
 }
 
 /// `[danger]`: what is weaker than it should be, by explicit wish.

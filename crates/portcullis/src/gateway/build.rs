@@ -21,16 +21,16 @@ use tokio::task::JoinHandle;
 
 use super::assets::{Assets, CONTENT_POLICY};
 use super::certificate::Certificates;
+use super::revocations;
 use super::routes::{Api, GuardedApi, Routes};
 use super::{Gateway, Inner};
+use crate::admin::Admin;
 use crate::config::{self, Access, AccessTokenType, ApiSettings, Guarded, Settings};
 
 /// Sessions and marks that are over are removed so often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 /// Verified tokens, over all APIs.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
-/// What other replicas revoke is seen after so long.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// What the demo adds to a gateway.
 #[derive(Debug, Default)]
@@ -48,6 +48,9 @@ pub struct Running {
     gateway: Gateway,
     providers: Vec<Provider>,
     store: Arc<dyn Store>,
+    revocations: Revocations,
+    admin: Admin,
+    clock: Arc<dyn Clock>,
     _refresh: Vec<RefreshTask>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -88,8 +91,23 @@ impl Running {
         let refresh = providers.values().map(Provider::spawn_refresh).collect();
         // What is revoked is revoked for every API.
         let revocations = Revocations::stored(store.clone());
-        let bff = frontend(settings, &providers, &store, audit, clock, &revocations)?;
         let apis = apis(settings, &providers, &store, &revocations, audit, clock)?;
+        let guards = || apis.iter().filter_map(|api| Some(&api.guarded.as_ref()?.guard));
+        // Without an API no token is judged.
+        let longest_life = guards().map(Guard::longest_life).max().unwrap_or(0);
+        let bff = frontend(settings, &providers, &store, audit, clock, &revocations, longest_life)?;
+        let admin = Admin::new(
+            settings.admin.as_ref().map(|admin| admin.token.clone()),
+            revocations.clone(),
+            settings
+                .providers
+                .values()
+                .map(|provider| provider.issuer.clone())
+                .collect(),
+            longest_life,
+            audit.clone(),
+            clock.clone(),
+        );
         let assets = assets(settings, &extras)?;
         let public = &settings.server.public_url;
         let gateway = Gateway(Arc::new(Inner {
@@ -104,16 +122,17 @@ impl Running {
             certificates: Certificates::new(settings.server.client_certificate_header.clone()),
             audit: audit.clone(),
         }));
-        let mut tasks = vec![tokio::spawn(purge(store.clone(), audit.clone()))];
-        for api in gateway.0.routes.iter() {
-            if let Some(guarded) = &api.guarded {
-                tasks.push(tokio::spawn(sync_revocations(guarded.guard.clone())));
-            }
-        }
+        let tasks = vec![
+            tokio::spawn(purge(store.clone(), audit.clone())),
+            tokio::spawn(revocations::keep_up(revocations.clone(), audit.clone(), clock.clone())),
+        ];
         Ok(Running {
             gateway,
             providers: providers.into_values().collect(),
             store,
+            revocations,
+            admin,
+            clock: clock.clone(),
             _refresh: refresh,
             tasks,
         })
@@ -131,10 +150,17 @@ impl Running {
         &self.store
     }
 
+    /// What the admin address changes.
+    #[must_use]
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
     /// What `/readyz` tells: each provider's keys, and each guard's revocations.
     #[must_use]
     pub fn readiness(&self) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
         let (gateway, providers) = (self.gateway.clone(), self.providers.clone());
+        let (revocations, clock) = (self.revocations.clone(), self.clock.clone());
         Arc::new(move || {
             let keys = providers.iter().map(|provider| {
                 let name = format!("keys of provider {}", provider.name());
@@ -149,10 +175,11 @@ impl Running {
                 Some(if ready {
                     Check::ready(name)
                 } else {
-                    Check::failed(name, "keys or revocations are missing")
+                    Check::failed(name, "keys are missing, or the revocations, or they are too old")
                 })
             });
-            Readiness::of(keys.chain(guards).collect())
+            let list = revocations::check(&revocations, clock.now());
+            Readiness::of(keys.chain([list]).chain(guards).collect())
         })
     }
 }
@@ -225,6 +252,7 @@ fn frontend(
     audit: &Audit,
     clock: &Arc<dyn Clock>,
     revocations: &Revocations,
+    longest_life: i64,
 ) -> Result<Option<Bff>, BuildError> {
     let Some((name, configured)) = settings.frontend() else {
         return Ok(None);
@@ -250,6 +278,7 @@ fn frontend(
         config::SameSite::Lax => SameSite::Lax,
         config::SameSite::Strict => SameSite::Strict,
     };
+    frontend.revoke_for = longest_life;
     let ring = key_ring(settings)?;
     let (revocations, time) = (revocations.clone(), clock.clone());
     let revoke = Revoke::by(move |revocation| {
@@ -296,6 +325,7 @@ fn apis(
                     .audit(audit.clone())
                     .clock(clock.clone())
                     .shared_revocations(revocations.clone())
+                    .stale_revocations(revocations::when_stale(guarded.revocations))
                     .cache_bytes(CACHE_BYTES / guards);
                 Some(guarded_api(settings, name, guarded, builder)?)
             }
@@ -338,6 +368,10 @@ fn guard(
     let builder = match guarded.sender_constrained {
         Some(constraint) => builder.sender_constrained(constraint),
         None => builder,
+    };
+    let builder = match guarded.revocations.require_jti {
+        true => builder.require_jti(),
+        false => builder,
     };
     Ok(audiences.fold(builder, GuardBuilder::also_audience))
 }
@@ -464,27 +498,5 @@ async fn purge(store: Arc<dyn Store>, audit: Audit) {
                 },
             );
         }
-    }
-}
-
-async fn sync_revocations(guard: Guard) {
-    let mut failing = false;
-    loop {
-        let result = guard.sync_revocations().await;
-        match &result {
-            Err(error) if !failing => {
-                let refused = Refused::new(error.code()).found(error.to_string());
-                let event = Event::StoreUnavailable {
-                    store: "sqlite",
-                    operation: "revocations",
-                    refused,
-                };
-                guard.audit().emit(None, event);
-            }
-            Ok(()) if failing => guard.audit().emit(None, Event::StoreRecovered { store: "sqlite" }),
-            _ => {}
-        }
-        failing = result.is_err();
-        tokio::time::sleep(SYNC_EVERY).await;
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! listener -> head -> host -> path -> route -> (session or bearer) -> policy -> proxy -> upstream
 
-mod answer;
+pub(crate) mod answer;
 mod assets;
-mod body;
+pub(crate) mod body;
 mod build;
 mod call;
 mod certificate;
+mod revocations;
 mod routes;
 
 use std::net::IpAddr;

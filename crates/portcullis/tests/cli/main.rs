@@ -4,5 +4,6 @@
 mod check;
 mod demo;
 mod process;
+mod revocations;
 mod serve;
 mod words;

@@ -2,7 +2,7 @@
 
 use crate::process::portcullis;
 
-const COMMANDS: [&str; 5] = ["demo", "serve", "check", "idp", "explain"];
+const COMMANDS: [&str; 7] = ["demo", "serve", "check", "idp", "revocations", "revoke", "explain"];
 
 #[test]
 fn every_command_is_listed_and_has_help() {

@@ -6,6 +6,7 @@ mod forward;
 mod heads;
 mod https;
 mod login_answers;
+mod logout_messages;
 mod metadata;
 mod mtls;
 mod policies;
@@ -301,6 +302,10 @@ fn provider_of(origin: &str) -> IdpConfig {
                 secret: Some(Secret::new(WEB_SECRET)),
                 redirect_uris: vec![format!("{origin}/bff/callback")],
                 post_logout_redirect_uris: vec![format!("{origin}/")],
+                // Plain http alone, so that the provider needs no TLS of its own.
+                backchannel_logout_uri: origin
+                    .starts_with("http:")
+                    .then(|| format!("{origin}/bff/backchannel-logout")),
                 scopes: scopes.clone(),
                 ..Client::default()
             },

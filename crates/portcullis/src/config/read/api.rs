@@ -5,6 +5,7 @@ use toml::de::DeValue;
 use url::Url;
 
 use super::overlap::Paths;
+use super::revocations::revocations;
 use super::routes::{self, by_method};
 use crate::config::faults::FaultKind;
 use crate::config::kinds::{distinct, duration, list, one_or_more, reference, text, word};
@@ -50,6 +51,7 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     let routes = reader.get("routes", |cx, item| routes::routes(cx, item, path));
     let resource = resource(reader, around, path);
     let constraint = reader.get("sender_constrained", word);
+    let revocations = revocations(reader);
     if let Some(item) = reader.item("accept").filter(says_anyone) {
         accept?;
         return nothing_is_checked(reader, &item).then_some(Access::Anyone);
@@ -115,6 +117,7 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
             "mtls" => SenderConstraint::MutualTls,
             _ => SenderConstraint::Any,
         }),
+        revocations: revocations?,
     }))
 }
 
@@ -196,6 +199,7 @@ fn nothing_is_checked(reader: &Reader<'_>, accept: &Item<'_>) -> bool {
         "routes",
         "resource",
         "sender_constrained",
+        "revocations",
     ]
     .into_iter()
     .filter(|key| reader.has(key))

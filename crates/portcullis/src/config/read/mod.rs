@@ -5,6 +5,7 @@ mod frontend;
 mod overlap;
 mod policy;
 mod provider;
+mod revocations;
 mod routes;
 mod secret;
 mod server;
@@ -40,6 +41,8 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
         .as_ref()
         .map(|server| super::urls::is_loopback(&server.public_url));
     let store = server::store(cx, section(cx, tree, "store").as_ref(), public_is_loopback);
+    let has_admin_address = server.as_ref().map(|server| server.admin.is_some());
+    let admin = section(cx, tree, "admin").map(|reader| server::admin(&reader, has_admin_address, public_is_loopback));
     let providers = named(cx, tree, "provider", |reader, _| provider::provider(reader));
     let clients = named(cx, tree, "client", |reader, _| {
         provider::client(reader, &providers, public_is_loopback)
@@ -71,6 +74,10 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
     Some(Settings {
         server: server?,
         store: store?,
+        admin: match admin {
+            Some(admin) => Some(admin?),
+            None => None,
+        },
         providers,
         clients,
         frontends,

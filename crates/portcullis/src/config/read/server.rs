@@ -15,7 +15,7 @@ use crate::config::network::Network;
 use crate::config::reader::{Context, Item, Reader};
 use crate::config::schema::{CERTIFICATE_HEADER, Kind, TLS};
 use crate::config::settings::{
-    CertificateHeader, ClientCertificates, DangerSettings, ServerSettings, StoreSettings, TlsSettings,
+    AdminSettings, CertificateHeader, ClientCertificates, DangerSettings, ServerSettings, StoreSettings, TlsSettings,
 };
 use crate::config::urls::{is_loopback, origin};
 
@@ -92,11 +92,7 @@ pub(super) fn store(
             keys: Vec::new(),
         });
     };
-    let dev_only = match public_is_loopback {
-        Some(true) => DevOnly::Allowed,
-        Some(false) => DevOnly::Refused("`public_url`"),
-        None => DevOnly::Unknown,
-    };
+    let dev_only = dev_only(public_is_loopback);
     let sqlite = reader.get("url", sqlite);
     let keys = reader.get("keys", |cx, item| {
         list(cx, item, &Kind::Secret, |cx, item| {
@@ -120,6 +116,43 @@ pub(super) fn store(
     })
 }
 
+/// Reads `[admin]`. `admin` is whether there is an admin address.
+pub(super) fn admin(
+    reader: &Reader<'_>,
+    has_address: Option<bool>,
+    public_is_loopback: Option<bool>,
+) -> Option<AdminSettings> {
+    if has_address == Some(false) {
+        let fault = FaultKind::Contradiction
+            .says(format!(
+                "{} has a token, but [server] has no `admin` address",
+                reader.title()
+            ))
+            .at(reader.place(), "nobody could use it");
+        reader
+            .cx
+            .push(fault.help("add to [server]:  admin = \"127.0.0.1:9090\""));
+    }
+    let token = reader.get("token", |cx, item| {
+        let token = secret(cx, item, dev_only(public_is_loopback))?;
+        // RFC 6750 s2.1: what can stand behind `Bearer`.
+        let sendable = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+        if token.expose().len() >= 32 && token.expose().bytes().all(sendable) {
+            return Some(token);
+        }
+        let message = format!("{} can be guessed, or not be sent", item.what);
+        let fault = item.fault(
+            FaultKind::InvalidValue,
+            message,
+            "fewer than 32 characters, or odd ones",
+        );
+        let fault = fault.expected("at least 32 letters, digits and `-._~+/=`");
+        cx.push(fault.help("make one:  openssl rand -hex 32 > admin.token && chmod 600 admin.token"));
+        None
+    });
+    Some(AdminSettings { token: token?.value })
+}
+
 pub(super) fn danger(reader: &Reader<'_>) -> DangerSettings {
     let hosts = reader.get("dangerous_allow_plain_http_upstream_hosts", |cx, item| {
         let hosts = texts(cx, item)?;
@@ -139,6 +172,14 @@ pub(super) fn danger(reader: &Reader<'_>) -> DangerSettings {
     });
     DangerSettings {
         plain_http_upstream_hosts: hosts.map(|hosts| hosts.value).unwrap_or_default(),
+    }
+}
+
+fn dev_only(public_is_loopback: Option<bool>) -> DevOnly {
+    match public_is_loopback {
+        Some(true) => DevOnly::Allowed,
+        Some(false) => DevOnly::Refused("`public_url`"),
+        None => DevOnly::Unknown,
     }
 }
 

@@ -83,6 +83,14 @@ pub(crate) const API: Table = Table {
             "How long the upstream may take to begin its answer.",
         ),
         Key::new(
+            "revocations",
+            Kind::Table("a table { max_age = \"1m\", when_stale = \"refuse\" }"),
+            Depends("those of its keys"),
+            r#"{ max_age = "10s", when_stale = "serve" }"#,
+            "What happens while the list of revocations cannot be read.",
+        )
+        .also(&["revocation"]),
+        Key::new(
             "realm",
             Text,
             Depends("the API's NAME"),
@@ -157,6 +165,35 @@ pub(crate) const ROUTE: Table = Table {
             Required,
             r#""Admin""#,
             "NAME of the policy.",
+        ),
+    ],
+};
+
+pub(crate) const API_REVOCATIONS: Table = Table {
+    name: "revocations of [api.NAME]",
+    about: "What this replica has revoked holds at once in any case; these keys are about what others revoke.",
+    keys: &[
+        Key::new(
+            "max_age",
+            Duration(2, HOUR),
+            Default(r#""1m""#),
+            r#""10s""#,
+            "The list is read every second. It is stale when it could not be read for so long.",
+        )
+        .also(&["stale_after", "ttl"]),
+        Key::new(
+            "when_stale",
+            OneOf(&["refuse", "serve"]),
+            Default(r#""refuse""#),
+            r#""serve""#,
+            "`refuse`: calls get 503 until it can be read. `serve`: they go on, are counted, and an event tells it.",
+        ),
+        Key::new(
+            "require_jti",
+            Kind::True,
+            Optional,
+            "true",
+            "A token without `jti` is refused. It can be revoked all the same, by the hash of what was signed.",
         ),
     ],
 };

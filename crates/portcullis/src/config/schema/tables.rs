@@ -2,7 +2,7 @@
 
 use super::Kind::{Address, Count, Duration, List, OneOf, Path, Reference, Secret, Text, True, Url};
 use super::Presence::{Default, Depends, Optional, Required};
-use super::access::{API, API_POLICY, CLAIM, MEMBER, POLICY, ROUTE};
+use super::access::{API, API_POLICY, API_REVOCATIONS, CLAIM, MEMBER, POLICY, ROUTE};
 use super::{Key, Kind, Section, Table};
 
 const MINUTE: u64 = 60;
@@ -20,6 +20,11 @@ pub(crate) const SECTIONS: &[Section] = &[
         name: "store",
         named: false,
         also: &["session_store", "database"],
+    },
+    Section {
+        name: "admin",
+        named: false,
+        also: &["administration", "management"],
     },
     Section {
         name: "provider",
@@ -59,6 +64,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &TLS,
     &CERTIFICATE_HEADER,
     &STORE,
+    &ADMIN,
     &PROVIDER,
     &CLIENT,
     &SECRET,
@@ -68,6 +74,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &API,
     &API_POLICY,
     &ROUTE,
+    &API_REVOCATIONS,
     &POLICY,
     &MEMBER,
     &CLAIM,
@@ -120,7 +127,7 @@ pub(crate) const SERVER: Table = Table {
             Address,
             Optional,
             r#""127.0.0.1:9090""#,
-            "Console, `/metrics`, `/livez` and `/readyz`. Always a loopback address. Absent: none of them is served.",
+            "Console, `/metrics`, `/livez`, `/readyz` and the admin API. Always a loopback address. Absent: none of them is served.",
         ),
         Key::new(
             "workers",
@@ -414,6 +421,19 @@ pub(crate) const SESSION: Table = Table {
         )
         .also(&["max_age", "absolute"]),
     ],
+};
+
+pub(crate) const ADMIN: Table = Table {
+    name: "admin",
+    about: "Who may revoke tokens through the admin address. Absent: nobody.",
+    keys: &[Key::new(
+        "token",
+        Secret,
+        Required,
+        r#"{ file = "/run/secrets/admin" }"#,
+        "What a call of the admin API carries as `Authorization: Bearer`: at least 32 characters, such as those of `openssl rand -hex 32`.",
+    )
+    .also(&["secret", "password", "api_key", "key"])],
 };
 
 pub(crate) const DANGER: Table = Table {

@@ -2,7 +2,10 @@
 //!
 //! Each case changes one thing in [`super::GOOD`], which has no fault, and shows the whole answer.
 
-use super::{GOOD, shows, without};
+use std::time::Duration;
+
+use super::super::{Access, WhenStale};
+use super::{GOOD, passes, read, shows, without};
 
 #[test]
 fn an_api_without_an_audience() {
@@ -308,4 +311,40 @@ error[config.contradiction]: [api.orders] has `sender_constrained`, and accepts 
    = help: write accept = ["bearer"], or make an [api.NAME] for each of the two
 "#,
     );
+}
+
+#[test]
+fn a_stale_list_of_revocations_refuses_unless_told_otherwise() {
+    let revocations = |text: &str| {
+        let settings = passes(text);
+        match &settings.apis["orders"].access {
+            Access::Guarded(guarded) => guarded.revocations,
+            Access::Anyone => panic!("it is guarded"),
+        }
+    };
+    let by_default = revocations(GOOD);
+    assert_eq!(
+        (by_default.max_age, by_default.when_stale),
+        (Duration::from_secs(60), WhenStale::Refuse)
+    );
+    assert!(!by_default.require_jti);
+    let line = "policy = \"Read\"\n";
+    let text = GOOD.replace(
+        line,
+        &format!("{line}revocations = {{ max_age = \"5s\", when_stale = \"serve\", require_jti = true }}\n"),
+    );
+    let given = revocations(&text);
+    assert_eq!(
+        (given.max_age, given.when_stale),
+        (Duration::from_secs(5), WhenStale::Serve)
+    );
+    assert!(given.require_jti);
+    for wrong in [
+        text.replace("5s", "1s"),
+        text.replace("\"serve\"", "\"ignore\""),
+        text.replace("true", "false"),
+        text.replace("max_age", "maximum_age"),
+    ] {
+        assert_eq!(read(&wrong).unwrap_err().count(), 1, "{wrong}");
+    }
 }

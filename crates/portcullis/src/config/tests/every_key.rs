@@ -9,13 +9,14 @@ use super::super::{FaultKind, parse};
 /// How a key of a table is written on one line.
 fn line(table: &Table, key: &str, value: &str) -> String {
     let path = match table.name {
-        "server" | "store" | "danger" => table.name.to_owned(),
+        "server" | "store" | "admin" | "danger" => table.name.to_owned(),
         "tls of [server]" => "server.tls".to_owned(),
         "client_certificate_header of [server]" => "server.client_certificate_header".to_owned(),
         "a secret" => "client.x.secret".to_owned(),
         "assets of [frontend.NAME]" => "frontend.x.assets".to_owned(),
         "session of [frontend.NAME]" => "frontend.x.session".to_owned(),
         "policy of [api.NAME], by method" => "api.x.policy".to_owned(),
+        "revocations of [api.NAME]" => "api.x.revocations".to_owned(),
         "routes of [api.NAME]" => return format!("api.x.routes = [{{ {key} = {value} }}]"),
         "role or group of a policy" => "policy.x.role".to_owned(),
         "claim of a policy" => "policy.x.claim".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! Each case changes one thing in [`super::GOOD`], which has no fault, and shows the whole answer.
 
-use super::{GOOD, shows};
+use super::{GOOD, passes, shows};
 
 #[test]
 fn a_public_url_without_a_scheme() {
@@ -378,6 +378,45 @@ error[config.invalid_value]: `dpop_nonce` in [server] is false
   |              ^^^^^ leave it out
   |
   = note: expected true
+"#,
+    );
+}
+
+fn with_admin(token: &str) -> String {
+    let server = "[server]\npublic_url = \"http://127.0.0.1:8080\"";
+    let with_address = GOOD.replace(server, &format!("{server}\nadmin = \"127.0.0.1:9090\""));
+    format!("{with_address}\n[admin]\ntoken = {{ dev_only = \"{token}\" }}\n")
+}
+
+#[test]
+fn an_admin_token_cannot_be_guessed_and_has_an_address_to_be_used_at() {
+    let token = "0123456789abcdef0123456789abcdef";
+    let settings = passes(&with_admin(token));
+    assert_eq!(settings.admin.unwrap().token.expose(), token);
+    assert!(passes(GOOD).admin.is_none());
+    shows(
+        &with_admin("a-short-one"),
+        r#"
+error[config.invalid_value]: `token` in [admin] can be guessed, or not be sent
+  --> t.toml:28:1
+   |
+28 | token = { dev_only = "***********" }
+   | ^^^^^ fewer than 32 characters, or odd ones
+   |
+   = note: expected at least 32 letters, digits and `-._~+/=`
+   = help: make one:  openssl rand -hex 32 > admin.token && chmod 600 admin.token
+"#,
+    );
+    shows(
+        &with_admin(token).replace("admin = \"127.0.0.1:9090\"\n", ""),
+        r#"
+error[config.contradiction]: [admin] has a token, but [server] has no `admin` address
+  --> t.toml:26:1
+   |
+26 | [admin]
+   | ^^^^^^^ nobody could use it
+   |
+   = help: add to [server]:  admin = "127.0.0.1:9090"
 "#,
     );
 }

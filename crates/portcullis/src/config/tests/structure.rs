@@ -15,7 +15,7 @@ error[config.unknown_key]: unknown key `audiance` in [api.orders]
 20 | audiance = "api://orders"
    | ^^^^^^^^ did you mean `audience`?
    |
-   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, timeout, realm, resource
+   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, timeout, revocations, realm, resource
 "#,
     );
 }
@@ -71,7 +71,7 @@ error[config.unknown_key]: unknown key `colour` in [api.orders]
 22 | colour = "***"
    | ^^^^^^ not known here
    |
-   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, timeout, realm, resource
+   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, timeout, revocations, realm, resource
 "#,
     );
 }
@@ -91,7 +91,7 @@ error[config.unknown_key]: unknown key `policy2` in [api.orders]
 22 | policy2 = "Read"
    | ^^^^^^^ did you mean `policy`? It is there already
    |
-   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, timeout, realm, resource
+   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, timeout, revocations, realm, resource
 "#,
     );
 }
@@ -107,7 +107,7 @@ error[config.unknown_key]: unknown table `polcy`
 23 | [polcy.Read]
    |  ^^^^^ did you mean `policy`?
    |
-   = note: expected one of [server], [store], [provider.NAME], [client.NAME], [frontend.NAME], [api.NAME], [policy.NAME], [danger]
+   = note: expected one of [server], [store], [admin], [provider.NAME], [client.NAME], [frontend.NAME], [api.NAME], [policy.NAME], [danger]
 "#,
     );
 }
@@ -129,7 +129,7 @@ error[config.unknown_key]: unknown table `logging`
 1 | [logging]
   |  ^^^^^^^ not known
   |
-  = note: expected one of [server], [store], [provider.NAME], [client.NAME], [frontend.NAME], [api.NAME], [policy.NAME], [danger]
+  = note: expected one of [server], [store], [admin], [provider.NAME], [client.NAME], [frontend.NAME], [api.NAME], [policy.NAME], [danger]
 "#,
     );
 }
@@ -151,7 +151,7 @@ error[config.unknown_key]: unknown key `timeout`
 1 | timeout = "5s"
   | ^^^^^^^ a key of [api.NAME]
   |
-  = note: expected one of [server], [store], [provider.NAME], [client.NAME], [frontend.NAME], [api.NAME], [policy.NAME], [danger]
+  = note: expected one of [server], [store], [admin], [provider.NAME], [client.NAME], [frontend.NAME], [api.NAME], [policy.NAME], [danger]
 "#,
     );
 }

@@ -1,0 +1,69 @@
+//! The part of the admin address that changes something: below `/admin/v1/`, for whoever has the admin token.
+//!
+//! | request | what it does |
+//! | --- | --- |
+//! | `GET /admin/v1/revocations` | what is revoked here |
+//! | `POST /admin/v1/revocations` | revokes |
+//! | `DELETE /admin/v1/revocations/{id}` | takes a revocation back |
+
+mod check;
+mod entry;
+mod pasted;
+mod revocations;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{delete, get};
+use portcullis_audit::Audit;
+use portcullis_guard::Revocations;
+use portcullis_jose::{Clock, Secret};
+
+pub(crate) use entry::Entry;
+
+/// What the admin API works on.
+#[derive(Clone, Debug)]
+pub struct Admin(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Without one, nobody is an administrator.
+    token: Option<Secret>,
+    revocations: Revocations,
+    /// The issuers whose tokens are taken by some API; no other can be revoked.
+    issuers: Vec<String>,
+    /// So many seconds after now, every token that is issued by now has expired.
+    longest_life: i64,
+    audit: Audit,
+    clock: Arc<dyn Clock>,
+}
+
+// === impl Admin ===
+
+impl Admin {
+    pub(crate) fn new(
+        token: Option<Secret>,
+        revocations: Revocations,
+        issuers: Vec<String>,
+        longest_life: i64,
+        audit: Audit,
+        clock: Arc<dyn Clock>,
+    ) -> Admin {
+        Admin(Arc::new(Inner {
+            token,
+            revocations,
+            issuers,
+            longest_life,
+            audit,
+            clock,
+        }))
+    }
+
+    /// The routes, to be served on the admin address behind its check of the host.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/admin/v1/revocations", get(revocations::list).post(revocations::enter))
+            .route("/admin/v1/revocations/{id}", delete(revocations::take_back))
+            .with_state(self.clone())
+    }
+}
