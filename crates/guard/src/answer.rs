@@ -59,7 +59,7 @@ struct Offer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OfferTo {
-    /// Whoever uses the scheme, or has a token that needs it.
+    /// Whoever uses the scheme. A bearer token that would need it gets the answer that every bad one gets.
     Those,
     /// Everybody, beside Bearer.
     All,
@@ -323,9 +323,8 @@ impl Realm {
             let attributes: Vec<_> = attributes.iter().copied().chain([algs]).collect();
             return vec![self.challenge("DPoP", &attributes)];
         }
-        let needed = matches!(error, GuardError::Token(Refusal::BindingRequired { method }) if method == "jkt");
         let mut challenges = vec![self.challenge("Bearer", attributes)];
-        if status == StatusCode::UNAUTHORIZED && (needed || *to == OfferTo::All) {
+        if status == StatusCode::UNAUTHORIZED && *to == OfferTo::All {
             challenges.push(self.challenge("DPoP", &[algs]));
         }
         challenges

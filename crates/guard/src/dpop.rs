@@ -119,7 +119,7 @@ impl Dpop {
         }
     }
 
-    /// Proofs are checked, but challenges offer the scheme only to a caller whose token needs it.
+    /// Proofs are checked, but challenges offer the scheme only to a caller that uses it.
     pub fn not_offered(self) -> Dpop {
         Dpop { offered: false, ..self }
     }

@@ -180,8 +180,8 @@ fn tokens(entry: &Entry, fill: &Fill) -> Vec<String> {
 fn key_of<'k>(entry: &Entry, fill: &Fill, kid: &str, algorithm: &str) -> &'k Key {
     let keys = fill.keys();
     match entry.signing.as_str() {
-        "dpop-key" => &keys.dpop,
         "other-key" | "embedded-key" => keys.attacker(algorithm),
+        _ if entry.is_proof() => &keys.dpop,
         _ => keys.named(kid).unwrap_or(&keys.a[0]),
     }
 }

@@ -127,6 +127,7 @@ impl World for Gateway {
     async fn send(&self, profile: &str, request: &Request) -> Reply {
         let path = match profile {
             "wide" => "/wide",
+            "jti" => "/jti",
             "logout-token" => "/bff/backchannel-logout",
             _ => "/orders",
         };
@@ -188,6 +189,7 @@ impl World for Gateway {
             "binding",
             "revocation",
             "logout-token",
+            "dpop",
         ]
     }
 
@@ -245,6 +247,14 @@ fn configuration(address: SocketAddr, [a, b]: &[String; 2], upstream: SocketAddr
         accept = ["bearer"]
         upstream = "http://{upstream}"
         provider = "wide"
+        audience = "https://api.test"
+        policy = {{ default = "Read" }}
+
+        [api.jti]
+        path = "/jti"
+        accept = ["bearer"]
+        upstream = "http://{upstream}"
+        provider = "a"
         audience = "https://api.test"
         policy = {{ default = "Read" }}
 

@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 use portcullis_audit::{Audit, AuditSettings, RequestId, catalogue};
 use portcullis_bff::{Bff, FrontendSettings, Revoke};
-use portcullis_guard::{Guard, Policy};
+use portcullis_guard::{Dpop, Guard, Policy};
 use portcullis_jose::{Algorithm, AlgorithmSet, Clock, Limits, ManualClock, Secret, UnixTime, UnverifiedJws};
 use portcullis_oidc::{BoxFuture, Client, ClientAuth, HttpClient, HttpError, Provider, ProviderSettings};
 use portcullis_store::{KeyRing, SealingKey, SqliteStore};
@@ -30,6 +30,7 @@ pub(super) struct Library {
     audit: Audit,
     main: Guard,
     wide: Guard,
+    jti: Guard,
     bff: Bff,
     pub(super) providers: Arc<Providers>,
     reached: Arc<AtomicUsize>,
@@ -71,13 +72,13 @@ impl Library {
                 )
                 .clock(clock.clone())
                 .audit(audit.clone())
-                .build()
-                .unwrap()
+                .dpop(Dpop::at("https://api.test"))
         };
         use Algorithm::{ES256, EdDSA, RS256, RS512};
         let library = Library {
-            main: guard(&[RS256, ES256, EdDSA]),
-            wide: guard(&[RS256, RS512, ES256, EdDSA]),
+            main: guard(&[RS256, ES256, EdDSA]).build().unwrap(),
+            jti: guard(&[RS256, ES256, EdDSA]).build().unwrap(),
+            wide: guard(&[RS256, RS512, ES256, EdDSA]).build().unwrap(),
             bff: frontend(provider(ISSUERS[0]), &audit, &clock),
             fill,
             audit,
@@ -142,7 +143,11 @@ impl World for Library {
         if profile == "logout-token" {
             return self.log_out(&request.body).await;
         }
-        let guard = if profile == "wide" { &self.wide } else { &self.main };
+        let guard = match profile {
+            "wide" => &self.wide,
+            "jti" => &self.jti,
+            _ => &self.main,
+        };
         let path = match &request.query {
             Some(query) => format!("/orders?{query}"),
             None => "/orders".to_owned(),
@@ -191,6 +196,7 @@ impl World for Library {
             "binding",
             "revocation",
             "logout-token",
+            "dpop",
         ]
     }
 

@@ -29,14 +29,15 @@ const FETCHES: usize = 4;
 async fn every_attack_on_the_library_is_refused_as_it_should_and_its_twin_passes() {
     let entries = entry::entries();
     let library = Library::start().await;
-    let refusals = judge::run(&library, &entries).await;
-    judge::assert_no_oracle(&refusals);
-    let records: Vec<String> = refusals
+    let run = judge::run(&library, &entries).await;
+    judge::assert_no_oracle(&run.refusals);
+    let records: Vec<String> = run
+        .refusals
         .iter()
         .flat_map(|(_, reply)| reply.records(library.audit()))
         .map(|record| record.json())
         .collect();
-    judge::assert_log_is_clean(&records.join("\n"), &[]);
+    judge::assert_log_is_clean(&records.join("\n"), &run.tokens);
     assert_eq!(library.providers.strange.load(Ordering::SeqCst), 0);
     for fetches in &library.providers.key_sets {
         // Two guards have providers of their own.
@@ -48,9 +49,9 @@ async fn every_attack_on_the_library_is_refused_as_it_should_and_its_twin_passes
 async fn every_attack_on_a_gateway_is_refused_as_it_should_and_its_twin_passes() {
     let entries = entry::entries();
     let gateway = Gateway::start().await;
-    let refusals = judge::run(&gateway, &entries).await;
-    judge::assert_no_oracle(&refusals);
-    judge::assert_log_is_clean(&gateway.logged(), &[]);
+    let run = judge::run(&gateway, &entries).await;
+    judge::assert_no_oracle(&run.refusals);
+    judge::assert_log_is_clean(&gateway.logged(), &run.tokens);
     assert_eq!(
         gateway.listener.load(Ordering::SeqCst),
         0,
