@@ -60,6 +60,21 @@ impl SqliteStore {
         })
     }
 
+    /// Opens the store of another process to look at it. Nothing is written, and no file is made beside it; every write
+    /// is refused.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) has them; and there is no file, it was not closed, or its schema is an older one.
+    pub fn open_read_only(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let connection = open::read_only(path)?;
+        Ok(Self {
+            readers: Some(Readers::start(|| open::read_only(path))?),
+            writer: Writer::start(connection, Arc::clone(&clock))?,
+            clock,
+        })
+    }
+
     /// A store that is gone when it is dropped.
     ///
     /// # Errors

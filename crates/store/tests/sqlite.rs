@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use portcullis_jose::{Clock, ManualClock, UnixTime};
 use portcullis_store::{
-    KeyRing, Sealer, SealingKey, SessionKey, SessionRecord, SessionStore, SqliteStore, Store, StoreError, contract,
+    KeyRing, Revocation, RevocationStore, RevocationTarget, Sealer, SealingKey, SessionKey, SessionRecord,
+    SessionStore, SqliteStore, Store, StoreError, contract,
 };
 use tempfile::TempDir;
 
@@ -206,6 +207,54 @@ fn a_file_of_a_newer_version_is_refused() {
     let error = refusal(&path);
     assert_eq!(error.code(), "store.schema_too_new");
     assert!(error.to_string().contains("schema version 99"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_looks_sees_what_is_revoked_and_leaves_nothing_behind() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("state %20?.db");
+    let names = || {
+        let files = fs::read_dir(directory.path()).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let look = || SqliteStore::open_read_only(&path, clock());
+    assert_eq!(look().unwrap_err().code(), "store.cannot_open");
+    assert_eq!(names().len(), 0, "no file is made");
+
+    let revocation = |subject: &str| Revocation {
+        target: RevocationTarget::Subject {
+            iss: "https://issuer.test".into(),
+            sub: subject.into(),
+        },
+        issued_before: None,
+        expires: clock().now().plus(600),
+        reason: "test".into(),
+    };
+    let store = SqliteStore::open(&path, clock()).unwrap();
+    store.add(revocation("alice")).await.unwrap();
+    let in_use = names();
+    assert_eq!(look().unwrap().list_after(0).await.unwrap().len(), 1);
+    assert_eq!(names(), in_use, "while it is in use");
+
+    drop(store);
+    let before = (names(), fs::read(&path).unwrap());
+    assert_eq!(before.0.len(), 1);
+    let looking = look().unwrap();
+    assert_eq!(looking.list_after(0).await.unwrap().len(), 1);
+    assert_eq!(
+        looking.add(revocation("bob")).await.unwrap_err().code(),
+        "store.unavailable"
+    );
+    assert_eq!((names(), fs::read(&path).unwrap()), before, "while it is not");
+    drop(looking);
+    assert_eq!((names(), fs::read(&path).unwrap()), before, "and afterwards");
+
+    let newer = rusqlite::Connection::open(&path).unwrap();
+    newer.pragma_update(None, "user_version", 99).unwrap();
+    newer.close().unwrap();
+    assert_eq!(look().unwrap_err().code(), "store.schema_too_new");
 }
 
 #[cfg(unix)]

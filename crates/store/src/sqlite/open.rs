@@ -48,6 +48,39 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// A connection that only looks: it changes nothing, and makes no file beside the one that is there.
+pub(super) fn read_only(path: &Path) -> Result<Connection, StoreError> {
+    let size = existing_file(path)?;
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        Path::new(&name).exists()
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match (beside("-wal"), beside("-shm")) {
+        // It is in use, and one reader more does not matter.
+        (_, true) => Connection::open_with_flags(path, flags),
+        // Nobody writes to it. A reader would make the files of the log, unless it is told that nobody ever does.
+        (false, false) => Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI),
+        (true, false) => return Err(cannot_open(path, "it was not closed when it was last written to")),
+    };
+    let connection = connection.map_err(|error| cannot_open(path, &error.to_string()))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    set_up(&connection)?;
+    refuse_foreign_or_damaged(&connection, path, size)?;
+    migrations::check(&connection, path)?;
+    Ok(connection)
+}
+
+/// <https://sqlite.org/uri.html>: the path, percent-encoded.
+fn immutable(path: &Path) -> String {
+    let encoded = path.as_os_str().as_encoded_bytes().iter().map(|&byte| match byte {
+        b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+        other => format!("%{other:02x}"),
+    });
+    format!("file:{}?immutable=1", encoded.collect::<String>())
+}
+
 /// The connection to a new database in memory.
 pub(super) fn in_memory() -> Result<Connection, StoreError> {
     let mut connection = Connection::open_in_memory()?;
@@ -73,12 +106,16 @@ fn set_up(connection: &Connection) -> Result<(), StoreError> {
 
 /// Makes the file where there is none, checks who may use it, and returns its size.
 fn prepare_file(path: &Path) -> Result<u64, StoreError> {
-    let refuse = |error: &io::Error| cannot_open(path, &error.to_string());
     match private_file::create_new(path) {
-        Ok(_) => return Ok(0),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(refuse(&error)),
+        Ok(_) => Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => existing_file(path),
+        Err(error) => Err(cannot_open(path, &error.to_string())),
     }
+}
+
+/// Checks who may use the file, and returns its size.
+fn existing_file(path: &Path) -> Result<u64, StoreError> {
+    let refuse = |error: &io::Error| cannot_open(path, &error.to_string());
     let file = std::fs::File::open(path).map_err(|error| refuse(&error))?;
     let metadata = file.metadata().map_err(|error| refuse(&error))?;
     if !metadata.is_file() {
