@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use portcullis_audit::RequestId;
 use portcullis_jose::Refusal;
 use serde::Serialize;
@@ -17,6 +17,9 @@ const RETRY_AFTER: u32 = 5;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+const PORTCULLIS_REASON: HeaderName = HeaderName::from_static("portcullis-reason");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// The public side of a refusal: status, challenge and problem. It holds nothing that tells one bad token from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +39,11 @@ pub struct Answer {
     pub retry_after: Option<u32>,
     /// The `DPoP-Nonce` header: what the next proof needs (RFC 9449 s9).
     pub dpop_nonce: Option<HeaderValue>,
-    /// The private code, which is the label of the metrics and the key of the audit event. Never sent.
+    /// The private code, which is the label of the metrics and the key of the audit event. Not sent, unless the guard
+    /// was told to: [`GuardBuilder::dangerous_reason_header`](crate::GuardBuilder::dangerous_reason_header).
     pub label: &'static str,
+    /// Whether the header `Portcullis-Reason` tells the caller the private code.
+    pub discloses_reason: bool,
 }
 
 /// The protection space that a challenge names (RFC 9110 s11.5), and where it is described.
@@ -202,6 +208,7 @@ impl Answer {
             retry_after,
             dpop_nonce: None,
             label: error.code(),
+            discloses_reason: false,
         }
     }
 
@@ -226,6 +233,35 @@ impl Answer {
             HeaderValue::from_static("application/problem+json"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self.fill(headers, request_id);
+        response
+    }
+
+    /// The answer as a gRPC client reads it: a response of trailers alone, in its headers, with the challenge and the
+    /// request id as metadata (gRPC over HTTP/2, "Trailers-Only").
+    #[must_use]
+    pub fn grpc_response(&self, request_id: &RequestId) -> Response<Bytes> {
+        // <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>
+        let (status, message) = match self.status {
+            StatusCode::FORBIDDEN => ("7", "permission denied"),
+            StatusCode::SERVICE_UNAVAILABLE => ("14", "unavailable"),
+            StatusCode::INTERNAL_SERVER_ERROR => ("13", "internal error"),
+            _ => ("16", "unauthenticated"),
+        };
+        let mut response = Response::new(Bytes::new());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(GRPC_STATUS, HeaderValue::from_static(status));
+        // What stands between quotes in a challenge needs no percent-encoding, but for the percent sign itself.
+        let message = HeaderValue::from_str(&self.detail.replace('%', "%25"))
+            .unwrap_or_else(|_| HeaderValue::from_static(message));
+        headers.insert(GRPC_MESSAGE, message);
+        self.fill(headers, request_id);
+        response
+    }
+
+    /// The headers of both forms.
+    fn fill(&self, headers: &mut HeaderMap, request_id: &RequestId) {
         if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
             headers.insert(X_REQUEST_ID, id);
         }
@@ -239,7 +275,9 @@ impl Answer {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        response
+        if self.discloses_reason {
+            headers.insert(PORTCULLIS_REASON, HeaderValue::from_static(self.label));
+        }
     }
 }
 

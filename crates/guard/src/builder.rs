@@ -50,6 +50,33 @@ enum Authority {
 }
 
 /// Sets up a [`Guard`].
+///
+/// Its type says what is missing: without an authority and an audience there is no [`build`](GuardBuilder::build). All
+/// faults of the settings are told at once.
+///
+/// ```
+/// use portcullis_guard::{Guard, Policy, TokenType};
+///
+/// # fn main() -> Result<(), portcullis_guard::BuildError> {
+/// let guard = Guard::builder()
+///     .authority("https://login.example.com")
+///     .audience("api://orders")
+///     .also_audience("api://orders-v1") // while the name is being changed
+///     .token_type(TokenType::Any) // this provider does not write `at+jwt`
+///     .policy("ReadOrders", Policy::scope("orders.read"))
+///     .build()?;
+///
+/// let fault = Guard::builder().authority("http://login.example.com").audience("").build().unwrap_err();
+/// assert_eq!(fault.faults.len(), 2, "{fault}");
+/// # let _ = guard;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```compile_fail
+/// // There is no audience: tokens for every API of the provider would pass.
+/// let guard = portcullis_guard::Guard::builder().authority("https://login.example.com").build();
+/// ```
 #[must_use = "a guard is made by `build`"]
 pub struct GuardBuilder<I, A> {
     authorities: I,
@@ -74,6 +101,7 @@ struct Options {
     constraint: Option<SenderConstraint>,
     stale: Option<StaleRevocations>,
     require_jti: bool,
+    discloses_reason: bool,
 }
 
 enum AuditTo {
@@ -171,6 +199,7 @@ impl GuardBuilder<NeedsAuthority, NeedsAudience> {
                 constraint: None,
                 stale: None,
                 require_jti: false,
+                discloses_reason: false,
             },
         }
     }
@@ -337,6 +366,13 @@ impl<I, A> GuardBuilder<I, A> {
         self
     }
 
+    /// Tells callers why they are refused: each refusal has the header `Portcullis-Reason` with its code, such as
+    /// `token.audience_mismatch`. For development alone: whoever forges tokens learns from it how far they got.
+    pub fn dangerous_reason_header(mut self) -> Self {
+        self.options.discloses_reason = true;
+        self
+    }
+
     /// What tells the time.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.options.clock = clock;
@@ -452,6 +488,7 @@ impl GuardBuilder<Authorities, Audiences> {
             stale: options.stale.map(Stale::new),
             clock: options.clock,
             audit,
+            discloses_reason: options.discloses_reason,
         }))
     }
 }

@@ -8,6 +8,7 @@ use portcullis_jose::Refusal;
 
 use crate::certificate::ClientCertificate;
 use crate::error::GuardError;
+use crate::keep_uri;
 
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
@@ -24,6 +25,16 @@ pub enum Scheme {
 /// The one access token of a request, and what came with it to prove that its sender may use it.
 ///
 /// [`Guard::credential`](crate::Guard::credential) finds it; it borrows from the request.
+///
+/// ```
+/// # use portcullis_guard::{Guard, Presented};
+/// // A token that did not come by HTTP, such as the first message of a WebSocket.
+/// let presented = Presented::token_alone("eyJ...").called("GET", "/orders");
+/// assert!(!format!("{presented:?}").contains("eyJ"), "it does not print");
+///
+/// let (parts, ()) = http::Request::get("/orders").body(()).unwrap().into_parts();
+/// assert_eq!(Guard::credential(&parts).unwrap_err().code(), "token.missing");
+/// ```
 #[derive(Clone, Copy)]
 pub struct Presented<'r> {
     token: &'r str,
@@ -140,7 +151,8 @@ impl<'r> Presented<'r> {
     }
 
     pub(crate) fn of_parts(parts: &'r Parts) -> Result<Presented<'r>, GuardError> {
-        Presented::of(&parts.method, &parts.uri, &parts.headers, &parts.extensions)
+        let uri = keep_uri::sent(&parts.uri, &parts.extensions);
+        Presented::of(&parts.method, uri, &parts.headers, &parts.extensions)
     }
 
     pub(crate) fn of(

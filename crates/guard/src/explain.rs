@@ -49,7 +49,20 @@ pub struct Explained {
     pub found: Option<String>,
 }
 
-/// Every check on a call, and what the call is answered.
+/// Every check on a call, and what the call is answered. Made by [`Guard::explain`](crate::Guard::explain); it prints
+/// as one line for each check, and serialises for a page or a log. It never holds the token.
+///
+/// ```
+/// # use portcullis_guard::{Check, Guard, Outcome, Presented};
+/// # async fn example(guard: &Guard, token: &str) {
+/// let explanation = guard.explain(&Presented::token_alone(token), None).await;
+/// if let Some(refused) = &explanation.refused {
+///     println!("{}: {} {}", refused.code, refused.cause, refused.fix);
+/// }
+/// let audience = explanation.check(Check::Audience).map(|check| (check.outcome, &check.expected, &check.found));
+/// # let _ = (audience, Outcome::Passed);
+/// # }
+/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {

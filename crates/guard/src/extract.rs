@@ -21,6 +21,22 @@ use crate::token::VerifiedToken;
 ///
 /// On a route without a guard it answers 500, so that a forgotten layer is found by the first request and lets nobody
 /// in. `Option<BearerClaims>` is for routes under [`Guard::optional`](crate::Guard::optional).
+///
+/// ```
+/// use portcullis_guard::{BearerClaims, Kind};
+///
+/// async fn list(claims: BearerClaims) -> String {
+///     match claims.kind() {
+///         Kind::User => format!("orders of {}", claims.subject().unwrap_or_default()),
+///         _ => format!("orders for {}", claims.client().unwrap_or_default()),
+///     }
+/// }
+///
+/// async fn greet(claims: Option<BearerClaims>) -> &'static str {
+///     if claims.is_some() { "welcome back" } else { "hello" }
+/// }
+/// # let app: axum::Router = axum::Router::new().route("/", axum::routing::get(list)).route("/hello", axum::routing::get(greet));
+/// ```
 #[derive(Clone, Debug)]
 pub struct BearerClaims(Permit);
 
@@ -28,6 +44,22 @@ pub struct BearerClaims(Permit);
 ///
 /// Claims that do not fit the type are answered 403: the token is good, but not for this handler. It takes the
 /// guard on the route as [`BearerClaims`] does.
+///
+/// ```
+/// use portcullis_guard::Claims;
+///
+/// #[derive(serde::Deserialize)]
+/// struct User {
+///     sub: String,
+///     #[serde(default)]
+///     groups: Vec<String>,
+/// }
+///
+/// async fn groups(Claims(user): Claims<User>) -> String {
+///     format!("{}: {}", user.sub, user.groups.join(", "))
+/// }
+/// # let app: axum::Router = axum::Router::new().route("/", axum::routing::get(groups));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Claims<T>(pub T);
 
@@ -38,6 +70,21 @@ pub struct Rejection(Box<http::Response<Bytes>>);
 // === impl BearerClaims ===
 
 impl BearerClaims {
+    /// The claims that a guard around this service has left in the request's extensions, for services that know no
+    /// extractors: plain tower, tonic. `None` where no guard was, or no token came.
+    ///
+    /// ```
+    /// # use portcullis_guard::BearerClaims;
+    /// fn subject<B>(request: &http::Request<B>) -> Option<String> {
+    ///     BearerClaims::of(request.extensions())?.subject().map(str::to_owned)
+    /// }
+    /// # assert_eq!(subject(&http::Request::new(())), None);
+    /// ```
+    #[must_use]
+    pub fn of(extensions: &http::Extensions) -> Option<BearerClaims> {
+        extensions.get::<Passed>()?.permit.clone().map(BearerClaims)
+    }
+
     /// The proof that the route's policy said yes.
     pub fn authorized(&self) -> &Authorized {
         &self.0.authorized

@@ -258,6 +258,17 @@ impl Guard {
     /// Refuses a call: writes the audit event and makes the answer, both with the same request id.
     #[must_use]
     pub fn refuse(&self, error: &GuardError, call: &Call<'_>, request_id: Option<&RequestId>) -> Response<Bytes> {
+        let (answer, request_id) = self.tell(error, call, request_id);
+        answer.response(&request_id)
+    }
+
+    /// Writes the audit event of a refusal; gives the answer and the request id that both have.
+    pub(crate) fn tell(
+        &self,
+        error: &GuardError,
+        call: &Call<'_>,
+        request_id: Option<&RequestId>,
+    ) -> (Answer, RequestId) {
         let request_id = request_id.cloned().unwrap_or_else(RequestId::new);
         let scheme = match call.credential {
             Credential::Dpop => Scheme::Dpop,
@@ -271,6 +282,7 @@ impl Guard {
                 .as_ref()
                 .and_then(|proofs| proofs.nonce(self.0.clock.now()));
         }
+        answer.discloses_reason = self.0.discloses_reason;
         let event = Event::CallRefused {
             route: call.route.map(str::to_owned),
             method: call.method.to_owned(),
@@ -283,7 +295,7 @@ impl Guard {
             refused: error.refused(),
         };
         self.0.audit.emit(Some(&request_id), event);
-        answer.response(&request_id)
+        (answer, request_id)
     }
 
     /// Revokes: in the store first, where there is one, then for the next request. Cached tokens are no exception.

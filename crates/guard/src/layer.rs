@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use portcullis_audit::{Credential, RequestId};
@@ -18,14 +18,36 @@ use crate::answer::DPOP_NONCE;
 use crate::credential::{Presented, Scheme, UsedProof};
 use crate::error::GuardError;
 use crate::guard::{Call, Guard};
+use crate::keep_uri;
 use crate::routes::Deciding;
 use crate::token::VerifiedToken;
 use crate::verify::Admitted;
 
 /// Lets a request through to the inner service only with a good token that a policy says yes to.
 ///
-/// Made by [`Guard::require`], [`Guard::optional`] and [`Guard::routes`]; every refusal is answered here, and the inner service sees
-/// nothing of it.
+/// Made by [`Guard::require`], [`Guard::optional`] and [`Guard::routes`]; every refusal is answered here, and the inner
+/// service sees nothing of it. A gRPC request is answered in gRPC's way.
+///
+/// In axum it goes around a route, or around all routes of a router so far. Guards compose from the outside in; what is
+/// around them, such as a CORS layer, sees refusals too. Inside of `nest` a guard sees the shortened path, unless
+/// [`KeepUri`](crate::KeepUri) is around.
+///
+/// ```
+/// use axum::Router;
+/// use axum::routing::get;
+/// # use portcullis_guard::{Guard, UnknownPolicy};
+///
+/// # fn app(guard: &Guard) -> Result<Router, UnknownPolicy> {
+/// let books = Router::new()
+///     .route("/close", get(|| async { "closed" }))
+///     .route_layer(guard.require("CloseBooks")?);
+/// let orders = Router::new()
+///     .route("/", get(|| async { "orders" }))
+///     .nest("/books", books) // asks for both policies
+///     .route_layer(guard.require("ReadOrders")?);
+/// Ok(Router::new().nest("/orders", orders).route("/health", get(|| async { "up" })))
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Require(Arc<Route>);
 
@@ -236,7 +258,11 @@ impl Route {
             credential,
             token,
         };
-        Box::new(self.guard.refuse(error, &call, head.extensions.get::<RequestId>()))
+        let (answer, id) = self.guard.tell(error, &call, head.extensions.get::<RequestId>());
+        Box::new(match head.is_grpc() {
+            true => answer.grpc_response(&id),
+            false => answer.response(&id),
+        })
     }
 }
 
@@ -246,16 +272,24 @@ impl<'r> Head<'r> {
     fn of<B>(request: &'r Request<B>) -> Head<'r> {
         Head {
             method: request.method(),
-            uri: request.uri(),
+            uri: keep_uri::sent(request.uri(), request.extensions()),
             headers: request.headers(),
             extensions: request.extensions(),
         }
     }
 
+    /// gRPC over HTTP/2: `Content-Type: application/grpc`, perhaps with `+proto`.
+    fn is_grpc(&self) -> bool {
+        let content_type = self.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        content_type
+            .and_then(|value| value.strip_prefix(b"application/grpc"))
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    }
+
     pub(crate) fn of_parts(parts: &'r Parts) -> Head<'r> {
         Head {
             method: &parts.method,
-            uri: &parts.uri,
+            uri: keep_uri::sent(&parts.uri, &parts.extensions),
             headers: &parts.headers,
             extensions: &parts.extensions,
         }

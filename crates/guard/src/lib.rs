@@ -79,6 +79,7 @@ mod error;
 mod explain;
 mod extract;
 mod guard;
+mod keep_uri;
 mod layer;
 mod metadata;
 mod proof;
@@ -100,15 +101,25 @@ pub use error::GuardError;
 pub use explain::{Explained, Explanation, Outcome};
 pub use extract::{BearerClaims, Claims, Rejection};
 pub use guard::{Call, Guard, UnknownPolicy};
+pub use keep_uri::{KeepUri, KeptUri};
 pub use layer::{Guarded, Require};
 pub use metadata::{ResourceFault, ResourceMetadata};
-pub use portcullis_audit::{Audit, AuditSettings};
-pub use portcullis_jose::Check;
-pub use portcullis_oidc::Binding;
+pub use portcullis_audit::{Audit, AuditSettings, RequestId};
+pub use portcullis_jose::{Algorithm, AlgorithmSet, Check, Clock, ManualClock, Refusal, SystemClock, UnixTime};
 pub use portcullis_oidc::dpop::ProofRefusal;
 pub use portcullis_oidc::token_rules::TokenType;
-pub use portcullis_policy::{Authorized, CallContext, Denied, Kind, NamedPolicy, Policy};
-pub use portcullis_store::{ReplayStore, Revocation, RevocationStore, RevocationTarget, TokenId};
+pub use portcullis_oidc::{Binding, Provider, ProviderSettings};
+pub use portcullis_policy::{
+    Authorized, CallContext, ClaimPath, ClaimRule, Denied, Kind, Literal, NamedPolicy, Policy, PolicyError, Scopes,
+};
+pub use portcullis_store::{ReplayStore, Revocation, RevocationStore, RevocationTarget, StoreError, TokenId};
 pub use revocation::{Revocations, StaleRevocations};
 pub use routes::{GuardRoutes, RouteError};
 pub use token::VerifiedToken;
+
+/// The manual's pages that show code of this crate are compiled with its examples.
+#[cfg(doctest)]
+mod manual {
+    #[doc = include_str!("../../../docs/aspnet.md")]
+    struct AspNet;
+}

@@ -11,6 +11,20 @@ use crate::revocation::Handles;
 
 /// A token whose signature and claims were checked. Only a [`Guard`](crate::Guard) makes one; it does not hold the
 /// token's text.
+///
+/// A handler gets it by [`BearerClaims`](crate::BearerClaims); what was verified once may be kept, what it may do is
+/// asked on every request.
+///
+/// ```
+/// # use portcullis_guard::VerifiedToken;
+/// fn describe(token: &VerifiedToken) -> String {
+///     // A subject is unique at its issuer only.
+///     let who = (token.issuer(), token.subject());
+///     let may_write = token.scopes().any(|scope| scope == "orders.write");
+///     let tenant = token.claims().str("tenant"); // any claim
+///     format!("{who:?} {may_write} {tenant:?} until {}", token.expires())
+/// }
+/// ```
 pub struct VerifiedToken {
     claims: Verified<Claims>,
     issued_at: Option<UnixTime>,

@@ -35,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) stale: Option<Stale>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) audit: Audit,
+    /// Whether callers are told the private code of a refusal.
+    pub(crate) discloses_reason: bool,
 }
 
 /// Who may issue tokens, and what they have to be like.

@@ -400,3 +400,79 @@ async fn a_function_sees_the_call_that_the_layer_guards() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_reason_is_told_where_the_program_says_so_and_nothing_else_changes() {
+    let world = World::new();
+    let quiet = world.guard();
+    let open = world.builder().dangerous_reason_header().build().unwrap();
+    let tokens = [
+        (world.token(json!({"aud": "api://other"})), "token.audience_mismatch"),
+        (world.token(json!({"scope": "x"})), "policy.scope_insufficient"),
+        ("garbage".to_owned(), "token.malformed"),
+    ];
+    for (token, reason) in tokens {
+        let (told, not_told) = (
+            world.send_token(&open, "Read", &token).await,
+            world.send_token(&quiet, "Read", &token).await,
+        );
+        assert_eq!(told.header("portcullis-reason"), Some(reason));
+        assert_eq!(not_told.header("portcullis-reason"), None);
+        let (status, mut headers, body) = public(&told);
+        headers.retain(|(name, _)| name != "portcullis-reason");
+        assert_eq!((status, headers, body), public(&not_told), "{reason}");
+    }
+    let none = world.send(&open, "Read", Request::get("/").body(()).unwrap()).await;
+    assert_eq!(none.header("portcullis-reason"), Some("token.missing"));
+    let good = world.send_token(&open, "Read", &world.token(json!({}))).await;
+    assert_eq!((good.status, good.header("portcullis-reason")), (200, None));
+}
+
+#[tokio::test]
+async fn a_grpc_client_gets_a_grpc_answer() {
+    let world = World::new();
+    let guard = world.guard();
+    let call = |content_type: &str, token: Option<&str>| {
+        let mut request = Request::post("/orders.Orders/List").header("content-type", content_type);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        request.body(()).unwrap()
+    };
+    let poor = world.token(json!({"scope": "x"}));
+    for (token, status, challenge) in [
+        (None, "16", "Bearer realm=\"orders\""),
+        (Some("garbage"), "16", INVALID_TOKEN),
+        (
+            Some(poor.as_str()),
+            "7",
+            "Bearer realm=\"orders\", error=\"insufficient_scope\"",
+        ),
+    ] {
+        for content_type in ["application/grpc", "application/grpc+proto"] {
+            let answer = world.send(&guard, "Read", call(content_type, token)).await;
+            assert_eq!(
+                (answer.status, answer.header("content-type"), answer.body.as_str()),
+                (200, Some("application/grpc"), "")
+            );
+            assert_eq!(answer.header("grpc-status"), Some(status));
+            assert!(
+                answer
+                    .header("grpc-message")
+                    .is_some_and(|message| message.ends_with('.'))
+            );
+            assert!(answer.header("www-authenticate").unwrap().starts_with(challenge));
+            assert_eq!(
+                world.last_event().request_id.as_ref().map(|id| id.as_str()),
+                answer.header("x-request-id")
+            );
+        }
+    }
+    let good = world.token(json!({}));
+    let answer = world.send(&guard, "Read", call("application/grpc", Some(&good))).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "reached"));
+    for other in ["application/json", "application/grpc-web", "application/grpcx"] {
+        let answer = world.send(&guard, "Read", call(other, None)).await;
+        assert_eq!((answer.status, answer.header("grpc-status")), (401, None), "{other}");
+    }
+}

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::routing::get;
 use http::Request;
 use http_body_util::BodyExt as _;
-use portcullis_guard::{BearerClaims, Claims, Guard, RouteError};
+use portcullis_guard::{BearerClaims, Claims, Guard, KeepUri, Policy, RouteError};
 use serde_json::json;
 use tower::ServiceExt as _;
 
@@ -274,4 +274,112 @@ async fn routes_for_a_whole_program_refuse_what_nobody_spoke_of() {
         twice.route(&["GET"], "/{b}", "Read"),
         Err(RouteError::Conflict(_))
     ));
+}
+
+/// A policy on the outside, a stricter one inside, a state, and a layer around all of it.
+fn composed(guard: &Guard) -> Router {
+    let seen = |axum::extract::State(shop): axum::extract::State<&'static str>, claims: BearerClaims| async move {
+        format!("{shop} {}", claims.authorized().policy())
+    };
+    let books = Router::new()
+        .route("/close", get(seen))
+        .route_layer(guard.require("Write").unwrap());
+    let orders = Router::new()
+        .route("/", get(seen))
+        .nest("/books", books)
+        .route_layer(guard.require("Read").unwrap());
+    let health = Router::new().route("/health", get(|| async { "up" }));
+    // What is outside of the guard sees its refusals too, as a CORS layer has to.
+    let cors = axum::middleware::map_response(|mut response: axum::response::Response| async move {
+        response.headers_mut().insert(
+            "access-control-allow-origin",
+            http::HeaderValue::from_static("https://app.test"),
+        );
+        response
+    });
+    Router::new()
+        .nest("/orders", orders)
+        .merge(health)
+        .fallback(|| async { (http::StatusCode::NOT_FOUND, "nothing here") })
+        .layer(cors)
+        .with_state("corner shop")
+}
+
+#[tokio::test]
+async fn guards_compose_with_nested_routers_layers_and_state() {
+    let world = World::new();
+    let guard = world.guard();
+    let reader = format!("Bearer {}", world.token(json!({})));
+    let writer = format!("Bearer {}", world.token(json!({"scope": "orders:read orders:write"})));
+    let stranger = format!("Bearer {}", world.token(json!({"scope": "orders:write"})));
+    for (path, authorization, status, body) in [
+        ("/orders", Some(&reader), 200, "corner shop Read"),
+        ("/orders", None, 401, ""),
+        // The inner policy is the one that the handler's proof is of.
+        ("/orders/books/close", Some(&writer), 200, "corner shop Write"),
+        ("/orders/books/close", Some(&reader), 403, ""),
+        ("/orders/books/close", Some(&stranger), 403, ""),
+        // What is not behind a guard is open, and what does not exist is not found.
+        ("/health", None, 200, "up"),
+        ("/orders/none", None, 404, ""),
+        ("/nowhere", Some(&reader), 404, "nothing here"),
+    ] {
+        let mut request = Request::get(path);
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let response = composed(&guard)
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(response.status(), status, "{path} {authorization:?}");
+        assert_eq!(
+            response.headers()["access-control-allow-origin"],
+            "https://app.test",
+            "{path}"
+        );
+        let told = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.is_empty() || told == body, "{path}: {told:?}");
+    }
+    // The outer policy refuses first: it names its own scope.
+    let refused = world.audit.recent(0);
+    let refused = refused.iter().filter_map(|record| record.event.refused());
+    let expected: Vec<_> = refused.filter_map(|refused| refused.expected.as_deref()).collect();
+    assert!(
+        expected.contains(&"scope orders:read") && expected.contains(&"scope orders:read orders:write"),
+        "{expected:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_nested_guard_sees_the_path_that_the_caller_sent() {
+    let world = World::new();
+    let guard = world
+        .builder()
+        .policy(
+            "Books",
+            Policy::custom("books", |_, call| call.path == "/orders/books/close"),
+        )
+        .build()
+        .unwrap();
+    let books = Router::new()
+        .route("/close", get(|| async { "closed" }))
+        .route_layer(guard.require("Books").unwrap());
+    let app = Router::new()
+        .nest("/orders", Router::new().nest("/books", books))
+        .layer(KeepUri);
+    let good = format!("Bearer {}", world.token(json!({})));
+    for (authorization, status) in [(Some(&good), 200), (None, 401)] {
+        let mut request = Request::get("/orders/books/close?page=1");
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status);
+    }
+    let record = world.last_event();
+    let portcullis_audit::Event::CallRefused { path, .. } = &record.event else {
+        panic!("{record:?}");
+    };
+    assert_eq!(path, "/orders/books/close");
 }

@@ -73,6 +73,17 @@ pub(crate) fn count(cx: &Context<'_>, item: &Item<'_>) -> Option<usize> {
     value
 }
 
+/// True or false.
+pub(crate) fn switch(cx: &Context<'_>, item: &Item<'_>) -> Option<bool> {
+    match item.value {
+        DeValue::Boolean(on) => Some(*on),
+        _ => {
+            cx.push(item.wrong_type());
+            None
+        }
+    }
+}
+
 /// An IP address and a port.
 pub(crate) fn address(cx: &Context<'_>, item: &Item<'_>) -> Option<SocketAddr> {
     let given = text(cx, item)?;

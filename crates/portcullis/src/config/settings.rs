@@ -49,6 +49,8 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
     /// Where console, metrics and health checks listen: always loopback.
     pub admin: Option<SocketAddr>,
+    /// Whether refusals tell their code; on loopback alone.
+    pub development: bool,
     /// Number of threads; all cores where it is absent.
     pub workers: Option<usize>,
     /// The header in which a proxy in front passes the client's certificate on.
@@ -317,17 +319,21 @@ impl Settings {
             .map(|(name, settings)| (name.as_str(), settings))
     }
 
-    /// The keys of `[danger]` that are in use, for the start's event and for `doctor`.
+    /// The keys of `[danger]` that are in use, and `development`, for the start's event and for `doctor`.
     #[must_use]
     pub fn dangers(&self) -> Vec<String> {
-        let hosts = &self.danger.plain_http_upstream_hosts;
-        if hosts.is_empty() {
-            return Vec::new();
+        let mut dangers = Vec::new();
+        if self.server.development {
+            dangers.push("development = true".to_owned());
         }
-        vec![format!(
-            "dangerous_allow_plain_http_upstream_hosts = [{}]",
-            hosts.join(", ")
-        )]
+        let hosts = &self.danger.plain_http_upstream_hosts;
+        if !hosts.is_empty() {
+            dangers.push(format!(
+                "dangerous_allow_plain_http_upstream_hosts = [{}]",
+                hosts.join(", ")
+            ));
+        }
+        dangers
     }
 }
 

@@ -120,6 +120,7 @@ impl Running {
             forwarder: Forwarder::new(ProxySettings::default()),
             limits: HeadLimits::default(),
             certificates: Certificates::new(settings.server.client_certificate_header.clone()),
+            discloses_reason: settings.server.development,
             audit: audit.clone(),
         }));
         let tasks = vec![
@@ -342,6 +343,29 @@ fn apis(
     Ok(apis)
 }
 
+/// The guard of one API alone, which judges as the gateway does and forwards nothing. `None` for a public route.
+pub(crate) fn guard_alone(
+    settings: &Settings,
+    name: &str,
+    revocations: &Revocations,
+    audit: &Audit,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<GuardedApi>, BuildError> {
+    let what = || format!("api {name}");
+    let configured = settings.apis.get(name).ok_or_else(|| failed(what())("there is none"))?;
+    let Access::Guarded(guarded) = &configured.access else {
+        return Ok(None);
+    };
+    let providers = providers(settings, audit, clock)?;
+    let provider = provider(&providers, &guarded.provider)?;
+    let builder = guard(settings, name, configured, guarded, provider).map_err(failed(what()))?;
+    let builder = builder
+        .audit(audit.clone())
+        .clock(clock.clone())
+        .shared_revocations(revocations.clone());
+    guarded_api(settings, name, guarded, builder).map(Some)
+}
+
 /// What the configuration says about the tokens of an API.
 fn guard(
     settings: &Settings,
@@ -371,6 +395,10 @@ fn guard(
     };
     let builder = match guarded.revocations.require_jti {
         true => builder.require_jti(),
+        false => builder,
+    };
+    let builder = match settings.server.development {
+        true => builder.dangerous_reason_header(),
         false => builder,
     };
     Ok(audiences.fold(builder, GuardBuilder::also_audience))

@@ -315,7 +315,7 @@ impl Gateway {
             };
             self.0.audit.emit(Some(id), event);
         }
-        super::answer::refused(
+        let mut response = super::answer::refused(
             &refused,
             error.status(),
             super::answer::Form::Problem,
@@ -323,7 +323,9 @@ impl Gateway {
             None,
             &[],
             Vec::new(),
-        )
+        );
+        self.disclose(&refused, &mut response);
+        response
     }
 }
 

@@ -29,9 +29,13 @@ use assets::Assets;
 use certificate::Certificates;
 use routes::{Api, Routes};
 
+pub(crate) use build::guard_alone;
+pub(crate) use routes::GuardedApi;
+
 pub use build::{BuildError, Extras, Running};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PORTCULLIS_REASON: HeaderName = HeaderName::from_static("portcullis-reason");
 
 /// The gateway of one configuration. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -50,6 +54,8 @@ struct Inner {
     forwarder: Forwarder,
     limits: HeadLimits,
     certificates: Certificates,
+    /// Whether refusals tell their code in a header: development alone.
+    discloses_reason: bool,
     audit: Audit,
 }
 
@@ -177,7 +183,17 @@ impl Gateway {
 
     fn refuse_early(&self, refused: &Refused, status: StatusCode, parts: &Parts, id: &RequestId) -> Response<Body> {
         self.tell(refused, status, parts, parts.uri.path(), None, Credential::None, id);
-        answer::refused(refused, status, Form::Problem, id, None, &[], Vec::new())
+        let mut response = answer::refused(refused, status, Form::Problem, id, None, &[], Vec::new());
+        self.disclose(refused, &mut response);
+        response
+    }
+
+    /// In development a caller is told the code, as the guard does for tokens.
+    fn disclose(&self, refused: &Refused, response: &mut Response<Body>) {
+        if self.0.discloses_reason {
+            let code = HeaderValue::from_static(refused.code);
+            response.headers_mut().insert(PORTCULLIS_REASON, code);
+        }
     }
 
     /// Refuses outside of any API: on an endpoint of the BFF, or where there is nothing.
@@ -220,6 +236,7 @@ impl Gateway {
         let login = (self.0.bff.is_some() && unauthorized).then_some("/bff/login");
         let challenges = api.filter(|_| unauthorized).map(Api::challenges).unwrap_or_default();
         let mut response = answer::refused(&refused, status, form, incoming.id, login, &challenges, set_cookies);
+        self.disclose(&refused, &mut response);
         // RFC 9110 s15.5.6: a 405 says what would do. Beside the APIs almost everything is read only.
         if status == StatusCode::METHOD_NOT_ALLOWED {
             let others = || refused.expected.clone().unwrap_or_else(|| "GET, HEAD".to_owned());

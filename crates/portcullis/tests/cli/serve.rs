@@ -96,6 +96,70 @@ fn what_the_demo_writes_really_runs() {
 }
 
 #[test]
+fn development_tells_the_code_of_a_refusal_and_nothing_else_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let [app, _, _, admin] = with_free_ports(dir.path());
+    let written = fs::read_to_string(dir.path().join("portcullis.toml")).unwrap();
+    let line = written
+        .lines()
+        .find(|line| line.starts_with("development = true"))
+        .unwrap();
+    let mut told = Vec::new();
+    for (text, development) in [(written.clone(), true), (written.replace(line, ""), false)] {
+        fs::write(dir.path().join("portcullis.toml"), text).unwrap();
+        let serve = start(dir.path(), &["serve", "--config", "portcullis.toml"]);
+        let started = loop {
+            let event: Value = serde_json::from_str(&serve.line()).unwrap();
+            // That there is no provider may be said before.
+            if event["event"] == "started" {
+                break event;
+            }
+        };
+        let dangers = if development {
+            vec!["development = true"]
+        } else {
+            vec![]
+        };
+        assert_eq!(started["dangers"], Value::from(dangers));
+        serve.wait_until("alive", || try_get(&format!("http://{admin}/livez")).is_some());
+        // By the guard, by the gateway, and before it matters who asks for what.
+        for (path, code) in [
+            ("/api/orders?access_token=x", "token.in_query"),
+            ("/api/orders", "session.missing"),
+            ("/%2e%2e/", "path.not_canonical"),
+        ] {
+            let refused = get(&format!("http://{app}{path}"));
+            let header = format!("portcullis-reason: {code}\r\n");
+            assert_eq!(
+                refused.head.contains("portcullis-reason"),
+                development,
+                "{path}: {}",
+                refused.head
+            );
+            assert_eq!(refused.head.contains(&header), development, "{path}: {}", refused.head);
+            let id = refused
+                .head
+                .lines()
+                .find_map(|line| line.strip_prefix("x-request-id: "));
+            told.push((
+                path,
+                refused.status,
+                refused.body.to_ascii_lowercase().replace(id.unwrap(), "ID"),
+            ));
+        }
+        let page = get(&format!("http://{app}/"));
+        assert!(
+            page.status == 200 && !page.head.contains("portcullis-reason"),
+            "{}",
+            page.head
+        );
+        serve.end_by("-TERM");
+    }
+    let (with, without) = told.split_at(3);
+    assert_eq!(with, without, "but for the header the answers are the same");
+}
+
+#[test]
 fn serve_says_which_address_is_taken() {
     let dir = tempfile::tempdir().unwrap();
     let [app, ..] = with_free_ports(dir.path());

@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use super::secret::{DevOnly, is_private, secret};
 use crate::config::faults::FaultKind;
-use crate::config::kinds::{address, count, list, only_true, path, text, texts};
+use crate::config::kinds::{address, count, list, only_true, path, switch, text, texts};
 use crate::config::network::Network;
 use crate::config::reader::{Context, Item, Reader};
 use crate::config::schema::{CERTIFICATE_HEADER, Kind, TLS};
@@ -24,6 +24,7 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
     let listen = reader.get("listen", address);
     let tls = reader.table("tls", &TLS).map(|tls| read_tls(&tls));
     let admin = reader.get("admin", loopback_address);
+    let development = reader.get("development", switch);
     let workers = reader.get("workers", count);
     let certificate_header = reader
         .table("client_certificate_header", &CERTIFICATE_HEADER)
@@ -63,9 +64,25 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
             }
         },
     };
+    let development = development.filter(|development| development.value);
+    if let Some(development) = &development
+        && !(is_loopback(&public_url) && listen.ip().is_loopback())
+    {
+        let fault = FaultKind::Contradiction
+            .says(format!("`development` in {} is for loopback only", reader.title()))
+            .at(
+                development.span.clone(),
+                "strangers would learn what is wrong with their forgeries",
+            )
+            .expected("`public_url` and `listen` on localhost, 127.0.0.1 or [::1]");
+        reader
+            .cx
+            .push(fault.help("leave `development` out: the audit events have the codes too"));
+    }
     Some(ServerSettings {
         public_url,
         listen,
+        development: development.is_some(),
         tls: match tls {
             Some(tls) => Some(tls?),
             None => None,

@@ -61,6 +61,8 @@ pub(crate) enum Kind {
     Table(&'static str),
     /// Only `true`.
     True,
+    /// `true` or `false`.
+    Switch,
     /// Anything that a sentence describes.
     Other(&'static str),
 }
@@ -146,6 +148,7 @@ impl Kind {
             }
             Self::Table(what) => (*what).to_owned(),
             Self::True => "true".to_owned(),
+            Self::Switch => "true or false".to_owned(),
             Self::Other(what) => (*what).to_owned(),
         }
     }

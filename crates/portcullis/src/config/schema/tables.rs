@@ -1,6 +1,6 @@
 //! The tables. A key that is not here does not exist.
 
-use super::Kind::{Address, Count, Duration, List, OneOf, Path, Reference, Secret, Text, True, Url};
+use super::Kind::{Address, Count, Duration, List, OneOf, Path, Reference, Secret, Switch, Text, True, Url};
 use super::Presence::{Default, Depends, Optional, Required};
 use super::access::{API, API_POLICY, API_REVOCATIONS, CLAIM, MEMBER, POLICY, ROUTE};
 use super::{Key, Kind, Section, Table};
@@ -129,6 +129,14 @@ pub(crate) const SERVER: Table = Table {
             r#""127.0.0.1:9090""#,
             "Console, `/metrics`, `/livez`, `/readyz` and the admin API. Always a loopback address. Absent: none of them is served.",
         ),
+        Key::new(
+            "development",
+            Switch,
+            Default("false"),
+            "true",
+            "Refusals tell their code in the header `Portcullis-Reason`. Only where `public_url` and `listen` are loopback.",
+        )
+        .also(&["dev", "debug"]),
         Key::new(
             "workers",
             Count(1, 1024),

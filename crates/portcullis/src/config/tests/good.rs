@@ -270,6 +270,20 @@ fn what_weakens_security_is_listed() {
 }
 
 #[test]
+fn development_is_said_and_listed() {
+    let with = |value: &str| {
+        let line = format!("public_url = \"http://127.0.0.1:8080\"\ndevelopment = {value}");
+        GOOD.replace("public_url = \"http://127.0.0.1:8080\"", &line)
+    };
+    let settings = passes(&with("true"));
+    assert!(settings.server.development);
+    assert_eq!(settings.dangers(), ["development = true"]);
+    for quiet in [passes(&with("false")), passes(GOOD)] {
+        assert!(!quiet.server.development && quiet.dangers().is_empty());
+    }
+}
+
+#[test]
 fn a_later_setting_is_what_was_written() {
     let text = GOOD
         .replace("issuer = \"http://127.0.0.1:9000\"", "issuer = \"http://127.0.0.1:9000\"\naccess_token_type = \"any\"\nleeway = \"0s\"\njwks_url = \"https://keys.example.com/\"")

@@ -65,6 +65,28 @@ error[config.invalid_url]: `public_url` in [server] is more than an origin
 }
 
 #[test]
+fn development_beyond_loopback() {
+    shows(
+        &GOOD.replace(
+            r#"public_url = "http://127.0.0.1:8080""#,
+            r#"public_url = "http://127.0.0.1:8080"
+listen = "0.0.0.0:8080"
+development = true"#,
+        ),
+        r#"
+error[config.contradiction]: `development` in [server] is for loopback only
+ --> t.toml:4:15
+  |
+4 | development = true
+  |               ^^^^ strangers would learn what is wrong with their forgeries
+  |
+  = note: expected `public_url` and `listen` on localhost, 127.0.0.1 or [::1]
+  = help: leave `development` out: the audit events have the codes too
+"#,
+    );
+}
+
+#[test]
 fn a_listen_address_that_cannot_be_guessed() {
     shows(
         &GOOD.replace(
