@@ -23,6 +23,7 @@ pub struct Diagnostic {
     place: Place,
     related: Vec<(Range<usize>, String)>,
     expected: Option<String>,
+    notes: Vec<String>,
     nearest: Option<String>,
     help: Vec<String>,
 }
@@ -89,6 +90,7 @@ impl Diagnostic {
             place: Place::Nowhere,
             related: Vec::new(),
             expected: None,
+            notes: Vec::new(),
             nearest: None,
             help: Vec::new(),
         }
@@ -119,6 +121,13 @@ impl Diagnostic {
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
+        self
+    }
+
+    /// What else is to be known.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
         self
     }
 
@@ -212,6 +221,9 @@ impl Diagnostic {
         if let Some(expected) = &self.expected {
             group = group.element(Level::NOTE.message(format!("expected {expected}")));
         }
+        for note in &self.notes {
+            group = group.element(Level::NOTE.message(note.as_str()));
+        }
         for help in &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
@@ -275,6 +287,23 @@ impl Style {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self::choose(stream.is_terminal(), no_color || dumb)
+    }
+
+    /// A word about what is as it should be.
+    pub(crate) fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    /// A word about what is not.
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    fn paint(self, colour: &str, text: &str) -> String {
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Colour => format!("\u{1b}[{colour}m{text}\u{1b}[0m"),
+        }
     }
 
     fn choose(terminal: bool, refused: bool) -> Self {

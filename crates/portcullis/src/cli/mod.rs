@@ -4,6 +4,7 @@
 //! everything else to stderr.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is the command's output")]
 
+mod explain_token;
 mod idp;
 mod revocations;
 mod time;
@@ -79,6 +80,8 @@ enum Command {
         /// For example token.audience_mismatch
         code: String,
     },
+    /// Say what the gateway says of a token, check by check; exit status 1 if it refuses
+    ExplainToken(explain_token::ExplainTokenArgs),
     /// Print a generated page of the manual
     #[command(hide = true)]
     Docs {
@@ -106,6 +109,7 @@ pub fn run() -> ExitCode {
             reason,
         } => revocations::revoke(&connection, &token, &reason),
         Command::Explain { code } => explain(&code),
+        Command::ExplainToken(args) => explain_token::run(&args),
         Command::Docs { page } => {
             let text = match page.as_str() {
                 "configuration" => config::reference_markdown(),

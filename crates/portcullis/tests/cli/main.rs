@@ -3,6 +3,7 @@
 
 mod check;
 mod demo;
+mod explain_token;
 mod process;
 mod revocations;
 mod serve;

@@ -29,6 +29,24 @@ pub(crate) fn portcullis(dir: &Path, arguments: &[&str]) -> Ended {
     }
 }
 
+/// The same with something on its standard input.
+pub(crate) fn portcullis_reads(dir: &Path, arguments: &[&str], input: &str) -> Ended {
+    let mut child = command(dir, arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that needs none of it may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Ended {
+        status: output.status.code().expect("it ended by itself"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
 /// A command that runs. It dies with this value.
 pub(crate) struct Running {
     child: Child,

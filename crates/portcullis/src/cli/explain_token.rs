@@ -1,0 +1,304 @@
+//! `portcullis explain-token`: what the gateway would say to a token, check by check.
+
+use std::io::{IsTerminal, Read, stdin, stdout};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use portcullis_audit::{Audit, AuditSettings, Refused, catalogue};
+use portcullis_guard::{Check, Explained, Explanation, NamedPolicy, Outcome, Presented, Revocations};
+use portcullis_jose::{Clock, ManualClock, Secret, SystemClock, UnixTime};
+use portcullis_store::SqliteStore;
+
+use super::{FAILED, FAULTY, load};
+use crate::config::{Access, Settings, is_within};
+use crate::diagnostic::{Diagnostic, SourceText, Style, render};
+use crate::gateway::{GuardedApi, guard_alone};
+use crate::serve::runtime;
+
+/// More than any header may hold.
+const MAX_INPUT: u64 = 1024 * 1024;
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainTokenArgs {
+    /// `-`: read the token from standard input, as is done without it
+    #[arg(value_name = "-", conflicts_with = "token_file")]
+    stdin: Option<String>,
+    /// Read the token from a file
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The gateway's configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The API that is called; found by --path, or the only one
+    #[arg(long, value_name = "NAME")]
+    api: Option<String>,
+    /// The method of the call
+    #[arg(long, value_name = "METHOD", default_value = "GET", requires = "path")]
+    method: String,
+    /// The path of the call, whose policy is asked
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
+    /// Ask this policy instead
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+    /// Judge as if it were this time, in seconds since 1970
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    now: Option<i64>,
+    /// Answer with one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// The question is wrong, not the token.
+struct Wrong(String);
+
+/// What is asked of which guard.
+struct Question {
+    api: String,
+    guarded: GuardedApi,
+    method: String,
+    path: String,
+    policy: Option<Arc<NamedPolicy>>,
+    /// Why it is not known what is revoked.
+    unseen: Option<String>,
+}
+
+pub(super) fn run(args: &ExplainTokenArgs) -> ExitCode {
+    let settings = match load(&args.config) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    match explain(args, &settings) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILED),
+        Err(Wrong(why)) => {
+            eprintln!("error: {why}");
+            ExitCode::from(FAULTY)
+        }
+    }
+}
+
+fn explain(args: &ExplainTokenArgs, settings: &Settings) -> Result<bool, Wrong> {
+    let clock: Arc<dyn Clock> = match args.now {
+        Some(now) => Arc::new(ManualClock::at(UnixTime::from_secs(now))),
+        None => Arc::new(SystemClock),
+    };
+    // A token on the command line stands in the shell's history and in the list of processes. It is not repeated here.
+    if args.stdin.as_ref().is_some_and(|text| text != "-") {
+        let why = "a token does not belong on the command line, where the shell's history keeps it: pipe it in, or \
+                   name a file with --token-file";
+        return Err(Wrong(why.to_owned()));
+    }
+    let (source, token) = token(args)?;
+    // The keys are fetched, and the store's threads answer, in a runtime of this call's own.
+    let explained = runtime(Some(1)).map_err(Wrong)?.block_on(async {
+        let question = question(args, settings, &clock)?;
+        let presented = Presented::token_alone(token.expose()).called(&question.method, &question.path);
+        let policy = question.policy.as_deref();
+        let mut explanation = question.guarded.guard.explain(&presented, policy).await;
+        question.complete(&mut explanation);
+        Ok::<_, Wrong>((question, explanation))
+    });
+    let (question, explanation) = explained?;
+    if args.json {
+        let json = serde_json::to_string(&explanation).map_err(|error| Wrong(error.to_string()))?;
+        println!("{json}");
+    } else {
+        let style = Style::for_stream(&stdout());
+        print!("{}", report(&question, &explanation, &source, style));
+    }
+    Ok(explanation.allowed())
+}
+
+/// Where the token comes from, and the token. It is bare, or as it stands in a header.
+fn token(args: &ExplainTokenArgs) -> Result<(String, Secret), Wrong> {
+    let (name, read) = match &args.token_file {
+        Some(path) => (path.display().to_string(), std::fs::File::open(path).and_then(text)),
+        None => {
+            if stdin().is_terminal() {
+                eprintln!("Paste the token, then press Enter and Ctrl-D:");
+            }
+            ("standard input".to_owned(), text(stdin()))
+        }
+    };
+    let text = read.map_err(|error| Wrong(format!("cannot read the token from {name}: {error}")))?;
+    let mut token = text.trim();
+    for prefix in ["authorization:", "bearer ", "dpop "] {
+        if token
+            .get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        {
+            token = token.get(prefix.len()..).unwrap_or_default().trim_start();
+        }
+    }
+    if token.is_empty() {
+        return Err(Wrong(format!("there is no token in {name}")));
+    }
+    Ok((name, Secret::new(token)))
+}
+
+fn text(from: impl Read) -> std::io::Result<String> {
+    let mut text = String::new();
+    from.take(MAX_INPUT).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn question(args: &ExplainTokenArgs, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Question, Wrong> {
+    let api = api(args, settings)?;
+    let audit = Audit::new(AuditSettings::in_memory(), clock.clone());
+    let (revocations, unseen) = revocations(&settings.store.sqlite, clock);
+    let guarded = guard_alone(settings, api, &revocations, &audit, clock).map_err(|error| Wrong(error.to_string()))?;
+    let guarded = guarded.ok_or_else(|| Wrong(format!("api {api} is public: it looks at no token")))?;
+    let method = args.method.to_ascii_uppercase();
+    let policy = match (&args.policy, &args.path) {
+        (Some(name), _) => {
+            let declared = settings.policies.get(name).map(|policy| Arc::new(policy.clone()));
+            // One is there without being declared.
+            let found = declared.or_else(|| guarded.guard.policy(name).ok());
+            let known = || {
+                settings
+                    .policies
+                    .keys()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            Some(found.ok_or_else(|| Wrong(format!("there is no policy {name}; there are: {}", known())))?)
+        }
+        (None, Some(path)) => Some(guarded.policy(&method, path).cloned().map_err(|refused| {
+            let (code, cause) = (refused.code, refused.cause);
+            Wrong(format!(
+                "{method} {path} is refused before a token is looked at: {code}: {cause}"
+            ))
+        })?),
+        (None, None) => None,
+    };
+    let path = args.path.clone().or_else(|| Some(settings.apis.get(api)?.path.clone()));
+    Ok(Question {
+        api: api.to_owned(),
+        guarded,
+        method,
+        path: path.unwrap_or_default(),
+        policy,
+        unseen,
+    })
+}
+
+/// The API that is named, that has the path, or that is the only one with a guard.
+fn api<'s>(args: &'s ExplainTokenArgs, settings: &'s Settings) -> Result<&'s str, Wrong> {
+    let names = || settings.apis.keys().map(String::as_str);
+    let known = || names().collect::<Vec<_>>().join(", ");
+    if let Some(name) = &args.api {
+        let missing = || Wrong(format!("there is no api {name}; there are: {}", known()));
+        let configured = settings.apis.get(name).ok_or_else(missing)?;
+        return match &args.path {
+            Some(path) if !is_within(path, &configured.path) => Err(Wrong(format!(
+                "{path} is not below {}, the path of api {name}",
+                configured.path
+            ))),
+            _ => Ok(name),
+        };
+    }
+    if let Some(path) = &args.path {
+        let matching = settings.apis.iter().filter(|(_, api)| is_within(path, &api.path));
+        let longest = matching.max_by_key(|(_, api)| api.path.len());
+        return longest
+            .map(|(name, _)| name.as_str())
+            .ok_or_else(|| Wrong(format!("no api has the path {path}")));
+    }
+    let mut guarded = settings
+        .apis
+        .iter()
+        .filter(|(_, api)| matches!(api.access, Access::Guarded(_)));
+    match (guarded.next(), guarded.next()) {
+        (Some((name, _)), None) => Ok(name),
+        _ => Err(Wrong(format!(
+            "say which api is called, with --api or --path; there are: {}",
+            known()
+        ))),
+    }
+}
+
+/// The revocations of the gateway's store, or why they cannot be looked at. The file is only read.
+fn revocations(path: &Path, clock: &Arc<dyn Clock>) -> (Revocations, Option<String>) {
+    if !path.exists() {
+        let why = format!("not looked at: there is no store {}", path.display());
+        return (Revocations::in_memory(), Some(why));
+    }
+    match SqliteStore::open_read_only(path, clock.clone()) {
+        Ok(store) => (Revocations::stored(Arc::new(store)), None),
+        Err(error) => (Revocations::in_memory(), Some(format!("not looked at: {error}"))),
+    }
+}
+
+// === impl Question ===
+
+impl Question {
+    /// Says of a check what only we know: that it was not made.
+    fn complete(&self, explanation: &mut Explanation) {
+        let Some(why) = &self.unseen else { return };
+        let checks = explanation.checks.iter_mut();
+        for unseen in checks.filter(|check| check.check == Check::Revocation && check.outcome == Outcome::Passed) {
+            unseen.outcome = Outcome::NotReached;
+            unseen.found = Some(why.clone());
+        }
+    }
+}
+
+fn report(question: &Question, explanation: &Explanation, source: &str, style: Style) -> String {
+    let policy = match &question.policy {
+        Some(policy) => format!("{} {}, policy {}", question.method, question.path, policy.name()),
+        None => "no policy: --path or --policy names one".to_owned(),
+    };
+    let mut out = format!("A call to api {}, {policy}\n\n", question.api);
+    for explained in &explanation.checks {
+        out.push_str(&line(explained, style));
+    }
+    out.push('\n');
+    let failed = explanation
+        .checks
+        .iter()
+        .filter(|explained| explained.outcome == Outcome::Failed);
+    let faults: Vec<Diagnostic> = failed.filter_map(fault).collect();
+    out.push_str(&render(&faults, &SourceText::new(source, ""), style));
+    out.push_str(&match &explanation.refused {
+        None => style.good("allowed"),
+        Some(refused) => style.bad(&format!("refused: {} {}", explanation.status, refused.code)),
+    });
+    out.push('\n');
+    out
+}
+
+fn line(explained: &Explained, style: Style) -> String {
+    let word = match explained.outcome {
+        Outcome::Passed => style.good("passed "),
+        Outcome::Failed => style.bad("FAILED "),
+        _ => "-      ".to_owned(),
+    };
+    let told = match explained.outcome {
+        Outcome::NotReached => Some(explained.found.as_deref().unwrap_or("not reached")),
+        _ => explained.found.as_deref().or(explained.expected.as_deref()),
+    };
+    let line = format!("{word} {:<11} {}", explained.check.name(), told.unwrap_or_default());
+    format!("{}\n", line.trim_end())
+}
+
+/// Cause and fix of a check that failed.
+fn fault(explained: &Explained) -> Option<Diagnostic> {
+    let told = Refused::new(explained.code?);
+    let title = catalogue::find(told.code).map_or(told.code, |entry| entry.title);
+    let mut fault = Diagnostic::new(told.code, title);
+    if let Some(expected) = &explained.expected {
+        fault = fault.expected(expected);
+    }
+    if let Some(found) = &explained.found {
+        fault = fault.note(format!("found {found}"));
+    }
+    fault = fault.note(told.cause).help(told.fix);
+    if explained.check == Check::Proof {
+        fault = fault.note("here the token is seen alone; with a call, its proof is looked at");
+    }
+    Some(fault)
+}
