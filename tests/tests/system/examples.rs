@@ -23,8 +23,8 @@ const STEP: Duration = Duration::from_millis(20);
 async fn the_daemon_gets_the_orders_from_the_api_with_its_own_token() {
     let programs = build();
     let idp = provider().await;
-    let api = Orders::start(&programs, idp.issuer());
-    let call = |client, scope| daemon(&programs, &idp, client, scope, &api.url);
+    let (_api, url) = orders(&programs, idp.issuer());
+    let call = |client, scope| daemon(&programs, &idp, client, scope, &url);
 
     let got = call("nightly", "orders.read");
     assert!(got.status.success(), "{}", String::from_utf8_lossy(&got.stderr));
@@ -38,7 +38,7 @@ async fn the_daemon_gets_the_orders_from_the_api_with_its_own_token() {
     };
     let token = idp.control().mint(&alice).unwrap();
     let order = json!({ "item": "rope", "by": "sub-alice", "client": "shop" });
-    let made = request(&api.url, Some(&token), Some(r#"{"item":"rope"}"#)).await;
+    let made = request(&url, Some(&token), Some(r#"{"item":"rope"}"#)).await;
     assert_eq!(made.status(), 201, "{:?}", made.body());
     assert_eq!(serde_json::from_slice::<Value>(made.body()).unwrap(), order);
     assert_eq!(answer(&call("nightly", "orders.read"))["orders"], json!([order]));
@@ -56,14 +56,14 @@ async fn the_daemon_gets_the_orders_from_the_api_with_its_own_token() {
 async fn the_api_refuses_what_it_should() {
     let programs = build();
     let idp = provider().await;
-    let api = Orders::start(&programs, idp.issuer());
+    let (api, url) = orders(&programs, idp.issuer());
 
-    let none = request(&api.url, None, None).await;
+    let none = request(&url, None, None).await;
     assert_eq!(
         (none.status().as_u16(), challenge(&none).contains("error=")),
         (401, false)
     );
-    let wrong = request(&api.url, Some("no.token.atall"), None).await;
+    let wrong = request(&url, Some("no.token.atall"), None).await;
     assert_eq!(wrong.status(), 401);
     assert!(
         challenge(&wrong).contains("error=\"invalid_token\""),
@@ -75,8 +75,8 @@ async fn the_api_refuses_what_it_should() {
         ..Mint::default()
     };
     let token = idp.control().mint(&reader).unwrap();
-    assert_eq!(request(&api.url, Some(&token), None).await.status(), 200);
-    let write = request(&api.url, Some(&token), Some(r#"{"item":"rope"}"#)).await;
+    assert_eq!(request(&url, Some(&token), None).await.status(), 200);
+    let write = request(&url, Some(&token), Some(r#"{"item":"rope"}"#)).await;
     assert_eq!(write.status(), 403);
     assert!(
         challenge(&write).contains("scope=\"orders.write\""),
@@ -88,7 +88,7 @@ async fn the_api_refuses_what_it_should() {
         ("packer", "orders.write", "403", "insufficient_scope"),
         ("stocktaker", "stock.read", "401", "invalid_token"),
     ] {
-        let refused = daemon(&programs, &idp, client, scope, &api.url);
+        let refused = daemon(&programs, &idp, client, scope, &url);
         let why = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(
             (refused.status.code(), refused.stdout.len()),
@@ -191,20 +191,28 @@ async fn provider() -> Idp {
     Idp::start(config, Arc::new(SystemClock)).await.unwrap()
 }
 
-/// The example API, as a process of its own. It ends with this value.
-struct Orders {
-    child: Child,
-    events: Receiver<String>,
-    url: String,
+/// The API of `axum-api`, and where its orders are.
+fn orders(programs: &Path, issuer: &str) -> (Server, String) {
+    let api = Server::start(programs, "example-axum-api", &[("AUTHORITY", issuer)]);
+    let url = format!("{}/orders", api.url);
+    (api, url)
 }
 
-impl Orders {
-    fn start(programs: &Path, issuer: &str) -> Orders {
+/// An example's server, as a process of its own. It ends with this value.
+pub(crate) struct Server {
+    child: Child,
+    events: Receiver<String>,
+    /// Where it listens, without a path.
+    pub(crate) url: String,
+}
+
+impl Server {
+    pub(crate) fn start(programs: &Path, name: &str, variables: &[(&str, &str)]) -> Server {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap().to_string();
         drop(free);
-        let mut child = Command::new(programs.join("example-axum-api"))
-            .env("AUTHORITY", issuer)
+        let mut child = Command::new(programs.join(name))
+            .envs(variables.iter().copied())
             .env("AUDIENCE", "api://orders")
             .env("LISTEN", &address)
             .stdin(Stdio::null())
@@ -217,19 +225,19 @@ impl Orders {
             let lines = BufReader::new(stdout).lines().map_while(Result::ok);
             lines.for_each(|line| drop(sender.send(line)));
         });
-        let url = format!("http://{address}/orders");
-        let api = Orders { child, events, url };
+        let url = format!("http://{address}");
+        let api = Server { child, events, url };
         let begun = Instant::now();
         while TcpStream::connect(&address).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "the API never listens");
+            assert!(begun.elapsed() < PATIENCE, "{name} never listens");
             let paused = api.events.recv_timeout(STEP);
-            assert_ne!(paused, Err(RecvTimeoutError::Disconnected), "the API ended");
+            assert_ne!(paused, Err(RecvTimeoutError::Disconnected), "{name} ended");
         }
         api
     }
 
     /// The event with this code.
-    fn wait_for(&self, code: &str) -> Value {
+    pub(crate) fn wait_for(&self, code: &str) -> Value {
         loop {
             let line = self.events.recv_timeout(PATIENCE).expect("the event");
             let event: Value = serde_json::from_str(&line).unwrap();
@@ -240,7 +248,7 @@ impl Orders {
     }
 }
 
-impl Drop for Orders {
+impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -266,7 +274,7 @@ fn answer(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-async fn request(url: &str, token: Option<&str>, body: Option<&'static str>) -> Response<Bytes> {
+pub(crate) async fn request(url: &str, token: Option<&str>, body: Option<&'static str>) -> Response<Bytes> {
     let mut request = Request::builder().uri(url);
     if let Some(token) = token {
         request = request.header(AUTHORIZATION, format!("Bearer {token}"));
@@ -278,12 +286,12 @@ async fn request(url: &str, token: Option<&str>, body: Option<&'static str>) -> 
     HyperClient::new().unwrap().send(request, 64 * 1024).await.unwrap()
 }
 
-fn challenge(response: &Response<Bytes>) -> &str {
+pub(crate) fn challenge(response: &Response<Bytes>) -> &str {
     response.headers()[WWW_AUTHENTICATE].to_str().unwrap()
 }
 
 /// Builds the examples with the profile of this test, and says where they are.
-fn build() -> PathBuf {
+pub(crate) fn build() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     // target/PROFILE/deps/system-HASH
     let programs = test.ancestors().nth(2).unwrap();
@@ -293,7 +301,8 @@ fn build() -> PathBuf {
     };
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "--profile", profile])
-        .args(["-p", "example-axum-api", "-p", "example-daemon", "--target-dir"])
+        .args(["-p", "example-axum-api", "-p", "example-daemon", "-p", "example-guard"])
+        .arg("--target-dir")
         .arg(programs.parent().unwrap())
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()

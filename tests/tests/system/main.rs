@@ -5,5 +5,6 @@ mod corpus;
 mod demo;
 mod examples;
 mod gateway;
+mod guard_examples;
 mod interop;
 mod userinfo;

@@ -1,0 +1,157 @@
+//! The other examples of the guard: several issuers, claims of one's own.
+
+use std::sync::Arc;
+
+use portcullis_idp::{Api, Client, Idp, IdpConfig, Mint, User};
+use portcullis_jose::{Algorithm, SystemClock};
+use serde_json::{Value, json};
+
+use crate::examples::{Server, build, request};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_issuer_answers_for_its_own_people_and_no_other() {
+    let programs = build();
+    let (customers, employees, strangers) = (provider().await, provider().await, provider().await);
+    let api = Server::start(
+        &programs,
+        "example-multi-issuer",
+        &[("CUSTOMERS", customers.issuer()), ("EMPLOYEES", employees.issuer())],
+    );
+    let get = async |path: &str, token: &str| {
+        let answer = request(&format!("{}{path}", api.url), Some(token), None).await;
+        (
+            answer.status().as_u16(),
+            serde_json::from_slice::<Value>(answer.body()).unwrap(),
+        )
+    };
+    // The same name at two issuers is two people.
+    for (idp, percent) in [(&customers, 0), (&employees, 20)] {
+        let token = mint(idp, "carol");
+        let who = json!({ "issuer": idp.issuer(), "subject": "sub-carol" });
+        assert_eq!(get("/who", &token).await, (200, who));
+        assert_eq!(get("/discount", &token).await, (200, json!({ "percent": percent })));
+    }
+    assert_eq!(get("/who", &mint(&strangers, "carol")).await.0, 401);
+    let told = api.wait_for("token.issuer_mismatch");
+    let trusted = format!("{} or {}", customers.issuer(), employees.issuer());
+    assert_eq!(
+        (&told["expected"], &told["found"]),
+        (&json!(trusted), &json!(strangers.issuer()))
+    );
+
+    // An administrator is made by one of them alone.
+    assert_eq!(get("/admin", &mint(&employees, "carol")).await.0, 200);
+    assert_eq!(get("/admin", &mint(&employees, "alice")).await.0, 403);
+    assert_eq!(get("/admin", &mint(&customers, "carol")).await.0, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_become_a_type_and_a_token_may_be_absent() {
+    let programs = build();
+    let idp = provider().await;
+    let api = Server::start(&programs, "example-custom-claims", &[("AUTHORITY", idp.issuer())]);
+    let get = async |path: &str, token: Option<&str>| {
+        let answer = request(&format!("{}{path}", api.url), token, None).await;
+        (
+            answer.status().as_u16(),
+            String::from_utf8(answer.body().to_vec()).unwrap(),
+        )
+    };
+    let (carol, alice, bob) = (mint(&idp, "carol"), mint(&idp, "alice"), mint(&idp, "bob"));
+    let (status, exported) = get("/export", Some(&carol)).await;
+    assert_eq!(status, 200, "{exported}");
+    let expected = json!({ "for": "sub-carol", "groups": ["staff"], "entitlements": 2 });
+    assert_eq!(serde_json::from_str::<Value>(&exported).unwrap(), expected);
+    // Too many groups for the function; no entitlement for the rule; no claim for the type.
+    assert_eq!(get("/export", Some(&alice)).await.0, 403);
+    api.wait_for("policy.denied");
+    assert_eq!(get("/export", Some(&bob)).await.0, 403);
+    api.wait_for("policy.claim_mismatch");
+
+    assert_eq!(get("/", None).await, (200, "Hello stranger".into()));
+    assert_eq!(get("/", Some(&carol)).await, (200, "Hello sub-carol".into()));
+    assert_eq!(get("/", Some("no.token.atall")).await.0, 401);
+    assert_eq!(get("/", Some(&bob)).await.0, 403, "his claims do not fit");
+    let told = api.wait_for("policy.claim_mismatch");
+    assert!(told["found"].as_str().unwrap().contains("entitlements"), "{told}");
+}
+
+#[test]
+fn whoever_only_checks_tokens_compiles_no_database() {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "-p",
+            "portcullis-guard",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    assert!(
+        tree.contains("portcullis-store ") && tree.contains("axum-core "),
+        "{tree}"
+    );
+    for heavy in [
+        "rusqlite ",
+        "libsqlite3-sys ",
+        "axum ",
+        "clap ",
+        "portcullis-bff ",
+        "portcullis-proxy ",
+    ] {
+        assert!(!tree.lines().any(|line| line.starts_with(heavy)), "{heavy}");
+    }
+}
+
+/// Alice has too many groups, bob has nothing, carol may do everything.
+async fn provider() -> Idp {
+    let user = |name: &str, claims: Value| User {
+        username: name.into(),
+        sub: Some(format!("sub-{name}")),
+        claims: claims.as_object().unwrap().clone(),
+        scopes: vec!["orders.read".into()],
+        ..User::default()
+    };
+    let config = IdpConfig {
+        signing_algorithm: Algorithm::ES256,
+        users: vec![
+            user(
+                "alice",
+                json!({ "groups": ["a", "b", "c"], "entitlements": ["export"] }),
+            ),
+            user("bob", json!({})),
+            user(
+                "carol",
+                json!({ "roles": ["Orders.Admin"], "groups": ["staff"], "entitlements": ["export", "import", "more"] }),
+            ),
+        ],
+        clients: vec![Client {
+            client_id: "shop".into(),
+            redirect_uris: vec!["http://127.0.0.1:8080/bff/callback".into()],
+            scopes: vec!["orders.read".into()],
+            ..Client::default()
+        }],
+        apis: vec![Api {
+            audience: "api://orders".into(),
+            scopes: vec!["orders.read".into()],
+        }],
+        ..IdpConfig::default()
+    };
+    Idp::start(config, Arc::new(SystemClock)).await.unwrap()
+}
+
+fn mint(idp: &Idp, user: &str) -> String {
+    let order = Mint {
+        user: Some(user.into()),
+        ..Mint::default()
+    };
+    idp.control().mint(&order).unwrap()
+}
