@@ -321,7 +321,7 @@ impl Realm {
     }
 
     /// The same, where DPoP proofs of these algorithms are checked.
-    pub(crate) fn with_dpop(self, algs: String, constraint: Option<SenderConstraint>, offered: bool) -> Realm {
+    pub(crate) fn with_dpop(self, algorithms: &[&str], constraint: Option<SenderConstraint>, offered: bool) -> Realm {
         let to = match constraint {
             Some(SenderConstraint::Dpop) => OfferTo::AllAlone,
             Some(SenderConstraint::MutualTls) => OfferTo::Those,
@@ -330,7 +330,11 @@ impl Realm {
             None => OfferTo::Those,
         };
         Realm {
-            dpop: Some(Offer { algs: algs.into(), to }),
+            dpop: Some(Offer {
+                // RFC 9449 s7.1.
+                algs: algorithms.join(" ").into(),
+                to,
+            }),
             ..self
         }
     }

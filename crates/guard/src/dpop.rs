@@ -201,10 +201,9 @@ impl Proofs {
         (!nonces.is_current(&nonce, now)).then(|| nonces.current(now))?
     }
 
-    /// The algorithms as a challenge lists them (RFC 9449 s7.1).
-    pub(crate) fn algorithms(&self) -> String {
-        let names: Vec<&str> = self.algorithms.iter().map(|algorithm| algorithm.name()).collect();
-        names.join(" ")
+    /// The names of the algorithms.
+    pub(crate) fn algorithms(&self) -> Vec<&'static str> {
+        self.algorithms.iter().map(|algorithm| algorithm.name()).collect()
     }
 
     pub(crate) fn is_offered(&self) -> bool {

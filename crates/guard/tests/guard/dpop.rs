@@ -10,8 +10,11 @@ use std::sync::Arc;
 use crate::support::{Answer, NOW, World, bearer};
 use http::Request;
 use portcullis_audit::Event;
-use portcullis_guard::{BuildFault, Check, ClientCertificate, Dpop, DpopNonces, Guard, SenderConstraint};
-use portcullis_jose::{Algorithm, SigningKey, UnixTime, base64url_encode, random_token, sha256};
+use portcullis_guard::{
+    Audiences, Authorities, BuildFault, Check, ClientCertificate, Dpop, DpopNonces, Guard, GuardBuilder,
+    SenderConstraint,
+};
+use portcullis_jose::{Algorithm, AlgorithmSet, SigningKey, UnixTime, base64url_encode, random_token, sha256};
 use portcullis_store::{BoxFuture, KeyRing, ReplayStore, SealingKey, SqliteStore, StoreError};
 use serde_json::{Value, json};
 use tower::{Layer as _, ServiceExt as _};
@@ -396,6 +399,43 @@ async fn an_api_can_ask_for_bound_tokens_alone() {
             "{constraint:?}"
         );
     }
+}
+
+#[test]
+fn the_metadata_says_what_must_be_proven() {
+    let world = World::new();
+    let document = |builder: GuardBuilder<Authorities, Audiences>| -> Value {
+        let guard = builder.resource("https://api.test/orders").build().unwrap();
+        let response = guard.metadata().unwrap().response(&http::Method::GET);
+        serde_json::from_slice(response.body()).unwrap()
+    };
+    let members = [
+        "dpop_bound_access_tokens_required",
+        "tls_client_certificate_bound_access_tokens",
+    ];
+    let dpop = || Dpop::at(ORIGIN).algorithms(AlgorithmSet::of(&[Algorithm::ES256]));
+    for (constraint, expected) in [
+        (None, [json!(null), json!(null)]),
+        (Some(SenderConstraint::Dpop), [json!(true), json!(null)]),
+        (Some(SenderConstraint::MutualTls), [json!(null), json!(true)]),
+        (Some(SenderConstraint::Any), [json!(null), json!(true)]),
+    ] {
+        let builder = world.builder().dpop(dpop());
+        let document = document(match constraint {
+            Some(constraint) => builder.sender_constrained(constraint),
+            None => builder,
+        });
+        assert_eq!(document["dpop_signing_alg_values_supported"], json!(["ES256"]));
+        assert_eq!(
+            members.map(|member| document[member].clone()),
+            expected,
+            "{constraint:?}"
+        );
+    }
+    assert_eq!(
+        document(world.builder())["dpop_signing_alg_values_supported"],
+        json!(null)
+    );
 }
 
 #[tokio::test]

@@ -151,3 +151,62 @@ async fn a_bound_token_is_refused_without_its_proof_at_a_route_that_asks_for_non
     assert_eq!(gate.upstream.hits(), 0);
     assert_eq!(gate.bearer("GET", "/api/machine/1", &unbound).await.status, 200);
 }
+
+#[tokio::test]
+async fn an_api_can_ask_for_nonces_and_for_bound_tokens_alone() {
+    let mut gate = Gate::start_on_https().await;
+    gate.text = gate
+        .text
+        .replacen("[store]", "dpop_nonce = true\n\n[store]", 1)
+        .replacen("[api.machine]\n", "[api.machine]\nsender_constrained = \"dpop\"\n", 1);
+    gate.restart().await;
+    let other = gate.replica().await;
+    let sender = Sender::new();
+
+    let reply = gate.call("GET", "/api/machine/1", &[]).await;
+    let challenge = reply.header("www-authenticate");
+    assert!(
+        challenge.starts_with("DPoP realm=\"machine\"") && challenge.contains("algs=\""),
+        "{challenge}"
+    );
+    assert!(!challenge.contains("error="), "{challenge}");
+    let reply = gate.bearer("GET", "/api/machine/1", &gate.token()).await;
+    assert_eq!(reply.problem(), (401, "invalid_token".into()));
+    assert_eq!(gate.last_code(), "token.not_bound");
+    assert!(reply.header("www-authenticate").starts_with("DPoP "));
+    let well_known = "/.well-known/oauth-protected-resource/api/machine";
+    let document = gate.call("GET", well_known, &[]).await.json();
+    assert_eq!(document["dpop_bound_access_tokens_required"], true);
+
+    let token = sender.token(&gate);
+    let reply = send(&gate, &token, &sender.proof(&gate, Some(&token), &json!({}))).await;
+    assert_eq!(reply.problem(), (401, "use_dpop_nonce".into()));
+    assert_eq!(gate.last_code(), "dpop.nonce_required");
+    let nonce = json!({"nonce": reply.header("dpop-nonce")});
+    // The other replica knows it, and there is no other yet.
+    let reply = send_to(&gate, other, &token, &sender.proof(&gate, Some(&token), &nonce)).await;
+    assert_eq!(
+        (reply.status, reply.all("dpop-nonce").len()),
+        (200, 0),
+        "{}",
+        reply.body
+    );
+
+    gate.clock.advance(300);
+    let token = sender.token(&gate);
+    let reply = send(&gate, &token, &sender.proof(&gate, Some(&token), &nonce)).await;
+    assert_eq!(
+        (reply.status, reply.header("cache-control")),
+        (200, "no-store"),
+        "{}",
+        reply.body
+    );
+    let next = json!({"nonce": reply.header("dpop-nonce")});
+    assert_ne!(next, nonce);
+    gate.clock.advance(300);
+    let token = sender.token(&gate);
+    let reply = send(&gate, &token, &sender.proof(&gate, Some(&token), &nonce)).await;
+    assert_eq!(reply.problem(), (401, "use_dpop_nonce".into()));
+    let reply = send(&gate, &token, &sender.proof(&gate, Some(&token), &next)).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}

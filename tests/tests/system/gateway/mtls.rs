@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use portcullis_jose::{base64url_encode, certificate_from_pem, sha256};
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -46,6 +48,20 @@ async fn gate(setting: &str) -> Gate {
     gate
 }
 
+/// Shows a certificate, whether or not the key is its own.
+#[derive(Debug)]
+struct Shown(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
 /// Calls the API over TLS; `None` where the connection was refused.
 async fn call(
     gate: &Gate,
@@ -59,7 +75,7 @@ async fn call(
         .add(CertificateDer::from_pem_slice(SERVER_CA.as_bytes()).unwrap())
         .unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[version])
         .unwrap()
         .with_root_certificates(roots);
@@ -68,7 +84,8 @@ async fn call(
         Some((certificate, key)) => {
             let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
             let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-            config.with_client_auth_cert(chain, key).unwrap()
+            let key = provider.key_provider.load_private_key(key).unwrap();
+            config.with_client_cert_resolver(Arc::new(Shown(Arc::new(CertifiedKey::new(chain, key)))))
         }
     };
     let stream = TcpStream::connect(gate.address).await.unwrap();
@@ -110,6 +127,9 @@ async fn any_certificate_will_do_as_long_as_it_is_the_tokens() {
                 assert!(reply.header("www-authenticate").contains("error=\"invalid_token\""));
             }
         }
+        // Who shows the certificate and has not its key is let go.
+        let stolen = (SELF_SIGNED.0, ISSUED.1);
+        assert!(call(&gate, version, Some(stolen), &token, "").await.is_none());
     }
     // A header is nothing here: no proxy was named.
     let header = format!("Client-Cert: :{}:\r\n", base64_of(SELF_SIGNED.0));
