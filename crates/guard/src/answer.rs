@@ -128,6 +128,7 @@ impl Answer {
             ),
             // What is missing on our side is not the caller's fault: a 401 would make clients throw good tokens away.
             GuardError::KeysUnavailable { .. }
+            | GuardError::IntrospectionUnavailable { .. }
             | GuardError::RevocationsUnavailable(_)
             | GuardError::ReplayUnavailable(_) => unavailable(),
             // RFC 9449 s7.1, s9.
@@ -143,7 +144,7 @@ impl Answer {
                 },
             ),
             // RFC 6750 s3.1: one answer for every bad token, so that it cannot be used to try tokens out.
-            GuardError::Token(_) | GuardError::NotBound { .. } => (
+            GuardError::Token(_) | GuardError::Inactive | GuardError::NotBound { .. } => (
                 StatusCode::UNAUTHORIZED,
                 "invalid_token",
                 "Unauthorized",

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use portcullis_audit::{Audit, AuditSettings, Event};
+use portcullis_audit::{Audit, AuditSettings};
 use portcullis_jose::{AlgorithmSet, Clock, Limits, SystemClock};
 use portcullis_oidc::token_rules::{AccessTokenRules, TokenType};
-use portcullis_oidc::{HttpsUrl, HyperClient, Observer, Provider, ProviderError, ProviderEvent, ProviderSettings};
+use portcullis_oidc::{HttpsUrl, HyperClient, Introspection, Provider, ProviderError, ProviderSettings};
 use portcullis_policy::{NamedPolicy, Policy, PolicyError};
 use portcullis_store::RevocationStore;
 
@@ -15,6 +15,8 @@ use crate::answer::Realm;
 use crate::cache::TokenCache;
 use crate::dpop::{Dpop, Proofs, SenderConstraint};
 use crate::guard::Guard;
+use crate::introspect::Opaque;
+use crate::key_events::report_keys;
 use crate::metadata::{ResourceFault, ResourceMetadata};
 use crate::revocation::{Revocations, Stale, StaleRevocations};
 use crate::verify::{Inner, Issuer, Refresh};
@@ -102,6 +104,7 @@ struct Options {
     stale: Option<StaleRevocations>,
     require_jti: bool,
     discloses_reason: bool,
+    introspections: Vec<Introspection>,
 }
 
 enum AuditTo {
@@ -130,6 +133,11 @@ pub enum BuildFault {
         /// Why not.
         error: ProviderError,
     },
+    /// Opaque tokens would be asked about at a provider whose tokens do not count, or at several.
+    #[error(
+        "opaque tokens can be asked about at one provider, which is one of the authorities: {0:?} is not one, or the second"
+    )]
+    Introspection(String),
     /// The same issuer twice: nobody could say which keys count.
     #[error("the authority {0:?} is named twice: name each issuer once")]
     RepeatedAuthority(String),
@@ -200,6 +208,7 @@ impl GuardBuilder<NeedsAuthority, NeedsAudience> {
                 stale: None,
                 require_jti: false,
                 discloses_reason: false,
+                introspections: Vec::new(),
             },
         }
     }
@@ -229,6 +238,16 @@ impl<A> GuardBuilder<Authorities, A> {
     /// One more issuer. A token's `iss` picks the issuer, exactly, and only that issuer's keys are tried.
     pub fn also_authority(mut self, issuer: impl Into<String>) -> Self {
         self.authorities.0.push(Authority::Discovered(issuer.into()));
+        self
+    }
+
+    /// Takes opaque tokens too: whatever is no JWT is asked about here (RFC 7662), and then the same rules, policies and
+    /// revocations hold for it.
+    ///
+    /// The provider is one of the authorities, and the only one that is asked: an opaque token does not say whose it is,
+    /// and trying one after the other would show each provider the tokens of the others.
+    pub fn introspection(mut self, introspection: Introspection) -> Self {
+        self.options.introspections.push(introspection);
         self
     }
 
@@ -429,6 +448,7 @@ impl GuardBuilder<Authorities, Audiences> {
                 refresh,
             });
         }
+        let opaque = Opaque::among(options.introspections, &issuers, &mut faults);
         if audiences.0.iter().any(String::is_empty) {
             faults.push(BuildFault::EmptyAudience);
         }
@@ -490,6 +510,7 @@ impl GuardBuilder<Authorities, Audiences> {
             clock: options.clock,
             audit,
             discloses_reason: options.discloses_reason,
+            opaque,
         }))
     }
 }
@@ -500,39 +521,6 @@ impl<I, A> fmt::Debug for GuardBuilder<I, A> {
             .field("policies", &self.options.policies)
             .finish_non_exhaustive()
     }
-}
-
-/// Tells an audit of what happens to a provider's keys: each fetch is counted, and what is news is an event.
-#[must_use]
-pub fn report_keys(audit: Audit) -> Observer {
-    Arc::new(move |provider, event| match event {
-        ProviderEvent::KeysRefreshed { keys, ignored, news } => {
-            audit.metrics().keys_fetched(provider, *keys);
-            if *news {
-                let (provider, keys, ignored) = (provider.to_owned(), *keys, ignored.clone());
-                audit.emit(
-                    None,
-                    Event::KeysRefreshed {
-                        provider,
-                        keys,
-                        ignored,
-                    },
-                );
-            }
-        }
-        ProviderEvent::KeysUnavailable { age, error, news } => {
-            audit.metrics().provider_failed(provider);
-            if *news {
-                let event = Event::KeysUnavailable {
-                    provider: provider.to_owned(),
-                    age_seconds: *age,
-                    reason: error.to_string(),
-                };
-                audit.emit(None, event);
-            }
-        }
-        _ => {}
-    })
 }
 
 fn discovered(issuer: &str, clock: &Arc<dyn Clock>, audit: &Audit) -> Result<Provider, ProviderError> {

@@ -136,7 +136,7 @@ mod tests {
         let (from, until) = (UnixTime::from_secs(0), UnixTime::from_secs(100));
         let origin = Origin {
             issuer: 0,
-            generation: 1,
+            generation: Some(1),
         };
         Arc::new(VerifiedToken::new(
             claims,

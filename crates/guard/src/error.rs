@@ -42,6 +42,17 @@ pub enum GuardError {
         /// What failed.
         reason: Box<str>,
     },
+    /// The provider was asked about an opaque token, and says that it is not active (RFC 7662 s2.2).
+    #[error("the provider says that the token is not active")]
+    Inactive,
+    /// The provider could not be asked about an opaque token, so nobody can say whether it is good.
+    #[error("{issuer} cannot be asked about the token: {reason}")]
+    IntrospectionUnavailable {
+        /// The issuer.
+        issuer: Box<str>,
+        /// What failed.
+        reason: Box<str>,
+    },
     /// The list of revocations cannot be had, so nobody can say whether the token is good.
     #[error("the list of revocations is unavailable: {0}")]
     RevocationsUnavailable(StoreError),
@@ -78,6 +89,8 @@ impl GuardError {
             GuardError::NotBound { .. } => "token.not_bound",
             GuardError::Proof(refusal) => refusal.code(),
             GuardError::KeysUnavailable { .. } => "keys.unavailable",
+            GuardError::Inactive => "token.inactive",
+            GuardError::IntrospectionUnavailable { .. } => "introspection.unavailable",
             GuardError::RevocationsUnavailable(_) | GuardError::ReplayUnavailable(_) => "store.unavailable",
             GuardError::Denied(denied) => denied.code(),
             GuardError::NoPolicy { .. } => "route.no_policy",
@@ -94,7 +107,9 @@ impl GuardError {
             GuardError::Token(refusal) => refusal.check(),
             GuardError::Denied(_) | GuardError::NoPolicy { .. } | GuardError::ClaimsMismatch { .. } => Check::Policy,
             GuardError::NotBound { .. } | GuardError::Proof(_) | GuardError::ReplayUnavailable(_) => Check::Proof,
-            GuardError::KeysUnavailable { .. } => Check::Key,
+            GuardError::KeysUnavailable { .. } | GuardError::IntrospectionUnavailable { .. } => Check::Key,
+            // The provider's word is what a signature is for other tokens.
+            GuardError::Inactive => Check::Signature,
             GuardError::RevocationsUnavailable(_) => Check::Revocation,
             GuardError::NotGuarded => return None,
         })
@@ -124,7 +139,9 @@ impl GuardError {
             GuardError::NoCredential { scheme } => scheme.map(str::to_owned),
             GuardError::Token(refusal) => refusal.found(),
             GuardError::Proof(refusal) => refusal.found(),
-            GuardError::KeysUnavailable { reason, .. } => Some(reason.to_string()),
+            GuardError::KeysUnavailable { reason, .. } | GuardError::IntrospectionUnavailable { reason, .. } => {
+                Some(reason.to_string())
+            }
             GuardError::RevocationsUnavailable(error) | GuardError::ReplayUnavailable(error) => Some(error.to_string()),
             GuardError::Denied(denied) => denied.found.as_deref().map(str::to_owned),
             GuardError::NoPolicy { call } => Some(call.to_string()),

@@ -1,10 +1,12 @@
 //! A decision as a value: every check in its order, with what was expected and what was found.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use portcullis_audit::{CheckLine, Refused};
 use portcullis_jose::{AlgorithmSet, Check, Claims, Refusal, UnixTime, UnverifiedJws, Verified};
+use portcullis_oidc::introspection::{check_kind, introspected_rules};
 use portcullis_oidc::token_rules::{AccessTokenRules, CLAIM_CHECKS, HEADER_CHECKS, TokenType};
 use portcullis_oidc::{Binding, KeySnapshot};
 use portcullis_policy::NamedPolicy;
@@ -14,6 +16,7 @@ use crate::answer::{Answer, Realm};
 use crate::credential::Presented;
 use crate::error::GuardError;
 use crate::guard::Guard;
+use crate::introspect::Opaque;
 use crate::verify::{Inner, Issuer};
 
 /// How a check went.
@@ -103,6 +106,54 @@ async fn checks(
     report: &mut Report,
 ) -> Result<(), Stop> {
     let inner = guard.inner();
+    let (claims, rules) = match inner.asked_about(presented.text()) {
+        Some((opaque, issuer)) => vouched(inner, opaque, issuer, presented, report).await?,
+        None => signed(inner, presented, report).await?,
+    };
+    let now = inner.clock.now();
+    for (check, rule) in CLAIM_CHECKS {
+        match rule(&claims, &rules, now) {
+            Ok(()) => report.passed(check, claim_expected(check, &rules), claim_found(check, &claims)),
+            Err(refusal) => report.failed_at(check, refusal.into()),
+        }
+    }
+    proof(inner, &claims, presented, now, report);
+    revocation(guard, &claims, now, report).await;
+    match policy {
+        None => report.passed(Check::Policy, Some("none asked for".to_owned()), None),
+        Some(policy) => match inner.ask(policy, &claims, presented, now) {
+            Ok(_) => report.passed(Check::Policy, Some(policy.policy().to_string()), None),
+            Err(error) => report.failed(error),
+        },
+    }
+    Ok(())
+}
+
+/// What the issuer says of a token that does not speak for itself.
+async fn vouched<'i>(
+    inner: &Inner,
+    opaque: &Opaque,
+    issuer: &'i Issuer,
+    presented: &Presented<'_>,
+    report: &mut Report,
+) -> Result<(Verified<Claims>, Cow<'i, AccessTokenRules>), Stop> {
+    let asked = inner.vouched(opaque, presented.text()).await;
+    let claims = asked.map_err(|error| report.stop(error))?;
+    report.passed_up_to(Check::Type);
+    match check_kind(&claims) {
+        Ok(()) => report.passed(Check::Type, None, None),
+        Err(refusal) => report.failed_at(Check::Type, refusal.into()),
+    }
+    report.passed_up_to(Check::Claims);
+    Ok((claims, Cow::Owned(introspected_rules(&issuer.rules))))
+}
+
+/// What a token says of itself, once its signature is found to be good.
+async fn signed<'i>(
+    inner: &'i Inner,
+    presented: &Presented<'_>,
+    report: &mut Report,
+) -> Result<(Verified<Claims>, Cow<'i, AccessTokenRules>), Stop> {
     let parse = || UnverifiedJws::parse(presented.text(), &inner.limits);
     let jws = parse().map_err(|refusal| report.stop(refusal.into()))?;
     report.passed_up_to(Check::Algorithm);
@@ -125,24 +176,7 @@ async fn checks(
     report.passed(Check::KeyId, None, Some(kid));
     report.passed(Check::Key, None, Some(algorithm.name().to_owned()));
     report.passed(Check::Signature, None, None);
-
-    let now = inner.clock.now();
-    for (check, rule) in CLAIM_CHECKS {
-        match rule(&claims, &issuer.rules, now) {
-            Ok(()) => report.passed(check, claim_expected(check, &issuer.rules), claim_found(check, &claims)),
-            Err(refusal) => report.failed_at(check, refusal.into()),
-        }
-    }
-    proof(inner, &claims, presented, now, report);
-    revocation(guard, &claims, now, report).await;
-    match policy {
-        None => report.passed(Check::Policy, Some("none asked for".to_owned()), None),
-        Some(policy) => match inner.ask(policy, &claims, presented, now) {
-            Ok(_) => report.passed(Check::Policy, Some(policy.policy().to_string()), None),
-            Err(error) => report.failed(error),
-        },
-    }
-    Ok(())
+    Ok((claims, Cow::Borrowed(&issuer.rules)))
 }
 
 /// Algorithm, type and issuer, each for itself. Without an issuer that is trusted there are no keys to go on with.

@@ -139,15 +139,18 @@ impl Guard {
         if token.len() > inner.limits.token {
             return None;
         }
-        let verified = inner.cache.get(token)?;
+        let key = inner.cache_key(token);
+        let verified = inner.cache.get(&key)?;
         let now = inner.clock.now();
         let Window { from, until } = verified.window();
         let origin = verified.origin();
-        let keys = inner.issuers.get(origin.issuer)?.provider.keys();
-        let same_keys = keys.is_some_and(|keys| keys.generation == origin.generation);
+        let provider = &inner.issuers.get(origin.issuer)?.provider;
+        let same_keys = origin
+            .generation
+            .is_none_or(|generation| provider.keys().is_some_and(|keys| keys.generation == generation));
         if now < from || now >= until || !same_keys {
             // The rules, or the new keys, will say what is wrong, if anything is.
-            inner.cache.remove(token);
+            inner.cache.remove(&key);
             return None;
         }
         if inner.should_read_again(now) {
@@ -171,14 +174,14 @@ impl Guard {
             Some(done) => done,
             None => match self.0.step(presented) {
                 Step::Done(done) => done,
-                Step::NeedsKeys { .. } | Step::NeedsRevocations => return None,
+                Step::NeedsKeys { .. } | Step::NeedsRevocations | Step::NeedsIntrospection => return None,
             },
         };
         done.map(Admitted::finished).transpose()
     }
 
-    /// Verifies a token. It waits only where keys must be fetched, or the revocations (at the start, and where they are
-    /// too old), and to mark a proof.
+    /// Verifies a token. It waits only where keys must be fetched, the provider be asked about an opaque token, or the
+    /// revocations be read (at the start, and where they are too old), and to mark a proof.
     ///
     /// A DPoP proof is used up by this: the next call needs another.
     ///
@@ -219,6 +222,7 @@ impl Guard {
                     _ => {}
                 },
                 Step::NeedsKeys { issuer, unknown } => self.0.fetch_keys(issuer, unknown, &mut asked).await?,
+                Step::NeedsIntrospection => return self.0.introspect(presented).await,
             }
         }
     }
@@ -377,11 +381,26 @@ impl Guard {
     /// Whether a token could be judged now: the revocations are read and there are keys of every issuer.
     #[must_use]
     pub fn is_ready(&self) -> bool {
+        self.missing().is_empty()
+    }
+
+    /// What is missing to judge every token: the keys of providers, by their names, and the list of revocations, or a
+    /// newer one.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
         let now = self.0.clock.now();
+        let issuers = self.0.issuers.iter();
+        let without = issuers.filter(|issuer| issuer.provider.keys().is_none());
+        let keys = without.map(|issuer| format!("keys of provider {}", issuer.provider.name()));
         let stale = self.0.stale.as_ref();
-        self.0.revocations.is_loaded()
-            && !stale.is_some_and(|stale| stale.is_refusing(&self.0.revocations, now))
-            && self.0.issuers.iter().all(|issuer| issuer.provider.keys().is_some())
+        let revocations = match self.0.revocations.is_loaded() {
+            false => Some("the list of revocations"),
+            true if stale.is_some_and(|stale| stale.is_refusing(&self.0.revocations, now)) => {
+                Some("a newer list of revocations")
+            }
+            true => None,
+        };
+        keys.chain(revocations.map(str::to_owned)).collect()
     }
 
     /// For how many seconds a token that is issued now is taken at most, both clocks' leeway included.

@@ -79,7 +79,9 @@ mod error;
 mod explain;
 mod extract;
 mod guard;
+mod introspect;
 mod keep_uri;
+mod key_events;
 mod layer;
 mod metadata;
 mod proof;
@@ -91,9 +93,7 @@ mod token;
 mod verify;
 
 pub use answer::{Answer, Realm};
-pub use builder::{
-    Audiences, Authorities, BuildError, BuildFault, GuardBuilder, NeedsAudience, NeedsAuthority, report_keys,
-};
+pub use builder::{Audiences, Authorities, BuildError, BuildFault, GuardBuilder, NeedsAudience, NeedsAuthority};
 pub use certificate::ClientCertificate;
 pub use credential::{Presented, Scheme};
 pub use dpop::{Dpop, DpopNonces, SenderConstraint};
@@ -102,6 +102,7 @@ pub use explain::{Explained, Explanation, Outcome};
 pub use extract::{BearerClaims, Claims, Rejection};
 pub use guard::{Call, Guard, UnknownPolicy};
 pub use keep_uri::{KeepUri, KeptUri};
+pub use key_events::report_keys;
 pub use layer::{Guarded, Require};
 pub use metadata::{ResourceFault, ResourceMetadata};
 pub use portcullis_audit::{Audit, AuditSettings, RequestId};

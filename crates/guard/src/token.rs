@@ -43,11 +43,12 @@ pub(crate) struct Window {
     pub(crate) until: UnixTime,
 }
 
-/// The keys that the signature was checked with.
+/// Whose word it was that the token is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) issuer: usize,
-    pub(crate) generation: u64,
+    /// The keys that the signature was checked with; `None` where the issuer was asked about the token.
+    pub(crate) generation: Option<u64>,
 }
 
 // === impl VerifiedToken ===

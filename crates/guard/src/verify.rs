@@ -15,6 +15,7 @@ use crate::cache::TokenCache;
 use crate::credential::Presented;
 use crate::dpop::{Proofs, SenderConstraint};
 use crate::error::GuardError;
+use crate::introspect::Opaque;
 use crate::metadata::ResourceMetadata;
 use crate::proof::check_proof;
 use crate::revocation::{Revocations, Stale};
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     pub(crate) audit: Audit,
     /// Whether callers are told the private code of a refusal.
     pub(crate) discloses_reason: bool,
+    /// Who is asked about tokens that do not speak for themselves.
+    pub(crate) opaque: Option<Opaque>,
 }
 
 /// Who may issue tokens, and what they have to be like.
@@ -68,6 +71,8 @@ pub(crate) enum Step {
         issuer: usize,
         unknown: Option<(Arc<KeySnapshot>, Refusal)>,
     },
+    /// The token does not speak for itself: its issuer has to be asked.
+    NeedsIntrospection,
     /// The token is good, unless it was revoked, and the list of revocations was not read yet, or too long ago.
     NeedsRevocations,
 }
@@ -93,6 +98,13 @@ impl Inner {
     }
 
     fn judge(&self, presented: &Presented<'_>) -> Result<Step, GuardError> {
+        if self.asked_about(presented.text()).is_some() {
+            let missing = !self.revocations.is_loaded() || self.should_read_again(self.clock.now());
+            return Ok(match missing {
+                true => Step::NeedsRevocations,
+                false => Step::NeedsIntrospection,
+            });
+        }
         let jws = UnverifiedJws::parse(presented.text(), &self.limits)?;
         let (index, issuer) = self.issuer(&jws)?;
         jws.header().kid()?;
@@ -113,9 +125,9 @@ impl Inner {
         }
         let origin = Origin {
             issuer: index,
-            generation: keys.generation,
+            generation: Some(keys.generation),
         };
-        let verified = self.verified(claims, &issuer.rules, origin, binding)?;
+        let verified = self.verified(claims, &issuer.rules, origin, binding, UnixTime::from_secs(i64::MAX))?;
         // What is remembered is that the token is good; who may send it, and whether it was revoked, is asked each time.
         self.cache.insert(presented.text(), Arc::clone(&verified));
         Ok(Step::Done(self.admit(verified, presented, now)))
@@ -202,12 +214,14 @@ impl Inner {
         Ok(policy.evaluate(claims, &call)?)
     }
 
-    fn verified(
+    /// `until`: when it has to be verified again, if it has not expired by then.
+    pub(crate) fn verified(
         &self,
         claims: Verified<Claims>,
         rules: &AccessTokenRules,
         origin: Origin,
         binding: Binding,
+        until: UnixTime,
     ) -> Result<Arc<VerifiedToken>, Refusal> {
         let expires = claims.time("exp")?.ok_or(Refusal::ExpiryMissing)?;
         let issued_at = claims.time("iat")?;
@@ -217,7 +231,7 @@ impl Inner {
             .map_or(UnixTime::from_secs(i64::MIN), |from| from.plus(-rules.leeway));
         let window = Window {
             from,
-            until: expires.plus(rules.leeway),
+            until: until.min(expires.plus(rules.leeway)),
         };
         let handles = self.revocations.list().handles(&claims);
         Ok(Arc::new(VerifiedToken::new(

@@ -45,7 +45,8 @@ fn describe(provider: &Provider, client: &Client, token: &str) -> Value {
     if let Some(found) = state.live_access_token(token, now) {
         let mut answer = found.claims.clone();
         if let Some(members) = answer.as_object_mut() {
-            members.insert("active".into(), true.into());
+            let as_text = provider.dev.behaviour().introspection_active_as_text;
+            members.insert("active".into(), if as_text { "true".into() } else { true.into() });
             members.insert("token_type".into(), "Bearer".into());
             if let Some(username) = &found.username {
                 members.insert("username".into(), username.as_str().into());

@@ -229,6 +229,25 @@ impl Client {
         ))
     }
 
+    /// Asks about an access token (RFC 7662 s2.1), at this address or at the one that the metadata names.
+    pub(crate) async fn introspect(
+        &self,
+        url: Option<&HttpsUrl>,
+        token: &Secret,
+    ) -> Result<http::Response<Bytes>, ProviderError> {
+        const ENDPOINT: &str = "introspection endpoint";
+        let metadata = match url {
+            Some(_) => None,
+            None => Some(self.provider.metadata().await?),
+        };
+        let named = metadata
+            .as_ref()
+            .and_then(|metadata| metadata.introspection_endpoint.as_ref());
+        let url = need(url.or(named), "introspection_endpoint")?;
+        let form = vec![("token", token.expose()), ("token_type_hint", "access_token")];
+        self.send(self.form(url, form, ENDPOINT)?, ENDPOINT).await
+    }
+
     /// Where to send the browser so that the session at the provider ends too (RP-Initiated Logout 1.0 s2). `None`
     /// if the provider has no such endpoint.
     ///

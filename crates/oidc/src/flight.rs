@@ -7,7 +7,7 @@ use tokio::sync::watch;
 ///
 /// It runs in a task of its own: it goes on when whoever began it goes away, so that a caller who hangs up cannot make
 /// the next one begin it again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Flight<T>(Arc<Mutex<Slot<T>>>);
 
 type Slot<T> = Option<watch::Receiver<Option<T>>>;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CACHE_CONTROL;
-use portcullis_jose::{JwkSet, random_array};
+use portcullis_jose::{JwkSet, KeyError, random_array};
 use serde_json::value::RawValue;
 
 use crate::flight::Landing;
@@ -199,10 +199,13 @@ impl Provider {
 
     async fn try_fetch_keys(&self) -> Result<(Arc<KeySnapshot>, Vec<String>), ProviderError> {
         let asked = self.now();
-        let (document, fresh_for) = match &self.settings().jwks_file {
-            Some(path) => (read(path).await?, FILE_FRESH),
-            None => self.download().await?,
-        };
+        if let Some(path) = &self.settings().jwks_file {
+            let wrong = |error: KeyError| bad(format!("{}: {error}", path.display()));
+            let (set, problems) = JwkSet::from_local(&read(path).await?).map_err(wrong)?;
+            let ignored = problems.iter().map(ToString::to_string).collect();
+            return Ok((self.0.keys.store(set, asked, FILE_FRESH), ignored));
+        }
+        let (document, fresh_for) = self.download().await?;
         let (document, foreign) = self.keys_of_ours(document);
         let (set, problems) = JwkSet::parse(&document).map_err(|error| bad(error.to_string()))?;
         // What is good is never given up for an answer that is of no use.

@@ -18,6 +18,8 @@ pub struct Metadata {
     pub userinfo_endpoint: Option<HttpsUrl>,
     /// RFC 7009
     pub revocation_endpoint: Option<HttpsUrl>,
+    /// RFC 7662
+    pub introspection_endpoint: Option<HttpsUrl>,
     /// RP-Initiated Logout 1.0
     pub end_session_endpoint: Option<HttpsUrl>,
     /// RFC 9207 s3: every authorization response has the parameter `iss`.
@@ -32,6 +34,7 @@ struct Document {
     jwks_uri: Option<String>,
     userinfo_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
+    introspection_endpoint: Option<String>,
     end_session_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
@@ -78,6 +81,7 @@ impl Metadata {
             jwks_uri: url("jwks_uri", document.jwks_uri)?.ok_or(ProviderError::EndpointMissing("jwks_uri"))?,
             userinfo_endpoint: url("userinfo_endpoint", document.userinfo_endpoint)?,
             revocation_endpoint: url("revocation_endpoint", document.revocation_endpoint)?,
+            introspection_endpoint: url("introspection_endpoint", document.introspection_endpoint)?,
             end_session_endpoint: url("end_session_endpoint", document.end_session_endpoint)?,
             iss_parameter_supported: document.authorization_response_iss_parameter_supported,
         })

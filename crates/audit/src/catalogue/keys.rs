@@ -22,4 +22,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         "No key set could be fetched yet, or the last one is older than it may be used; no token can be checked, so all are refused for now.",
         "Open the provider's discovery document and `jwks_uri` from this machine (`curl -v`): DNS, egress rules, a proxy, or a TLS certificate of a company's inspection proxy are the usual reasons. The event `keys_unavailable` says what failed; once it works, requests succeed without a restart.",
     ),
+    entry(
+        ("introspection.unavailable", "introspection_unavailable"),
+        503,
+        "The provider cannot be asked about the token",
+        "The token is no JWT, so the provider's introspection endpoint (RFC 7662) decides; it did not answer, refused our client, or answered something that says neither yes nor no.",
+        "The event says what came instead. `provider.client_rejected` or a status of 401 or 403: compare the secret of the client that `introspection` names, and let that client use the endpoint at the provider. Otherwise try the endpoint from this machine with `curl -v`; it has to answer `application/json` with `active` as true or false.",
+    ),
 ];

@@ -113,4 +113,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         "The key was found and fits, and the signature does not belong to this header and payload: the token was changed on the way, or was signed by another key that uses the same key id.",
         "Get a new token and try again. If every token fails, the provider signs with another key than it publishes: compare the issuer's `jwks_uri` with the key set in use (a test and a production tenant are easily mixed up), and make sure that nothing caches an old key set in between.",
     ),
+    entry(
+        ("token.inactive", "inactive"),
+        401,
+        "The provider says that the token is not active",
+        "The token is no JWT, so the provider was asked about it (RFC 7662); it does not know it, or the token has expired or was revoked.",
+        "Get a new token. If every token is refused, it comes from another provider or tenant than the one that is asked: the `introspection` of the provider in the configuration says which. Some providers let only the APIs that a token is for ask about it: register the asking client as one.",
+    ),
 ];

@@ -6,6 +6,7 @@ mod builder;
 mod cache;
 mod dpop;
 mod explain;
+mod introspection;
 mod keys;
 mod revocation;
 mod support;

@@ -56,6 +56,10 @@ pub struct Behaviour {
     pub refresh_wrong_sub: bool,
     /// ID tokens have this defect.
     pub id_token_defect: Option<Defect>,
+    /// Access tokens are no JWTs but random text, which only the introspection endpoint knows.
+    pub opaque_access_tokens: bool,
+    /// The introspection endpoint says `"active": "true"`, as text.
+    pub introspection_active_as_text: bool,
     /// Access tokens of the token endpoint have this defect.
     pub access_token_defect: Option<Defect>,
     /// The userinfo answer is about another subject.

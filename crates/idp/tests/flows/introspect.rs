@@ -1,3 +1,4 @@
+use portcullis_idp::Behaviour;
 use serde_json::json;
 
 use crate::support::Stage;
@@ -56,4 +57,27 @@ async fn only_a_client_with_a_secret_may_ask() {
         .await
         .assert_error(401, "invalid_client");
     assert!(stage.is_active(access).await);
+}
+
+#[tokio::test]
+async fn opaque_tokens_are_known_here_alone() {
+    let stage = Stage::new().await;
+    stage.control().set_behaviour(Behaviour {
+        opaque_access_tokens: true,
+        ..Behaviour::default()
+    });
+    let tokens = stage.sign_in("alice", "openid orders.read").await;
+    let access = tokens["access_token"].as_str().unwrap();
+    assert!(!access.contains('.'));
+    let ask = async || stage.post_as("other", "/introspect", &[("token", access)]).await.json();
+    let answer = ask().await;
+    assert_eq!(
+        (&answer["active"], &answer["username"]),
+        (&json!(true), &json!("alice"))
+    );
+    stage.control().set_behaviour(Behaviour {
+        introspection_active_as_text: true,
+        ..Behaviour::default()
+    });
+    assert_eq!(ask().await["active"], "true");
 }

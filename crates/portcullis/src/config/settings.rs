@@ -115,10 +115,16 @@ pub struct AdminSettings {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ProviderSettings {
-    /// The issuer exactly as it was written: tokens must carry the same text.
+    /// The issuer exactly as it was written: tokens must carry the same text. With tenants it is their template.
     pub issuer: String,
-    /// The keys' address, where discovery is not to be asked for it.
-    pub jwks_url: Option<Url>,
+    /// The tenants whose tokens count; empty where the issuer is no template.
+    pub tenants: Vec<String>,
+    /// Where the discovery document is, where that is not the issuer.
+    pub discovery: Option<Url>,
+    /// Where the keys are.
+    pub keys: Keys,
+    /// How opaque tokens are asked about, where they are taken.
+    pub introspection: Option<IntrospectionSettings>,
     /// The algorithm of ID tokens.
     pub id_token_algorithm: Algorithm,
     /// The `typ` that access tokens must have.
@@ -129,6 +135,32 @@ pub struct ProviderSettings {
     pub leeway: Duration,
     /// PEM file of the authority to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
+}
+
+/// Where a provider's keys are: in one place.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Keys {
+    /// Where the discovery document says.
+    Discovered,
+    /// At this address.
+    Url(Url),
+    /// In this file.
+    File(PathBuf),
+    /// There is none but this secret.
+    Shared(Secret),
+}
+
+/// `introspection` of a provider.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct IntrospectionSettings {
+    /// Name of the client that asks.
+    pub client: String,
+    /// How long an answer counts.
+    pub cache: Duration,
+    /// Where to ask, where discovery is not to be asked for it.
+    pub url: Option<Url>,
 }
 
 /// `access_token_type` of a provider.
@@ -263,8 +295,8 @@ pub struct Guarded {
     pub session: bool,
     /// A bearer token is accepted.
     pub bearer: bool,
-    /// Name of the provider that issues the tokens.
-    pub provider: String,
+    /// Names of the providers that issue the tokens; at least one.
+    pub providers: Vec<String>,
     /// Audiences, one of which the token must have.
     pub audience: Vec<String>,
     /// Which policy, by name, decides about which calls.

@@ -84,13 +84,16 @@ pub(crate) fn resource_within(cx: &Context<'_>, item: &Item<'_>, place: Option<(
     None
 }
 
+/// The place of a tenant in an issuer that is a template.
+pub(crate) const TENANT: &str = "{tenantid}";
+
 /// The issuer, as it was written: it is compared byte for byte.
 pub(crate) fn issuer(cx: &Context<'_>, item: &Item<'_>) -> Option<(String, Url)> {
     let (given, url) = url(cx, item, PlainHttp::Loopback)?;
-    if given.contains('{') {
-        let message = format!("{} is a template, which this version does not have", item.what);
-        let fault = item.fault(FaultKind::NotAvailable, message, "has a place to fill in");
-        cx.push(fault.help("name one tenant: the issuer that its discovery document shows"));
+    if given.contains(['{', '}']) && (given.matches(TENANT).count() != 1 || given.matches(['{', '}']).count() != 2) {
+        let message = format!("{} is no template that is known", item.what);
+        let fault = item.fault(FaultKind::InvalidUrl, message, "has another place to fill in");
+        cx.push(fault.help("a template has {tenantid} in it, once, as the discovery document of Entra shows it"));
         return None;
     }
     // OpenID Connect Discovery 1.0 s3: an issuer has no query and no fragment.

@@ -1,6 +1,5 @@
 //! From a configuration to a running gateway.
 
-use std::collections::BTreeMap;
 use std::fs::read_to_string;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,10 +9,9 @@ use http::HeaderValue;
 use portcullis_audit::{Audit, Event, Refused};
 use portcullis_bff::{Bff, FrontendSettings, Revoke, SameSite};
 use portcullis_console::{Check, Readiness};
-use portcullis_guard::{Audiences, Authorities, Dpop, DpopNonces, Guard, GuardBuilder, Revocations, report_keys};
-use portcullis_jose::{AlgorithmSet, Clock};
-use portcullis_oidc::token_rules::TokenType;
-use portcullis_oidc::{Client, ClientAuth, HttpClient, HttpsUrl, HyperClient, Provider, ProviderSettings, RefreshTask};
+use portcullis_guard::{Audiences, Authorities, Dpop, DpopNonces, Guard, GuardBuilder, Revocations};
+use portcullis_jose::Clock;
+use portcullis_oidc::{Provider, RefreshTask};
 use portcullis_policy::NamedPolicy;
 use portcullis_proxy::{Forwarder, HeadLimits, Settings as ProxySettings, Timeouts, Upstream};
 use portcullis_store::{KeyRing, LeaseName, SealingKey, SqliteStore, Store};
@@ -21,11 +19,12 @@ use tokio::task::JoinHandle;
 
 use super::assets::{Assets, CONTENT_POLICY};
 use super::certificate::Certificates;
+use super::providers::{Providers, Trusted, client, providers, trusted};
 use super::revocations;
 use super::routes::{Api, GuardedApi, Routes};
 use super::{Gateway, Inner};
 use crate::admin::Admin;
-use crate::config::{self, Access, AccessTokenType, ApiSettings, Guarded, Settings};
+use crate::config::{self, Access, ApiSettings, Guarded, Settings};
 
 /// Sessions and marks that are over are removed so often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
@@ -66,7 +65,7 @@ pub struct BuildError {
     pub why: String,
 }
 
-fn failed<E: std::fmt::Display>(what: impl Into<String>) -> impl FnOnce(E) -> BuildError {
+pub(super) fn failed<E: std::fmt::Display>(what: impl Into<String>) -> impl FnOnce(E) -> BuildError {
     let what = what.into();
     move |why| BuildError {
         what,
@@ -88,7 +87,10 @@ impl Running {
     ) -> Result<Running, BuildError> {
         let store = open_store(settings, clock)?;
         let providers = providers(settings, audit, clock)?;
-        let refresh = providers.values().map(Provider::spawn_refresh).collect();
+        let refresh = providers
+            .values()
+            .map(|trusted| trusted.provider.spawn_refresh())
+            .collect();
         // What is revoked is revoked for every API.
         let revocations = Revocations::stored(store.clone());
         let apis = apis(settings, &providers, &store, &revocations, audit, clock)?;
@@ -99,10 +101,9 @@ impl Running {
         let admin = Admin::new(
             settings.admin.as_ref().map(|admin| admin.token.clone()),
             revocations.clone(),
-            settings
-                .providers
+            providers
                 .values()
-                .map(|provider| provider.issuer.clone())
+                .flat_map(|trusted| trusted.provider.issuer_rule().issuers())
                 .collect(),
             longest_life,
             audit.clone(),
@@ -129,7 +130,7 @@ impl Running {
         ];
         Ok(Running {
             gateway,
-            providers: providers.into_values().collect(),
+            providers: providers.into_values().map(|trusted| trusted.provider).collect(),
             store,
             revocations,
             admin,
@@ -171,12 +172,13 @@ impl Running {
                 }
             });
             let guards = gateway.0.routes.iter().filter_map(|api| {
-                let ready = api.guarded.as_ref()?.guard.is_ready();
+                let guarded = api.guarded.as_ref()?;
                 let name = format!("api {}", api.name);
-                Some(if ready {
+                let missing = guarded.guard.missing();
+                Some(if missing.is_empty() {
                     Check::ready(name)
                 } else {
-                    Check::failed(name, "keys are missing, or the revocations, or they are too old")
+                    Check::failed(name, format!("missing: {}", missing.join(", ")))
                 })
             });
             let list = revocations::check(&revocations, clock.now());
@@ -211,44 +213,9 @@ fn key_ring(settings: &Settings) -> Result<KeyRing, BuildError> {
         .map_err(failed("the sealing keys of [store]"))
 }
 
-fn providers(
-    settings: &Settings,
-    audit: &Audit,
-    clock: &Arc<dyn Clock>,
-) -> Result<BTreeMap<String, Provider>, BuildError> {
-    let mut providers = BTreeMap::new();
-    for (name, configured) in &settings.providers {
-        let what = || format!("provider {name}");
-        let http = match &configured.ca_file {
-            None => HyperClient::new().map_err(failed(what()))?,
-            Some(path) => {
-                let pem = std::fs::read(path).map_err(failed(format!("{}: {}", what(), path.display())))?;
-                HyperClient::with_ca(&pem).map_err(failed(format!("{}: {}", what(), path.display())))?
-            }
-        };
-        let http: Arc<dyn HttpClient> = Arc::new(http);
-        let mut provider = ProviderSettings::new(name, configured.issuer.as_str());
-        provider.id_token_algorithm = configured.id_token_algorithm;
-        provider.algorithms = AlgorithmSet::of(&configured.algorithms);
-        provider.jwks_uri = match &configured.jwks_url {
-            None => None,
-            Some(url) => Some(HttpsUrl::parse(url.as_str()).map_err(failed(what()))?),
-        };
-        let observer = report_keys(audit.clone());
-        providers.insert(name.clone(), Provider::new(provider, http, clock.clone(), observer));
-    }
-    Ok(providers)
-}
-
-fn provider<'p>(providers: &'p BTreeMap<String, Provider>, name: &str) -> Result<&'p Provider, BuildError> {
-    providers
-        .get(name)
-        .ok_or_else(|| failed("the configuration")(format!("there is no provider {name}")))
-}
-
 fn frontend(
     settings: &Settings,
-    providers: &BTreeMap<String, Provider>,
+    providers: &Providers,
     store: &Arc<dyn Store>,
     audit: &Audit,
     clock: &Arc<dyn Clock>,
@@ -258,15 +225,7 @@ fn frontend(
     let Some((name, configured)) = settings.frontend() else {
         return Ok(None);
     };
-    let client = settings.clients.get(&configured.client);
-    let client =
-        client.ok_or_else(|| failed("the configuration")(format!("there is no client {}", configured.client)))?;
-    let auth = match &client.auth {
-        config::ClientAuth::Basic(secret) => ClientAuth::Basic(secret.clone()),
-        config::ClientAuth::Post(secret) => ClientAuth::Post(secret.clone()),
-        config::ClientAuth::None => ClientAuth::None,
-    };
-    let client = Client::new(provider(providers, &client.provider)?.clone(), &client.client_id, auth);
+    let client = client(settings, providers, &configured.client)?;
     let mut frontend = FrontendSettings::new(name, settings.server.public_url.clone(), client);
     frontend.scopes.clone_from(&configured.scopes);
     frontend.resource.clone_from(&configured.resource);
@@ -292,7 +251,7 @@ fn frontend(
 
 fn apis(
     settings: &Settings,
-    providers: &BTreeMap<String, Provider>,
+    providers: &Providers,
     store: &Arc<dyn Store>,
     revocations: &Revocations,
     audit: &Audit,
@@ -319,8 +278,8 @@ fn apis(
         let guarded = match &configured.access {
             Access::Anyone => None,
             Access::Guarded(guarded) => {
-                let provider = provider(providers, &guarded.provider)?;
-                let builder = guard(settings, name, configured, guarded, provider).map_err(failed(what()))?;
+                let trusted = all_trusted(providers, guarded)?;
+                let builder = guard(settings, name, configured, guarded, &trusted).map_err(failed(what()))?;
                 let builder = builder
                     .dpop(dpop.clone())
                     .audit(audit.clone())
@@ -357,8 +316,8 @@ pub(crate) fn guard_alone(
         return Ok(None);
     };
     let providers = providers(settings, audit, clock)?;
-    let provider = provider(&providers, &guarded.provider)?;
-    let builder = guard(settings, name, configured, guarded, provider).map_err(failed(what()))?;
+    let trusted = all_trusted(&providers, guarded)?;
+    let builder = guard(settings, name, configured, guarded, &trusted).map_err(failed(what()))?;
     let builder = builder
         .audit(audit.clone())
         .clock(clock.clone())
@@ -366,41 +325,43 @@ pub(crate) fn guard_alone(
     guarded_api(settings, name, guarded, builder).map(Some)
 }
 
-/// What the configuration says about the tokens of an API.
+/// The providers whose tokens an API takes.
+fn all_trusted<'p>(providers: &'p Providers, guarded: &Guarded) -> Result<Vec<&'p Trusted>, BuildError> {
+    let names = guarded.providers.iter();
+    names.map(|name| trusted(providers, name)).collect()
+}
+
+/// What the configuration says about the tokens of an API. Algorithms, type and leeway are each provider's own.
 fn guard(
     settings: &Settings,
     name: &str,
     configured: &ApiSettings,
     guarded: &Guarded,
-    provider: &Provider,
+    trusted: &[&Trusted],
 ) -> Result<GuardBuilder<Authorities, Audiences>, &'static str> {
-    let trusted = settings.providers.get(&guarded.provider);
-    let trusted = trusted.ok_or("its provider is missing")?;
+    let (first, others) = trusted.split_first().ok_or("it has no provider")?;
     let mut audiences = guarded.audience.iter();
-    let first = audiences.next().ok_or("it has no audience")?;
-    let builder = Guard::builder()
-        .provider(provider.clone())
-        .audience(first)
+    let audience = audiences.next().ok_or("it has no audience")?;
+    let mut builder = Guard::builder()
+        .provider(first.provider.clone())
+        .audience(audience)
         .realm(configured.realm.as_deref().unwrap_or(name))
-        .algorithms(AlgorithmSet::of(&trusted.algorithms))
-        .leeway(seconds(trusted.leeway))
-        .dpop(dpop(settings))
-        .token_type(match trusted.access_token_type {
-            AccessTokenType::AtJwt => TokenType::AtJwt,
-            AccessTokenType::Any => TokenType::Any,
-        });
-    let builder = match guarded.sender_constrained {
-        Some(constraint) => builder.sender_constrained(constraint),
-        None => builder,
-    };
-    let builder = match guarded.revocations.require_jti {
-        true => builder.require_jti(),
-        false => builder,
-    };
-    let builder = match settings.server.development {
-        true => builder.dangerous_reason_header(),
-        false => builder,
-    };
+        .dpop(dpop(settings));
+    if let Some(constraint) = guarded.sender_constrained {
+        builder = builder.sender_constrained(constraint);
+    }
+    if guarded.revocations.require_jti {
+        builder = builder.require_jti();
+    }
+    if settings.server.development {
+        builder = builder.dangerous_reason_header();
+    }
+    for other in others {
+        builder = builder.also_provider(other.provider.clone());
+    }
+    for introspection in trusted.iter().filter_map(|trusted| trusted.introspection.clone()) {
+        builder = builder.introspection(introspection);
+    }
     Ok(audiences.fold(builder, GuardBuilder::also_audience))
 }
 
@@ -501,7 +462,7 @@ fn authority(url: &url::Url) -> String {
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-fn seconds(duration: Duration) -> i64 {
+pub(super) fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod body;
 mod build;
 mod call;
 mod certificate;
+mod providers;
 mod revocations;
 mod routes;
 

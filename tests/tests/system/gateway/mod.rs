@@ -5,6 +5,7 @@ mod dpop;
 mod forward;
 mod heads;
 mod https;
+mod issuers;
 mod login_answers;
 mod logout_messages;
 mod metadata;

@@ -40,7 +40,10 @@ async fn a_start_without_the_provider_is_a_start() {
     assert_eq!(admin(&gate, "/livez").await.0, 200);
     let (status, body) = admin(&gate, "/readyz").await;
     assert_eq!(status, 503);
-    assert!(body.contains("keys of provider dev"), "{body}");
+    for missing in ["keys of provider dev", "api orders", "missing: keys of provider dev"] {
+        assert!(body.contains(missing), "{body}");
+    }
+    assert!(!body.contains("api public"), "it needs nothing: {body}");
 
     let reply = gate.bearer("GET", "/api/orders", &token).await;
     assert_eq!((reply.problem().0, reply.header("retry-after")), (503, "5"));

@@ -1,5 +1,7 @@
 //! `[api.NAME]`.
 
+use std::collections::BTreeMap;
+
 use portcullis_guard::SenderConstraint;
 use toml::de::DeValue;
 use url::Url;
@@ -11,7 +13,7 @@ use crate::config::faults::FaultKind;
 use crate::config::kinds::{distinct, duration, list, one_or_more, reference, text, word};
 use crate::config::reader::{At, Context, Item, Reader, listed};
 use crate::config::schema::{AUTHENTICATED, Kind};
-use crate::config::settings::{Access, ApiSettings, DangerSettings, Guarded};
+use crate::config::settings::{Access, ApiSettings, DangerSettings, Guarded, ProviderSettings};
 use crate::config::urls::{PlainHttp, resource_within, upstream};
 use crate::diagnostic::Diagnostic;
 
@@ -19,10 +21,13 @@ use crate::diagnostic::Diagnostic;
 pub(super) struct Around<'a> {
     pub(super) danger: &'a DangerSettings,
     pub(super) public_url: Option<&'a Url>,
+    pub(super) providers: &'a BTreeMap<String, ProviderSettings>,
     pub(super) has_frontend: bool,
     /// The provider that sessions are made with.
     pub(super) session_provider: Option<&'a str>,
 }
+
+static PROVIDER_NAME: Kind = Kind::Reference("provider");
 
 pub(super) fn api(reader: &Reader<'_>, name: &str, around: &Around<'_>, paths: &mut Paths) -> Option<ApiSettings> {
     let path = reader.get("path", api_path);
@@ -45,7 +50,7 @@ pub(super) fn api(reader: &Reader<'_>, name: &str, around: &Around<'_>, paths: &
 
 fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -> Option<Access> {
     let accept = reader.get("accept", |cx, item| accept(cx, item, around.has_frontend));
-    let provider = reader.get("provider", reference);
+    let providers = reader.get("provider", providers);
     let audience = reader.get("audience", one_or_more);
     let policy = reader.get("policy", by_method);
     let routes = reader.get("routes", |cx, item| routes::routes(cx, item, path));
@@ -80,8 +85,8 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
             .cx
             .push(fault.help("write accept = [\"bearer\"], or make an [api.NAME] for each of the two"));
     }
-    if let (true, Some(provider), Some(of_sessions)) = (session, &provider, around.session_provider)
-        && provider.value != of_sessions
+    if let (true, Some(provider), Some(of_sessions)) = (session, &providers, around.session_provider)
+        && !provider.value.iter().any(|name| name == of_sessions)
     {
         let message = format!(
             "{} accepts sessions, but their tokens come from another provider",
@@ -92,6 +97,9 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
         reader
             .cx
             .push(fault.help("name that provider, or write accept = [\"bearer\"]"));
+    }
+    if let Some(providers) = &providers {
+        one_is_asked(reader, providers, around);
     }
     // What is there and wrong must not become what is absent.
     if (reader.has("policy") && policy.is_none())
@@ -108,7 +116,7 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     Some(Access::Guarded(Guarded {
         session,
         bearer: accepted.contains(&"bearer"),
-        provider: provider?.value,
+        providers: providers?.value,
         audience: audience?.value,
         routes: table,
         resource: resource?,
@@ -119,6 +127,41 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
         }),
         revocations: revocations?,
     }))
+}
+
+fn providers(cx: &Context<'_>, item: &Item<'_>) -> Option<Vec<String>> {
+    match item.value {
+        DeValue::Array(_) => {
+            let names = list(cx, item, &PROVIDER_NAME, reference)?;
+            distinct(cx, item, names)
+        }
+        DeValue::String(_) => Some(vec![reference(cx, &item.of_kind(&PROVIDER_NAME))?]),
+        _ => {
+            cx.push(item.wrong_type());
+            None
+        }
+    }
+}
+
+/// An opaque token does not say whose it is: asking one provider after the other would show each the others' tokens.
+fn one_is_asked(reader: &Reader<'_>, providers: &At<Vec<String>>, around: &Around<'_>) {
+    let asked = |name: &&String| {
+        around
+            .providers
+            .get(*name)
+            .is_some_and(|provider| provider.introspection.is_some())
+    };
+    let asked: Vec<&str> = providers.value.iter().filter(asked).map(String::as_str).collect();
+    if asked.len() > 1 {
+        let message = format!("{} could ask several providers about a token", reader.title());
+        let fault = FaultKind::Contradiction.says(message);
+        let fault = fault.at(
+            providers.span.clone(),
+            format!("{} have `introspection`", listed(&asked)),
+        );
+        let help = "an opaque token does not say whose it is; make an API for each, or leave `introspection` to one";
+        reader.cx.push(fault.help(help));
+    }
 }
 
 fn accept(cx: &Context<'_>, item: &Item<'_>, has_frontend: bool) -> Option<Vec<String>> {

@@ -43,16 +43,20 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
     let store = server::store(cx, section(cx, tree, "store").as_ref(), public_is_loopback);
     let has_admin_address = server.as_ref().map(|server| server.admin.is_some());
     let admin = section(cx, tree, "admin").map(|reader| server::admin(&reader, has_admin_address, public_is_loopback));
-    let providers = named(cx, tree, "provider", |reader, _| provider::provider(reader));
+    let providers = named(cx, tree, "provider", |reader, _| {
+        provider::provider(reader, public_is_loopback)
+    });
     let clients = named(cx, tree, "client", |reader, _| {
         provider::client(reader, &providers, public_is_loopback)
     });
+    provider::check_introspection(cx, &providers, &clients);
     let frontends = named(cx, tree, "frontend", |reader, _| frontend::frontend(reader));
     frontend::only_one(cx, tree);
     let policies = policy::policies(&named(cx, tree, "policy", |reader, _| Some(reader.clone())));
     let around = api::Around {
         danger: &danger,
         public_url: server.as_ref().map(|server| &server.public_url),
+        providers: &providers,
         has_frontend: !cx.names("frontend").is_empty(),
         session_provider: frontends
             .values()

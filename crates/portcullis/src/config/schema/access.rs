@@ -39,11 +39,12 @@ pub(crate) const API: Table = Table {
         ),
         Key::new(
             "provider",
-            Reference("provider"),
+            OneOrMore("the NAME of a [provider.NAME] table"),
             Depends("required, unless `accept` is `[\"anyone\"]`"),
             r#""entra""#,
-            "NAME of the provider that issues the tokens.",
-        ),
+            "NAME of the provider that issues the tokens, or of several: the token's `iss` picks one, exactly, and only its keys are tried.",
+        )
+        .also(&["providers", "issuer", "issuers"]),
         Key::new(
             "audience",
             OneOrMore("an audience in quotes"),

@@ -66,6 +66,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &STORE,
     &ADMIN,
     &PROVIDER,
+    &INTROSPECTION,
     &CLIENT,
     &SECRET,
     &FRONTEND,
@@ -228,21 +229,69 @@ pub(crate) const PROVIDER: Table = Table {
     about: "An identity provider: who issues the tokens.",
     keys: &[
         Key::new("issuer", Url, Required, r#""https://login.example.com""#,
-            "The provider's issuer, exactly as its discovery document and its tokens spell it. `https://`, or `http://` on loopback.")
-            .also(&["authority", "domain", "url", "discovery_url"]),
+            "The provider's issuer, exactly as its discovery document and its tokens spell it. `https://`, or `http://` on loopback. With `{tenantid}` in it, it is the template of the issuers of `tenants`.")
+            .also(&["authority", "domain", "url"]),
+        Key::new("tenants", List("tenant identifiers"), Depends("required with a template, else none"), r#"["9122040d-6c67-4c5b-b112-36a304b66dad"]"#,
+            "The tenants whose tokens count: `iss` is the template filled with the token's own `tid`, and that is one of these. There is no wildcard.")
+            .also(&["tenant", "tenant_ids"]),
+        Key::new("discovery", Url, Depends("required with a template, unless the keys have an address of their own"), r#""https://login.microsoftonline.com/organizations/v2.0""#,
+            "Where the discovery document is (before `/.well-known/`), if not at the issuer. It must name the issuer, or the template, all the same.")
+            .also(&["discovery_url", "metadata"]),
         Key::new("jwks_url", Url, Optional, r#""https://login.example.com/keys""#,
             "Where the keys are. Absent: discovery says it.")
             .also(&["jwks_uri", "keys"]),
+        Key::new("jwks_file", Path, Optional, r#""issuer-keys.json""#,
+            "A file with the keys, for a provider that publishes none: a JWK set, a JWK or PEM. It is read again when it changes.")
+            .also(&["jwks", "keys_file", "public_key"]),
+        Key::new("shared_secret", Secret, Optional, r#"{ file = "/run/secrets/issuer" }"#,
+            "The secret that a provider without key pairs signs with, byte for byte as it is there; at least as long as the algorithm's hash. Whoever can check such a token could make it: where there is a choice, use key pairs.")
+            .also(&["hmac_secret", "signing_secret"]),
+        Key::new("introspection", Kind::Table("a table { client = \"NAME\", cache = \"60s\" }"), Optional, r#"{ client = "web" }"#,
+            "Takes tokens that are no JWT too: the provider is asked about each (RFC 7662)."),
         Key::new("id_token_algorithm", ALGORITHM, Default(r#""RS256""#), r#""ES256""#, "The algorithm of ID tokens."),
         Key::new("access_token_type", OneOf(&["at+jwt", "any"]), Default(r#""at+jwt""#), r#""any""#,
             "The `typ` of access tokens. `any` is for providers that do not mark them (RFC 9068 asks for `at+jwt`); an ID token is refused in both cases."),
         Key::new("algorithms", List("algorithms"), Default(r#"["RS256", "PS256", "ES256", "EdDSA"]"#), r#"["ES256"]"#,
-            "The algorithms of access tokens. Asymmetric only.")
+            "The algorithms of access tokens. `HS256`, `HS384` and `HS512` with `shared_secret`, and only then.")
             .also(&["algs", "signing_algorithms"]),
         Key::new("leeway", Duration(0, 5 * MINUTE), Default(r#""30s""#), r#""5s""#, "How far the provider's clock and ours may differ.")
             .also(&["clock_skew", "skew"]),
         Key::new("ca_file", Path, Optional, r#""corporate-ca.pem""#, "PEM file of the authority that signed the provider's certificate, to trust instead of the system's.")
             .also(&["ca", "ca_cert"]),
+    ],
+};
+
+/// The algorithms of a shared secret.
+pub(crate) const SHARED_ALGORITHMS: [&str; 3] = ["HS256", "HS384", "HS512"];
+
+pub(crate) const INTROSPECTION: Table = Table {
+    name: "introspection of [provider.NAME]",
+    about: "How tokens that are no JWT are asked about. The answer is held to the same rules as a JWT: it must have `aud`, `exp` and `sub`.",
+    keys: &[
+        Key::new(
+            "client",
+            Reference("client"),
+            Required,
+            r#""web""#,
+            "NAME of the client, with a secret at this provider, that asks.",
+        )
+        .also(&["client_id"]),
+        Key::new(
+            "cache",
+            Duration(0, HOUR),
+            Default(r#""60s""#),
+            r#""10s""#,
+            "How long an answer counts; the provider's own revocation is not seen before. `0s` asks for every call.",
+        )
+        .also(&["ttl", "cache_for"]),
+        Key::new(
+            "url",
+            Url,
+            Optional,
+            r#""https://login.example.com/introspect""#,
+            "Where to ask. Absent: discovery says it.",
+        )
+        .also(&["endpoint", "introspection_endpoint"]),
     ],
 };
 

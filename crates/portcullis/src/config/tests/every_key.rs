@@ -12,6 +12,7 @@ fn line(table: &Table, key: &str, value: &str) -> String {
         "server" | "store" | "admin" | "danger" => table.name.to_owned(),
         "tls of [server]" => "server.tls".to_owned(),
         "client_certificate_header of [server]" => "server.client_certificate_header".to_owned(),
+        "introspection of [provider.NAME]" => "provider.x.introspection".to_owned(),
         "a secret" => "client.x.secret".to_owned(),
         "assets of [frontend.NAME]" => "frontend.x.assets".to_owned(),
         "session of [frontend.NAME]" => "frontend.x.session".to_owned(),

@@ -12,7 +12,7 @@ use super::super::reference::EXAMPLE;
 use portcullis_policy::Decision;
 
 use super::super::{
-    Access, AccessTokenType, Assets, ClientAuth, ClientCertificates, Guarded, Network, SameSite, Settings, parse,
+    Access, AccessTokenType, Assets, ClientAuth, ClientCertificates, Guarded, Keys, Network, SameSite, Settings, parse,
 };
 use super::{GOOD, passes, without};
 
@@ -296,7 +296,7 @@ fn a_later_setting_is_what_was_written() {
         (local.access_token_type, local.leeway),
         (AccessTokenType::Any, Duration::ZERO)
     );
-    assert_eq!(local.jwks_url.as_ref().unwrap().as_str(), "https://keys.example.com/");
+    assert!(matches!(&local.keys, Keys::Url(url) if url.as_str() == "https://keys.example.com/"));
     let ClientAuth::Post(secret) = &settings.clients["web"].auth else {
         panic!("another method")
     };

@@ -6,6 +6,7 @@ mod damage;
 mod every_key;
 mod frontends;
 mod good;
+mod issuers;
 mod paths;
 mod policies;
 mod providers;

@@ -63,26 +63,6 @@ error[config.invalid_url]: `issuer` in [provider.local] is the address of a docu
 }
 
 #[test]
-fn an_issuer_template() {
-    shows(
-        &GOOD.replace(
-            r#"issuer = "http://127.0.0.1:9000""#,
-            r#"issuer = "https://login.example.com/{tenantid}/v2.0""#,
-        ),
-        r#"
-error[config.not_available]: `issuer` in [provider.local] is a template, which this version does not have
- --> t.toml:5:10
-  |
-5 | issuer = "https://login.example.com/{tenantid}/v2.0"
-  |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ has a place to fill in
-  |
-  = note: expected an absolute URL such as "https://host.example"
-  = help: name one tenant: the issuer that its discovery document shows
-"#,
-    );
-}
-
-#[test]
 fn an_issuer_with_a_password() {
     shows(
         &GOOD.replace(

@@ -31,7 +31,7 @@ error[config.unknown_key]: unknown key `authority` in [provider.local]
 5 | authority = "http://127.0.0.1:9000"
   | ^^^^^^^^^ did you mean `issuer`?
   |
-  = note: expected one of issuer, jwks_url, id_token_algorithm, access_token_type, algorithms, leeway, ca_file
+  = note: expected one of issuer, tenants, discovery, jwks_url, jwks_file, shared_secret, introspection, id_token_algorithm, access_token_type, algorithms, leeway, ca_file
 "#,
     );
 }
@@ -242,7 +242,7 @@ error[config.missing_key]: missing key `issuer` in [provider.local]
   | ^^^^^ add `issuer = "https://login.example.com"`
   |
   = note: expected an absolute URL such as "https://host.example"
-  = help: The provider's issuer, exactly as its discovery document and its tokens spell it. `https://`, or `http://` on loopback.
+  = help: The provider's issuer, exactly as its discovery document and its tokens spell it. `https://`, or `http://` on loopback. With `{tenantid}` in it, it is the template of the issuers of `tenants`.
 "#,
     );
 }

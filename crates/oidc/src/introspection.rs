@@ -1,0 +1,282 @@
+//! Asking a provider about a token that does not speak for itself: RFC 7662.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use portcullis_jose::{Claims, Limits, Object, Refusal, Secret, UnixTime, Value, Verified, danger, sha256};
+use tokio::sync::Semaphore;
+
+use crate::flight::Flight;
+use crate::token_rules::{AccessTokenRules, TokenType, check_access_token};
+use crate::{Binding, Client, HttpError, HttpsUrl, Provider, ProviderError, token_response};
+
+const ENDPOINT: &str = "introspection endpoint";
+/// A request waits for an answer for so long.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// So many tokens are asked about at a time; whoever comes then is told to come again.
+const AT_A_TIME: usize = 256;
+/// A token that is not active is not asked about again for so long, in seconds. One that is made up never becomes good,
+/// and one that was issued a moment ago may take a moment to be known everywhere.
+const INACTIVE_FOR: i64 = 5;
+/// So many tokens that are not active are remembered.
+const MOST_INACTIVE: usize = 10_000;
+/// How long an answer counts unless the configuration says otherwise, in seconds.
+const CACHE_FOR: i64 = 60;
+
+/// Asks a provider about opaque tokens. Cheap to clone; clones share what they know.
+#[derive(Clone)]
+pub struct Introspection {
+    client: Client,
+    url: Option<HttpsUrl>,
+    cache_for: i64,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    permits: Arc<Semaphore>,
+    /// By SHA-256 of the token: what is under way.
+    flights: Mutex<HashMap<[u8; 32], Flight<Answer>>>,
+    /// By SHA-256 of the token: until when it is not asked about again.
+    inactive: Mutex<HashMap<[u8; 32], UnixTime>>,
+}
+
+/// The answer's members if the token is active.
+type Answer = Result<Option<Object>, ProviderError>;
+
+// === impl Introspection ===
+
+impl Introspection {
+    /// Asks as this client, at the endpoint that the metadata names. The client must have a secret: RFC 7662 s2.1 does
+    /// not let anybody ask.
+    #[must_use]
+    pub fn new(client: Client) -> Introspection {
+        Introspection {
+            client,
+            url: None,
+            cache_for: CACHE_FOR,
+            shared: Arc::new(Shared {
+                permits: Arc::new(Semaphore::new(AT_A_TIME)),
+                flights: Mutex::default(),
+                inactive: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Asks here, and nothing of the metadata.
+    #[must_use]
+    pub fn at(self, url: HttpsUrl) -> Introspection {
+        Introspection { url: Some(url), ..self }
+    }
+
+    /// How long an answer counts, in seconds: 60 by default, 0 to ask on every request. Within it the provider's own
+    /// revocation of a token is not seen.
+    #[must_use]
+    pub fn cache_for(self, seconds: i64) -> Introspection {
+        let cache_for = seconds.max(0);
+        Introspection { cache_for, ..self }
+    }
+
+    /// The provider that is asked.
+    #[must_use]
+    pub fn provider(&self) -> &Provider {
+        self.client.provider()
+    }
+
+    /// How long an answer counts, in seconds.
+    #[must_use]
+    pub fn lifetime(&self) -> i64 {
+        self.cache_for
+    }
+
+    /// What the provider says of a token: its claims, or `None` where it is not active. Waits 5 s at most; those who
+    /// ask about the same token at the same time share one answer.
+    ///
+    /// The claims are the provider's word and nothing more: [`check_introspected`] has the rules.
+    ///
+    /// # Errors
+    /// The provider could not be asked, or did not answer as RFC 7662 says. Then nobody knows whether the token is good.
+    pub async fn claims(&self, token: &str) -> Result<Option<Verified<Claims>>, ProviderError> {
+        let hash = sha256(token.as_bytes());
+        if self.shared.is_inactive(&hash, self.provider().now()) {
+            return Ok(None);
+        }
+        let landing = self.flight_of(hash).join(|| {
+            let permit = Arc::clone(&self.shared.permits).try_acquire_owned().ok()?;
+            let (asking, token) = (self.clone(), Secret::new(token));
+            Some(async move {
+                let answer = asking.ask(&token).await;
+                drop(permit);
+                lock(&asking.shared.flights).remove(&hash);
+                if matches!(answer, Ok(None)) {
+                    asking.shared.remember_inactive(hash, asking.provider().now());
+                }
+                answer
+            })
+        });
+        let Some(landing) = landing else {
+            lock(&self.shared.flights).remove(&hash);
+            return Err(unreachable("too many tokens are asked about at once".into()));
+        };
+        let late = |_| ProviderError::Unreachable {
+            endpoint: ENDPOINT,
+            error: HttpError::TimedOut(PATIENCE.as_secs()),
+        };
+        let landed = tokio::time::timeout(PATIENCE, landing.wait()).await.map_err(late)?;
+        let answer = landed.unwrap_or_else(|| Err(unreachable("the program is ending".into())))?;
+        // The endpoint was the provider's, over TLS, asked about this very token; `read` saw `"active": true`.
+        Ok(answer.map(|answer| danger::vouched_by_introspection(answer, hash)))
+    }
+
+    fn flight_of(&self, hash: [u8; 32]) -> Flight<Answer> {
+        lock(&self.shared.flights).entry(hash).or_default().clone()
+    }
+
+    async fn ask(&self, token: &Secret) -> Answer {
+        let response = self.client.introspect(self.url.as_ref(), token).await?;
+        let answer = read(&response)?;
+        answer.map(|answer| self.with_issuer(answer)).transpose()
+    }
+
+    /// The issuer may be left out (RFC 7662 s2.2): whose token it is was decided by asking. Everything that comes after
+    /// goes by the claim.
+    fn with_issuer(&self, answer: Object) -> Result<Object, ProviderError> {
+        let rule = self.provider().issuer_rule();
+        if answer.get("iss").is_some() || rule.is_template() {
+            return Ok(answer);
+        }
+        let mut members = answer.to_json();
+        if let Some(members) = members.as_object_mut() {
+            members.insert("iss".into(), rule.as_str().into());
+        }
+        object(members.to_string().as_bytes())
+    }
+}
+
+impl fmt::Debug for Introspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Introspection")
+            .field("client", &self.client)
+            .field("url", &self.url)
+            .field("cache_for", &self.cache_for)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn is_inactive(&self, hash: &[u8; 32], now: UnixTime) -> bool {
+        lock(&self.inactive).get(hash).is_some_and(|until| now < *until)
+    }
+
+    fn remember_inactive(&self, hash: [u8; 32], now: UnixTime) {
+        let mut inactive = lock(&self.inactive);
+        if inactive.len() >= MOST_INACTIVE {
+            inactive.retain(|_, until| now < *until);
+        }
+        if inactive.len() < MOST_INACTIVE {
+            inactive.insert(hash, now.plus(INACTIVE_FOR));
+        }
+    }
+}
+
+/// The rules on the claims of a token that its provider was asked about: those of a JWT, but for what a JWT shows of
+/// itself. `aud` and `exp` are as mandatory here as there, although RFC 7662 lets a provider leave them out: without
+/// them a token for any other API would be taken, and forever.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_introspected(
+    claims: &Verified<Claims>,
+    rules: &AccessTokenRules,
+    now: UnixTime,
+) -> Result<Binding, Refusal> {
+    check_kind(claims)?;
+    check_access_token(claims, &introspected_rules(rules), now)
+}
+
+/// The rules of an API as they hold for an answer of the provider's, which has no `typ` header.
+#[must_use]
+pub fn introspected_rules(rules: &AccessTokenRules) -> AccessTokenRules {
+    let mut rules = rules.clone();
+    rules.token_type = TokenType::Any;
+    rules
+}
+
+/// A refresh token is active as well, and must not pass for an access token. Providers say it in several ways:
+/// `token_type` (RFC 7662 s2.2), `token_use` (Ory Hydra, Amazon Cognito), `typ` (Keycloak).
+///
+/// # Errors
+/// [`Refusal::TypeMismatch`], or a member that is no text.
+pub fn check_kind(claims: &Claims) -> Result<(), Refusal> {
+    let kinds: [(&'static str, &[&str]); 3] = [
+        ("token_type", &["bearer", "dpop", "access_token"]),
+        ("token_use", &["access", "access_token"]),
+        ("typ", &["bearer", "dpop", "jwt", "at+jwt"]),
+    ];
+    for (member, accepted) in kinds {
+        if let Some(found) = claims.optional_str(member)?
+            && !accepted.contains(&found.to_ascii_lowercase().as_str())
+        {
+            return Err(Refusal::TypeMismatch {
+                expected: "access token".into(),
+                found: format!("{member} {found}"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Judges an answer (RFC 7662 s2.2). What is not exactly as it should be says nothing about the token.
+fn read(response: &http::Response<Bytes>) -> Answer {
+    if response.status() != StatusCode::OK {
+        return Err(token_response::parse_failure(
+            ENDPOINT,
+            response.status(),
+            response.body(),
+        ));
+    }
+    let json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes();
+        let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+        kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    });
+    if !json {
+        return Err(bad("it is not application/json"));
+    }
+    let answer = object(response.body())?;
+    match answer.get("active") {
+        Some(Value::Bool(true)) => Ok(Some(answer)),
+        Some(Value::Bool(false)) => Ok(None),
+        _ => Err(bad("its member active is neither true nor false")),
+    }
+}
+
+fn object(text: &[u8]) -> Result<Object, ProviderError> {
+    Object::parse(text, "introspection answer", &Limits::default()).map_err(|refusal| bad(&refusal.to_string()))
+}
+
+fn bad(why: &str) -> ProviderError {
+    ProviderError::BadAnswer {
+        endpoint: ENDPOINT,
+        why: why.to_owned(),
+    }
+}
+
+fn unreachable(why: String) -> ProviderError {
+    ProviderError::Unreachable {
+        endpoint: ENDPOINT,
+        error: HttpError::Unreachable(why),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "introspection_tests.rs"]
+mod tests;

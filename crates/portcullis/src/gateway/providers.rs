@@ -1,0 +1,130 @@
+//! The providers of a configuration, and their clients.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use portcullis_audit::Audit;
+use portcullis_guard::report_keys;
+use portcullis_jose::{AlgorithmSet, Clock, JwkSet, Secret, SharedSecret};
+use portcullis_oidc::token_rules::TokenType;
+use portcullis_oidc::{
+    Client, ClientAuth, HttpClient, HttpsUrl, HyperClient, Introspection, IssuerRule, Provider, ProviderSettings,
+};
+
+use super::build::{BuildError, failed, seconds};
+use crate::config::{self, AccessTokenType, Keys, Settings};
+
+/// A provider, and how opaque tokens are asked about there, if they are.
+#[derive(Debug)]
+pub(super) struct Trusted {
+    pub(super) provider: Provider,
+    pub(super) introspection: Option<Introspection>,
+}
+
+/// By the names of the configuration.
+pub(super) type Providers = BTreeMap<String, Trusted>;
+
+pub(super) fn providers(settings: &Settings, audit: &Audit, clock: &Arc<dyn Clock>) -> Result<Providers, BuildError> {
+    let mut providers = BTreeMap::new();
+    for (name, configured) in &settings.providers {
+        let provider = provider(name, configured, audit, clock)?;
+        let introspection = None;
+        providers.insert(
+            name.clone(),
+            Trusted {
+                provider,
+                introspection,
+            },
+        );
+    }
+    // A client needs its provider first, and the introspection its client.
+    for (name, configured) in &settings.providers {
+        let Some(asking) = &configured.introspection else {
+            continue;
+        };
+        let client = client(settings, &providers, &asking.client)?;
+        let mut introspection = Introspection::new(client).cache_for(seconds(asking.cache));
+        if let Some(url) = &asking.url {
+            introspection = introspection.at(https(name, url)?);
+        }
+        if let Some(trusted) = providers.get_mut(name) {
+            trusted.introspection = Some(introspection);
+        }
+    }
+    Ok(providers)
+}
+
+/// The provider of this name.
+pub(super) fn trusted<'p>(providers: &'p Providers, name: &str) -> Result<&'p Trusted, BuildError> {
+    let trusted = providers.get(name);
+    trusted.ok_or_else(|| failed("the configuration")(format!("there is no provider {name}")))
+}
+
+/// The client of this name.
+pub(super) fn client(settings: &Settings, providers: &Providers, name: &str) -> Result<Client, BuildError> {
+    let client = settings.clients.get(name);
+    let client = client.ok_or_else(|| failed("the configuration")(format!("there is no client {name}")))?;
+    let auth = match &client.auth {
+        config::ClientAuth::Basic(secret) => ClientAuth::Basic(secret.clone()),
+        config::ClientAuth::Post(secret) => ClientAuth::Post(secret.clone()),
+        config::ClientAuth::None => ClientAuth::None,
+    };
+    let provider = trusted(providers, &client.provider)?.provider.clone();
+    Ok(Client::new(provider, &client.client_id, auth))
+}
+
+fn provider(
+    name: &str,
+    configured: &config::ProviderSettings,
+    audit: &Audit,
+    clock: &Arc<dyn Clock>,
+) -> Result<Provider, BuildError> {
+    let what = || format!("provider {name}");
+    let issuer = match configured.tenants.as_slice() {
+        [] => IssuerRule::exactly(&*configured.issuer),
+        tenants => IssuerRule::tenants(&*configured.issuer, tenants).map_err(failed(what()))?,
+    };
+    let mut provider = ProviderSettings::new(name, issuer);
+    provider.id_token_algorithm = configured.id_token_algorithm;
+    provider.algorithms = AlgorithmSet::of(&configured.algorithms);
+    provider.leeway = seconds(configured.leeway);
+    provider.token_type = match configured.access_token_type {
+        AccessTokenType::AtJwt => TokenType::AtJwt,
+        AccessTokenType::Any => TokenType::Any,
+    };
+    provider.discovery = match &configured.discovery {
+        None => None,
+        Some(url) => Some(https(name, url)?),
+    };
+    match &configured.keys {
+        Keys::Discovered => {}
+        Keys::Url(url) => provider.jwks_uri = Some(https(name, url)?),
+        Keys::File(path) => provider.jwks_file = Some(path.clone()),
+        Keys::Shared(secret) => {
+            let keys = shared(configured, secret).map_err(failed(what()))?;
+            return Ok(Provider::with_keys(provider, keys, clock.clone()));
+        }
+    }
+    let http = match &configured.ca_file {
+        None => HyperClient::new().map_err(failed(what()))?,
+        Some(path) => {
+            let pem = std::fs::read(path).map_err(failed(format!("{}: {}", what(), path.display())))?;
+            HyperClient::with_ca(&pem).map_err(failed(format!("{}: {}", what(), path.display())))?
+        }
+    };
+    let http: Arc<dyn HttpClient> = Arc::new(http);
+    Ok(Provider::new(provider, http, clock.clone(), report_keys(audit.clone())))
+}
+
+fn shared(configured: &config::ProviderSettings, secret: &Secret) -> Result<JwkSet, portcullis_jose::KeyError> {
+    let secrets: Result<Vec<SharedSecret>, _> = configured
+        .algorithms
+        .iter()
+        .map(|algorithm| SharedSecret::new(secret.expose().as_bytes(), *algorithm))
+        .collect();
+    JwkSet::shared_secrets(secrets?)
+}
+
+fn https(name: &str, url: &url::Url) -> Result<HttpsUrl, BuildError> {
+    HttpsUrl::parse(url.as_str()).map_err(failed(format!("provider {name}")))
+}
