@@ -13,7 +13,7 @@ use portcullis_store::RevocationStore;
 
 use crate::answer::Realm;
 use crate::cache::TokenCache;
-use crate::dpop::{Dpop, Proofs, SenderConstraint};
+use crate::dpop::{self, Dpop, SenderConstraint};
 use crate::guard::Guard;
 use crate::introspect::Opaque;
 use crate::key_events::report_keys;
@@ -483,11 +483,8 @@ impl GuardBuilder<Authorities, Audiences> {
         if let Some(lifetime) = options.max_lifetime.filter(|lifetime| *lifetime <= 0) {
             faults.push(BuildFault::Lifetime(lifetime));
         }
-        let proofs = options.dpop.and_then(|dpop| dpop.build(&mut faults));
-        if options.constraint == Some(SenderConstraint::Dpop) && proofs.is_none() {
-            faults.push(BuildFault::ConstraintWithoutDpop);
-        }
-        let metadata = metadata.map(|metadata| bound(metadata, proofs.as_ref(), options.constraint));
+        let proofs = dpop::build(options.dpop, options.constraint, &mut faults);
+        let metadata = metadata.map(|metadata| dpop::describe(metadata, proofs.as_ref(), options.constraint));
         let realm = match &proofs {
             Some(proofs) => realm.with_dpop(&proofs.algorithms(), options.constraint, proofs.is_offered()),
             None => realm,
@@ -553,22 +550,6 @@ fn described(
     Ok(scopes
         .into_iter()
         .fold(metadata, |metadata, scope| metadata.scope(&scope)))
-}
-
-/// What the document says of tokens that are bound to a key (RFC 9728 s2).
-fn bound(
-    metadata: ResourceMetadata,
-    proofs: Option<&Proofs>,
-    constraint: Option<SenderConstraint>,
-) -> ResourceMetadata {
-    let metadata = match proofs {
-        Some(proofs) => metadata.dpop(&proofs.algorithms(), constraint == Some(SenderConstraint::Dpop)),
-        None => metadata,
-    };
-    match constraint {
-        Some(SenderConstraint::MutualTls | SenderConstraint::Any) => metadata.certificate_bound_tokens(),
-        _ => metadata,
-    }
 }
 
 fn named(policies: Vec<(String, Policy)>, faults: &mut Vec<BuildFault>) -> BTreeMap<Box<str>, Arc<NamedPolicy>> {

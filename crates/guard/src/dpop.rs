@@ -15,6 +15,7 @@ use portcullis_store::ReplayStore;
 use crate::builder::BuildFault;
 use crate::credential::Presented;
 use crate::error::GuardError;
+use crate::metadata::ResourceMetadata;
 
 use marks::Marks;
 pub use nonce::DpopNonces;
@@ -69,11 +70,39 @@ pub(crate) struct Proofs {
     offered: bool,
 }
 
+/// What a builder was told becomes what a guard needs.
+pub(crate) fn build(
+    dpop: Option<Dpop>,
+    constraint: Option<SenderConstraint>,
+    faults: &mut Vec<BuildFault>,
+) -> Option<Proofs> {
+    if constraint == Some(SenderConstraint::Dpop) && dpop.is_none() {
+        faults.push(BuildFault::ConstraintWithoutDpop);
+    }
+    dpop?.build(faults)
+}
+
+/// What the document of an API says of tokens that are bound to a key (RFC 9728 s2).
+pub(crate) fn describe(
+    metadata: ResourceMetadata,
+    proofs: Option<&Proofs>,
+    constraint: Option<SenderConstraint>,
+) -> ResourceMetadata {
+    let metadata = match proofs {
+        Some(proofs) => metadata.dpop(&proofs.algorithms(), constraint == Some(SenderConstraint::Dpop)),
+        None => metadata,
+    };
+    match constraint {
+        Some(SenderConstraint::MutualTls | SenderConstraint::Any) => metadata.certificate_bound_tokens(),
+        _ => metadata,
+    }
+}
+
 // === impl Dpop ===
 
 impl Dpop {
-    /// Proofs name this address in `htu`: the origin by which callers know this API, and where the program does not see
-    /// the whole path (because a proxy or a router in front takes a prefix away) that prefix too.
+    /// Proofs name this address in `htu`: the origin by which callers know this API, and where a proxy in front takes a
+    /// prefix of the path away, that prefix too. Around a router that does so, put [`KeepUri`](crate::KeepUri).
     ///
     /// It is never taken from the request: who can send a proof can send a `Host` header.
     pub fn at(address: impl Into<String>) -> Dpop {
@@ -124,7 +153,7 @@ impl Dpop {
         Dpop { offered: false, ..self }
     }
 
-    pub(crate) fn build(self, faults: &mut Vec<BuildFault>) -> Option<Proofs> {
+    fn build(self, faults: &mut Vec<BuildFault>) -> Option<Proofs> {
         if !(1..=MAX_WINDOW).contains(&self.window) {
             faults.push(BuildFault::DpopWindow(self.window));
         }

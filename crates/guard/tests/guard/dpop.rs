@@ -8,10 +8,13 @@
 use std::sync::Arc;
 
 use crate::support::{Answer, NOW, World, bearer};
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
 use http::Request;
 use portcullis_audit::Event;
 use portcullis_guard::{
-    Audiences, Authorities, BuildFault, Check, ClientCertificate, Dpop, DpopNonces, Guard, GuardBuilder,
+    Audiences, Authorities, BuildFault, Check, ClientCertificate, Dpop, DpopNonces, Guard, GuardBuilder, KeepUri,
     SenderConstraint,
 };
 use portcullis_jose::{Algorithm, AlgorithmSet, SigningKey, UnixTime, base64url_encode, random_token, sha256};
@@ -272,6 +275,35 @@ async fn a_request_that_meets_two_guards_needs_one_proof() {
     assert_eq!(answer.status(), 200);
     let answer = service.oneshot(request(&token, &[&proof])).await.unwrap();
     assert_eq!((answer.status().as_u16(), code(&world)), (401, "dpop.replayed"));
+}
+
+#[tokio::test]
+async fn inside_of_a_nested_router_a_proof_names_the_whole_path() {
+    let (world, sender) = (World::new(), Sender::new());
+    let token = sender.token(&world);
+    let app = |address: &str, kept: bool| {
+        let guard = world.builder().dpop(Dpop::at(address)).build().unwrap();
+        let inner = Router::new()
+            .route("/list", get(|| async { "orders" }))
+            .route_layer(guard.require("Read").unwrap());
+        let app = Router::new().nest("/orders", inner);
+        if kept { app.layer(KeepUri) } else { app }
+    };
+    for (address, kept, status) in [
+        (ORIGIN, true, 200),
+        (ORIGIN, false, 401),
+        ("https://api.test/orders", false, 200),
+    ] {
+        let proof = sender.proof(&world, &token, &json!({"htu": "https://api.test/orders/list"}));
+        let sent = Request::get("/orders/list")
+            .header("authorization", format!("DPoP {token}"))
+            .header("dpop", proof)
+            .body(Body::empty())
+            .unwrap();
+        let answer = app(address, kept).oneshot(sent).await.unwrap();
+        assert_eq!(answer.status(), status, "{address} {kept}");
+    }
+    assert_eq!(code(&world), "dpop.uri_mismatch");
 }
 
 #[tokio::test]
