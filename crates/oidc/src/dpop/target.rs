@@ -37,18 +37,22 @@ impl TargetUri {
             normal.push(':');
             normal.push_str(port);
         }
-        push_path(&mut normal, path);
+        normal.push_str(&normal_path(path)?);
         Some(TargetUri(normal))
     }
 
-    /// The place of this path below this one; a trailing slash of this one does not count.
+    /// The place of this path below this one; a trailing slash of this one does not count. A path that is wrongly encoded
+    /// stays as it is, and no URI that can be parsed names that place.
     #[must_use]
     pub fn at(&self, path: &str) -> TargetUri {
         let mut normal = self.0.trim_end_matches('/').to_owned();
         if !path.starts_with('/') {
             normal.push('/');
         }
-        push_path(&mut normal, path);
+        match normal_path(path) {
+            Some(path) => normal.push_str(&path),
+            None => normal.push_str(path),
+        }
         TargetUri(normal)
     }
 
@@ -79,28 +83,26 @@ fn split_port(authority: &str) -> Option<(&str, &str)> {
     (!host.is_empty() && !host.contains('@') && number).then_some((host, port))
 }
 
-/// RFC 3986 s6.2.2.1, s6.2.2.2: what need not be encoded is not, and the digits of what is are capitals.
-fn push_path(to: &mut String, path: &str) {
+/// RFC 3986 s6.2.2.1, s6.2.2.2: what need not be encoded is not, and the digits of what is are capitals. `None` where a
+/// percent sign encodes nothing.
+fn normal_path(path: &str) -> Option<String> {
     let mut parts = path.split('%');
-    to.push_str(parts.next().unwrap_or_default());
+    let mut normal = parts.next()?.to_owned();
     for part in parts {
-        let code = part
-            .get(..2)
-            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        match code.and_then(|digits| Some((digits, u8::from_str_radix(digits, 16).ok()?))) {
-            Some((_, byte)) if is_unreserved(byte) => to.push(char::from(byte)),
-            Some((digits, _)) => {
-                to.push('%');
-                to.push_str(&digits.to_ascii_uppercase());
-            }
-            None => {
-                to.push('%');
-                to.push_str(part);
-                continue;
+        let digits = part.get(..2)?;
+        if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        match u8::from_str_radix(digits, 16).ok()? {
+            byte if is_unreserved(byte) => normal.push(char::from(byte)),
+            _ => {
+                normal.push('%');
+                normal.push_str(&digits.to_ascii_uppercase());
             }
         }
-        to.push_str(part.get(2..).unwrap_or_default());
+        normal.push_str(part.get(2..)?);
     }
+    Some(normal)
 }
 
 /// RFC 3986 s2.3.
@@ -176,6 +178,9 @@ mod tests {
             "https://api.example.com\\a",
             "https://api.example.com/caf\u{e9}",
             "https://api.example.com/a\n",
+            "https://api.example.com/%",
+            "https://api.example.com/%zz",
+            "https://api.example.com/%2%46",
         ] {
             assert_eq!(normal(text), None, "{text:?}");
         }
