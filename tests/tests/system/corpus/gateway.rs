@@ -171,36 +171,6 @@ impl World for Gateway {
         }
         control(value).then(|| refused_by_http(400))
     }
-
-    fn groups(&self) -> &[&str] {
-        &[
-            "control",
-            "alg",
-            "key-injection",
-            "kid",
-            "crit",
-            "typ",
-            "format",
-            "json",
-            "time",
-            "claims",
-            "scope",
-            "signature",
-            "binding",
-            "revocation",
-            "logout-token",
-            "dpop",
-        ]
-    }
-
-    fn later(&self) -> &[&str] {
-        &[
-            "jti-missing-when-required",
-            "iss-of-b-key-of-a",
-            "control-issuer-b",
-            "revoked-other-issuer",
-        ]
-    }
 }
 
 fn configuration(address: SocketAddr, [a, b]: &[String; 2], upstream: SocketAddr) -> String {
@@ -238,7 +208,7 @@ fn configuration(address: SocketAddr, [a, b]: &[String; 2], upstream: SocketAddr
         path = "/orders"
         accept = ["bearer"]
         upstream = "http://{upstream}"
-        provider = "a"
+        provider = ["a", "b"]
         audience = "https://api.test"
         policy = {{ default = "Read" }}
 
@@ -254,9 +224,10 @@ fn configuration(address: SocketAddr, [a, b]: &[String; 2], upstream: SocketAddr
         path = "/jti"
         accept = ["bearer"]
         upstream = "http://{upstream}"
-        provider = "a"
+        provider = ["a", "b"]
         audience = "https://api.test"
         policy = {{ default = "Read" }}
+        revocations = {{ require_jti = true }}
 
         [policy.Read]
         all = [{{ scope = "orders:read" }}, {{ client = ["spa", "client-out"] }}]

@@ -23,12 +23,6 @@ pub(super) trait World {
 
     /// What becomes of a request that this world cannot carry as it is; `None` where it can.
     fn transport(&self, request: &Request) -> Option<Expected>;
-
-    /// The groups of entries that this world has what is needed for.
-    fn groups(&self) -> &[&str];
-
-    /// Entries that need what this world does not have yet.
-    fn later(&self) -> &[&str];
 }
 
 /// An answer.
@@ -98,17 +92,12 @@ pub(super) struct Run {
 pub(super) async fn run(world: &impl World, entries: &[Entry]) -> Run {
     let mut faults = Vec::new();
     let mut run = Run::default();
-    let here: Vec<&Entry> = entries
-        .iter()
-        .filter(|entry| world.groups().contains(&entry.group.as_str()))
-        .filter(|entry| !world.later().contains(&entry.name.as_str()))
-        .collect();
-    let controls = here.iter().filter(|entry| entry.passes());
-    for entry in controls.clone().chain(&here).chain(controls) {
+    let controls = entries.iter().filter(|entry| entry.passes());
+    for entry in controls.clone().chain(entries).chain(controls) {
         for request in super::build::requests(entry, world.fill()) {
             match one(world, entry, &request).await {
                 Ok(reply) if entry.passes() => drop(reply),
-                Ok(reply) => run.refusals.push(((*entry).clone(), reply)),
+                Ok(reply) => run.refusals.push((entry.clone(), reply)),
                 Err(fault) => faults.push(format!("{}: {fault}", request.name)),
             }
             run.tokens.push(request.token);

@@ -77,7 +77,7 @@ impl Library {
         use Algorithm::{ES256, EdDSA, RS256, RS512};
         let library = Library {
             main: guard(&[RS256, ES256, EdDSA]).build().unwrap(),
-            jti: guard(&[RS256, ES256, EdDSA]).build().unwrap(),
+            jti: guard(&[RS256, ES256, EdDSA]).require_jti().build().unwrap(),
             wide: guard(&[RS256, RS512, ES256, EdDSA]).build().unwrap(),
             bff: frontend(provider(ISSUERS[0]), &audit, &clock),
             fill,
@@ -177,31 +177,6 @@ impl World for Library {
 
     fn transport(&self, _: &Request) -> Option<Expected> {
         None
-    }
-
-    fn groups(&self) -> &[&str] {
-        &[
-            "control",
-            "alg",
-            "key-injection",
-            "kid",
-            "crit",
-            "typ",
-            "format",
-            "json",
-            "time",
-            "claims",
-            "scope",
-            "signature",
-            "binding",
-            "revocation",
-            "logout-token",
-            "dpop",
-        ]
-    }
-
-    fn later(&self) -> &[&str] {
-        &["jti-missing-when-required"]
     }
 }
 
