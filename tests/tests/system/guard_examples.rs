@@ -1,12 +1,14 @@
-//! The other examples of the guard: several issuers, claims of one's own.
+//! The other examples of the guard: several issuers, claims of one's own, DPoP.
 
 use std::sync::Arc;
 
-use portcullis_idp::{Api, Client, Idp, IdpConfig, Mint, User};
-use portcullis_jose::{Algorithm, SystemClock};
+use portcullis_idp::{Api, Client, GrantType, Idp, IdpConfig, Mint, User};
+use portcullis_jose::{Algorithm, Secret, SystemClock};
 use serde_json::{Value, json};
 
 use crate::examples::{Server, build, request};
+
+const SECRET: &str = "what-a-client-knows";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_issuer_answers_for_its_own_people_and_no_other() {
@@ -76,6 +78,45 @@ async fn claims_become_a_type_and_a_token_may_be_absent() {
     assert!(told["found"].as_str().unwrap().contains("entitlements"), "{told}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_proves_its_key_and_a_stolen_token_is_worth_nothing() {
+    let programs = build();
+    let idp = provider().await;
+    let api = Server::start(&programs, "example-dpop-api", &[("AUTHORITY", idp.issuer())]);
+    let url = format!("{}/orders", api.url);
+    let got = tokio::task::block_in_place(|| {
+        std::process::Command::new(programs.join("example-dpop-client"))
+            .envs([
+                ("ISSUER", idp.issuer()),
+                ("CLIENT_ID", "nightly"),
+                ("CLIENT_SECRET", SECRET),
+            ])
+            .envs([("SCOPE", "orders.read"), ("API_URL", &url)])
+            .output()
+            .unwrap()
+    });
+    assert!(got.status.success(), "{}", String::from_utf8_lossy(&got.stderr));
+    let answer: Value = serde_json::from_slice(&got.stdout).unwrap();
+    assert_eq!((&answer["for"], &answer["orders"]), (&json!("nightly"), &json!([])));
+    let jkt = answer["key"].as_str().unwrap();
+    assert_eq!(jkt.len(), 43, "{jkt}");
+    // The first proof had no nonce.
+    api.wait_for("dpop.nonce_required");
+
+    // The token is good, and nobody else can use it; and one that is bound to nothing is not taken here at all.
+    let mut bound = Mint {
+        user: Some("carol".into()),
+        cnf: json!({ "jkt": jkt }).as_object().cloned(),
+        ..Mint::default()
+    };
+    for code in ["token.binding_required", "token.not_bound"] {
+        let token = idp.control().mint(&bound).unwrap();
+        assert_eq!(request(&url, Some(&token), None).await.status(), 401);
+        api.wait_for(code);
+        bound.cnf = None;
+    }
+}
+
 #[test]
 fn whoever_only_checks_tokens_compiles_no_database() {
     let tree = std::process::Command::new(env!("CARGO"))
@@ -133,12 +174,21 @@ async fn provider() -> Idp {
                 json!({ "roles": ["Orders.Admin"], "groups": ["staff"], "entitlements": ["export", "import", "more"] }),
             ),
         ],
-        clients: vec![Client {
-            client_id: "shop".into(),
-            redirect_uris: vec!["http://127.0.0.1:8080/bff/callback".into()],
-            scopes: vec!["orders.read".into()],
-            ..Client::default()
-        }],
+        clients: vec![
+            Client {
+                client_id: "shop".into(),
+                redirect_uris: vec!["http://127.0.0.1:8080/bff/callback".into()],
+                scopes: vec!["orders.read".into()],
+                ..Client::default()
+            },
+            Client {
+                client_id: "nightly".into(),
+                secret: Some(Secret::new(SECRET)),
+                grants: vec![GrantType::ClientCredentials],
+                scopes: vec!["orders.read".into()],
+                ..Client::default()
+            },
+        ],
         apis: vec![Api {
             audience: "api://orders".into(),
             scopes: vec!["orders.read".into()],
