@@ -105,7 +105,7 @@ fn issuer_audience_subject() {
         ("iss", json!("HTTPS://issuer.test"), "token.issuer_mismatch"),
         ("aud", json!("https://api.test/"), "token.audience_mismatch"),
         ("aud", json!("https://api.test,https://x"), "token.audience_mismatch"),
-        ("aud", json!([]), "token.audience_mismatch"),
+        ("aud", json!([]), "token.audience_missing"),
         ("aud", json!(7), "token.claim_type"),
         ("aud", json!([7, "https://api.test"]), "token.claim_type"),
         ("sub", json!({}), "token.claim_type"),
