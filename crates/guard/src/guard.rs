@@ -22,6 +22,9 @@ use crate::routes::GuardRoutes;
 use crate::token::{VerifiedToken, Window};
 use crate::verify::{Admitted, Inner, Step};
 
+/// Seconds for which the revocation of a token is kept beyond its end. Replicas may have other leeways, 300 s at most.
+const LONGER_THAN_ANY_LEEWAY: i64 = 600;
+
 /// Protects an API. A cheap handle; clones share everything.
 #[derive(Clone)]
 pub struct Guard(Arc<Inner>);
@@ -344,7 +347,8 @@ impl Guard {
         self.revoke(Revocation {
             target: RevocationTarget::Token { id },
             issued_before: None,
-            expires: token.window().until,
+            // The token's own end: one that the provider was asked about is remembered for a shorter time.
+            expires: token.expires().plus(LONGER_THAN_ANY_LEEWAY),
             reason: reason.to_owned(),
         })
         .await

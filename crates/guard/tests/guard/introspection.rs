@@ -16,7 +16,7 @@ use portcullis_oidc::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{ISSUER, World, alone, jwks};
+use crate::support::{ISSUER, NOW, World, alone, jwks};
 
 const OPAQUE: &str = "2YotnFZFEjr1zCsicMWpAA";
 
@@ -229,6 +229,33 @@ async fn revocations_hold_for_opaque_tokens_at_once() {
     };
     setup.guard.revoke(revocation).await.unwrap();
     assert_eq!(setup.send("Read", OPAQUE).await, (401, "token.revoked"));
+}
+
+#[tokio::test]
+async fn a_revoked_opaque_token_stays_out_when_its_answer_is_forgotten() {
+    for (cache_for, jti) in [(60, json!("1")), (60, json!(null)), (0, json!("1")), (0, json!(null))] {
+        let setup = setup();
+        setup.says(json!({"jti": jti, "exp": NOW + 3_600}));
+        let asking = introspection(&setup.world.provider).cache_for(cache_for);
+        let guard = setup.world.builder().introspection(asking).build().unwrap();
+        let verified = guard.verify(&alone(OPAQUE)).await.unwrap();
+        guard.revoke_token(&verified, "stolen").await.unwrap();
+        // The provider knows nothing of it, and its answer is asked for again.
+        for seconds in [0, 61, 3_600 - 61, 29] {
+            setup.world.clock.advance(seconds);
+            let answer = setup.world.send_token(&guard, "Read", OPAQUE).await;
+            let code = setup.world.last_event().event.refused().unwrap().code;
+            assert_eq!(
+                (answer.status, code),
+                (401, "token.revoked"),
+                "{cache_for} {jti} {seconds}"
+            );
+        }
+        setup.world.clock.advance(1_000);
+        guard.sync_revocations().await.unwrap();
+        let now = setup.world.clock.now();
+        assert_eq!(guard.revocations().in_force(now), [], "it ends by itself");
+    }
 }
 
 #[tokio::test]
