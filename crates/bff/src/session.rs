@@ -11,6 +11,10 @@ use crate::{Bff, cookies};
 /// An access token without a stated lifetime is renewed after so long, in seconds.
 const UNSTATED_LIFETIME: i64 = 120;
 
+/// Keys that were fetched so many seconds after a token was issued have the key that signed it, if that is published at
+/// all: so far may the copies that a provider hands out lag behind.
+const KEYS_SETTLE: i64 = 60;
+
 /// A session as it was found in the store.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -138,6 +142,19 @@ impl Bff {
             }
             None => Err(Refused::new("session.expired")),
         }
+    }
+
+    /// Whether the provider's keys were fetched so long after the session's token was issued that a key which is not
+    /// among them is gone. Else it may be newer than they are, and proves nothing against the session.
+    ///
+    /// # Errors
+    /// `store.unavailable`, and `session.expired` when the session is over.
+    pub async fn keys_are_newer(&self, session: &Session) -> Result<bool, Refused> {
+        // The token may have been renewed since the session was read.
+        let now = self.read(session.key, session.logout_token.clone()).await?;
+        let issued = now.ok_or_else(|| Refused::new("session.expired"))?.data.access_issued;
+        let keys = self.0.settings.client.provider().keys();
+        Ok(keys.is_some_and(|keys| keys.fetched > issued.plus(KEYS_SETTLE)))
     }
 
     /// Ends a session, for example because its token is refused where it is used.

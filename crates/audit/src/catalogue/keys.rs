@@ -19,7 +19,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         ("keys.unavailable", "keys_unavailable"),
         503,
         "The provider's keys cannot be fetched",
-        "No key set could be fetched yet, or the last one is older than it may be used; no token can be checked, so all are refused for now.",
+        "No key set could be fetched yet, or the last one is older than it may be used; no token can be checked, so all are refused for now. Or a session's token names a key that may be newer than the last fetch; the session is kept.",
         "Open the provider's discovery document and `jwks_uri` from this machine (`curl -v`): DNS, egress rules, a proxy, or a TLS certificate of a company's inspection proxy are the usual reasons. The event `keys_unavailable` says what failed; once it works, requests succeed without a restart.",
     ),
     entry(

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use portcullis_audit::{Credential, Event, Refused, RequestId};
 use portcullis_bff::{Bff, Failure, is_navigation};
 use portcullis_guard::{Call, Guard, GuardError, Presented, Scheme, VerifiedToken};
+use portcullis_jose::Refusal;
 use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, CookieMatch, ForwardError, ForwardHead};
 use std::sync::Arc;
@@ -148,6 +149,12 @@ impl Gateway {
         let presented = presented.called(incoming.parts.method.as_str(), incoming.path.as_str());
         let token = match guarded.guard.verify(&presented).await {
             Ok(token) => token,
+            Err(GuardError::Token(Refusal::UnknownKid { kid }))
+                if !bff.keys_are_newer(&session).await.map_err(&refuse)? =>
+            {
+                // Somebody's made-up `kid` may keep the keys from being fetched just now (or a cache its old copy).
+                return Err(refuse(Refused::new("keys.unavailable").found(kid)));
+            }
             Err(error @ GuardError::Token(_)) if is_over(&error) => {
                 // The event says why. For the person the session is over: with this token it is worth nothing.
                 drop(refuse_by_guard(api, guarded, incoming, &error, credential, None));
@@ -332,7 +339,7 @@ impl Gateway {
 /// Whether a token will never be good again, anywhere. One that is good elsewhere (another audience or type) is a fault
 /// of the configuration, and costs nobody a session.
 fn is_over(error: &GuardError) -> bool {
-    use portcullis_jose::Refusal::{Expired, KeyUnusable, Revoked, SignatureInvalid, UnknownKid};
+    use Refusal::{Expired, KeyUnusable, Revoked, SignatureInvalid, UnknownKid};
     let GuardError::Token(refusal) = error else {
         return false;
     };

@@ -103,6 +103,8 @@ async fn a_session_whose_token_is_worth_nothing_any_more_is_over() {
     let world = World::start().await;
     let mut alice = Browser::new();
     alice.login(&world, "alice").await;
+    // Keys that are fetched now are newer than the session's token.
+    world.clock.advance(90);
     world.demo.idp().control().rotate_keys(RotateHow::DropOld).unwrap();
     // The gateway meets a token of the new key, looks for it, and finds the old one gone.
     let order = Mint {
@@ -124,6 +126,50 @@ async fn a_session_whose_token_is_worth_nothing_any_more_is_over() {
     assert!(alice.session_cookie().is_none());
     alice.login(&world, "alice").await;
     assert_eq!(alice.fetch("GET", &orders, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn somebody_elses_made_up_kid_costs_nobody_a_session() {
+    let world = World::start().await;
+    let control = world.demo.idp().control().clone();
+    let mut alice = Browser::new();
+    alice.login(&world, "alice").await;
+    let orders = world.app("/api/orders");
+    world.clock.advance(250);
+    // Nothing is fetched for any `kid` for 30 s from here on.
+    let made_up = Mint {
+        defect: Some(Defect::UnknownKid),
+        ..Mint::default()
+    };
+    let bearer = format!("Bearer {}", control.mint(&made_up).unwrap());
+    let refused = Browser::new()
+        .send("GET", &orders, &[("authorization", &bearer)], String::new())
+        .await;
+    assert_eq!(
+        (refused.status.as_u16(), world.last_code().as_str()),
+        (401, "keys.unknown_kid")
+    );
+    // Now the session's token is renewed, with a key that the gateway has not seen.
+    control.rotate_keys(RotateHow::Overlap).unwrap();
+    control.set_behaviour(Behaviour {
+        omit_id_token: true,
+        ..Behaviour::default()
+    });
+    let answer = alice.fetch("GET", &orders, "").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()["code"].as_str()),
+        (503, Some("keys.unavailable"))
+    );
+    assert_eq!(answer.header("retry-after"), "5");
+    assert_eq!(world.asked("/token", REFRESH), 1);
+    assert!(alice.session_cookie().is_some(), "the cookie is kept");
+    world.clock.advance(31);
+    assert_eq!(
+        alice.fetch("GET", &orders, "").await.status,
+        200,
+        "and so is the session"
+    );
+    assert_eq!(world.asked("/token", REFRESH), 1);
 }
 
 #[tokio::test]
