@@ -43,7 +43,7 @@ impl Sample {
         // The signature of an elliptic curve is 170 letters shorter than that of RSA: the claims make up for it.
         let filler = if algorithm == Algorithm::RS256 { 0 } else { 192 };
         let now = clock.now().as_secs();
-        let token = key.sign_jwt("at+jwt", &claims(now, filler))?;
+        let token = key.sign_jwt("at+jwt", &claims(now, filler, 0))?;
         Ok(Self {
             algorithm,
             token,
@@ -52,10 +52,12 @@ impl Sample {
     }
 }
 
-fn claims(now: i64, filler: usize) -> Value {
+/// The claims of an access token as providers issue them; `number` makes it one of many.
+#[must_use]
+pub fn claims(now: i64, filler: usize, number: usize) -> Value {
     json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": "b6f1ff5c-6f70-4d1e-9d1b-1f2b6a5d9d27",
-        "client_id": "6cb04018-a3f5-46a7-b995-940c78f5aef3", "jti": "7f5c3c1e-5a3b-4f0e-8d0b-0f4c0d6b2a11",
+        "client_id": "6cb04018-a3f5-46a7-b995-940c78f5aef3", "jti": format!("7f5c3c1e-5a3b-4f0e-8d0b-{number:012x}"),
         "iat": now, "nbf": now, "exp": now + 3600, "auth_time": now, "scope": "openid profile orders.read orders.write",
         "name": "Alice Example", "preferred_username": "alice@example.com",
         "sid": format!("2d7a3f8e-93b8-4d2b-a1a5-54b8f2f0a7c1{}", "0".repeat(filler)), "roles": ["Orders.Admin"],

@@ -3,19 +3,22 @@
 use serde_json::json;
 
 use super::provider::Provider;
+use super::load::Bring;
 use super::{directory, load, median, need, peers, process, release};
 use crate::sh::{self, Failure, Outcome, Server};
 
 const WARM_UP_SECONDS: u64 = 2;
 const ROUND_SECONDS: u64 = 8;
 const ROUNDS: usize = 3;
+/// Enough that the cache of verified tokens, which holds some thousands, has forgotten one before it comes again.
+const TOKENS: usize = 120_000;
 
 /// One line of the table.
 struct Contender<'a> {
     name: &'static str,
     server: &'a Server,
     url: String,
-    headers: Vec<String>,
+    bring: Bring,
     per_second: Vec<f64>,
     cpu_micros: Vec<f64>,
     busy: Vec<f64>,
@@ -39,23 +42,31 @@ pub(super) fn run() -> Outcome {
     let (haproxy, haproxy_port) = peers::haproxy(&directory, upstream, &provider)?;
     let (ours, our_port) = peers::portcullis(&directory, &binary, upstream, &provider.issuer)?;
 
-    let bearer = vec![format!("Authorization: Bearer {token}")];
+    let nothing = Bring::Headers(Vec::new());
+    let bearer = Bring::Headers(vec![format!("Authorization: Bearer {token}")]);
+    eprintln!("making {TOKENS} tokens ...");
+    let new = Bring::Tokens {
+        file: provider.tokens(&directory, TOKENS)?,
+        skip: 0,
+    };
     let mut contenders = [
-        Contender::new("nginx, plain proxy", &nginx, nginx_port, "/plain", &[]),
-        Contender::new("Portcullis, plain route", &ours, our_port, "/plain", &[]),
+        Contender::new("nginx, plain proxy", &nginx, nginx_port, "/plain", &nothing),
+        Contender::new("Portcullis, plain route", &ours, our_port, "/plain", &nothing),
         Contender::new("HAProxy, jwt_verify", &haproxy, haproxy_port, "/guarded", &bearer),
         Contender::new("Portcullis, guarded route", &ours, our_port, "/guarded", &bearer),
+        Contender::new("HAProxy, tokens new", &haproxy, haproxy_port, "/guarded", &new),
+        Contender::new("Portcullis, tokens new", &ours, our_port, "/guarded", &new),
     ];
     checks_are_made(haproxy_port, our_port, &provider)?;
 
     for contender in &contenders {
-        load::wrk(peers::OTHERS, WARM_UP_SECONDS, &contender.url, &contender.headers)?;
+        load::wrk(peers::OTHERS, WARM_UP_SECONDS, &contender.url, &contender.bring)?;
     }
     // One round of each in turn: what disturbs the machine for a while disturbs all alike.
     for round in 1..=ROUNDS {
         for contender in &mut contenders {
             eprintln!("round {round} of {ROUNDS}: {}", contender.name);
-            contender.round()?;
+            contender.round(round)?;
         }
     }
     report(&contenders, token.len(), &directory)
@@ -64,22 +75,25 @@ pub(super) fn run() -> Outcome {
 // === impl Contender ===
 
 impl<'a> Contender<'a> {
-    fn new(name: &'static str, server: &'a Server, port: u16, path: &str, headers: &[String]) -> Self {
+    fn new(name: &'static str, server: &'a Server, port: u16, path: &str, bring: &Bring) -> Self {
         let url = format!("http://127.0.0.1:{port}{path}");
         Self {
             name,
             server,
             url,
-            headers: headers.to_vec(),
+            bring: bring.clone(),
             per_second: Vec::new(),
             cpu_micros: Vec::new(),
             busy: Vec::new(),
         }
     }
 
-    fn round(&mut self) -> Outcome {
+    fn round(&mut self, round: usize) -> Outcome {
+        if let Bring::Tokens { skip, .. } = &mut self.bring {
+            *skip = TOKENS / (ROUNDS + 1) * round;
+        }
         let before = process::cpu_seconds(self.server.pid())?;
-        let load = load::wrk(peers::OTHERS, ROUND_SECONDS, &self.url, &self.headers)?;
+        let load = load::wrk(peers::OTHERS, ROUND_SECONDS, &self.url, &self.bring)?;
         let cpu = process::cpu_seconds(self.server.pid())? - before;
         if load.errors > 0 || load.requests == 0 {
             return Err(Failure(format!(
@@ -181,7 +195,9 @@ fn report(contenders: &[Contender<'_>], token_bytes: usize, directory: &std::pat
             .map_or(f64::NAN, |contender| median(&contender.cpu_micros))
     };
     println!("\nPortcullis plain / nginx:     {:.2}", cpu(1) / cpu(0));
+    println!("Portcullis guarded / plain:   {:.2}", cpu(3) / cpu(1));
     println!("Portcullis guarded / HAProxy: {:.2}", cpu(3) / cpu(2));
+    println!("the same, every token new:    {:.2}", cpu(5) / cpu(4));
     println!(
         "\nmedian of {ROUNDS} rounds of {ROUND_SECONDS} s, 32 connections, token of {token_bytes} bytes, {}",
         process::processor()

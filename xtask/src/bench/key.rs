@@ -11,7 +11,7 @@ use crate::sh::{self, Failure, Outcome};
 /// An RSA key pair on file.
 #[derive(Debug)]
 pub(super) struct Key {
-    private: PathBuf,
+    pub(super) private: PathBuf,
     pub(super) public_pem: PathBuf,
     modulus: Vec<u8>,
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::sh::{self, Failure, Outcome};
@@ -15,8 +16,34 @@ pub(super) struct Load {
     pub(super) errors: u64,
 }
 
+/// What requests bring.
+#[derive(Clone, Debug)]
+pub(super) enum Bring {
+    /// The same headers each time.
+    Headers(Vec<String>),
+    /// Each the next token of a file with one a line, beginning behind the first `skip`.
+    Tokens { file: PathBuf, skip: usize },
+}
+
+/// wrk's own language: the requests are made before the load begins.
+const NEXT_TOKEN: &str = r#"
+local requests, at = {}, 0
+function init(args)
+  local skip = tonumber(args[2])
+  local all = {}
+  for line in io.lines(args[1]) do
+    all[#all + 1] = wrk.format("GET", nil, { Authorization = "Bearer " .. line })
+  end
+  for i = 1, #all do requests[i] = all[(i - 1 + skip) % #all + 1] end
+end
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
+"#;
+
 /// Loads one address from one thread, pinned to a core, over 32 connections.
-pub(super) fn wrk(core: usize, seconds: u64, url: &str, headers: &[String]) -> Outcome<Load> {
+pub(super) fn wrk(core: usize, seconds: u64, url: &str, bring: &Bring) -> Outcome<Load> {
     let mut command = sh::here("taskset");
     command.args([
         "-c",
@@ -27,10 +54,21 @@ pub(super) fn wrk(core: usize, seconds: u64, url: &str, headers: &[String]) -> O
         "-d",
         &format!("{seconds}s"),
     ]);
-    for header in headers {
-        command.args(["-H", header]);
+    match bring {
+        Bring::Headers(headers) => {
+            for header in headers {
+                command.args(["-H", header]);
+            }
+            command.arg(url);
+        }
+        Bring::Tokens { file, skip } => {
+            let script = file.with_extension("lua");
+            sh::write(&script, NEXT_TOKEN)?;
+            command.arg("-s").arg(script).args([url, "--"]).arg(file);
+            command.arg(skip.to_string());
+        }
     }
-    let text = sh::capture(command.arg(url))?;
+    let text = sh::capture(&mut command)?;
     read(&text).ok_or_else(|| Failure(format!("wrk said what cannot be read:\n{text}")))
 }
 

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::key::Key;
-use crate::sh::{Failure, Outcome};
+use crate::sh::{self, Failure, Outcome};
 
 /// The audience that everything of the benchmark checks for.
 pub(super) const AUDIENCE: &str = "api://bench";
@@ -47,21 +47,38 @@ impl Provider {
 
     /// The same with other values for some claims.
     pub(super) fn token_with(&self, other: &[(&str, Value)]) -> Outcome<String> {
-        let now = now()?;
-        let mut claims = json!({
-            "iss": self.issuer, "aud": AUDIENCE, "sub": "b6f1ff5c-6f70-4d1e-9d1b-1f2b6a5d9d27",
-            "client_id": "6cb04018-a3f5-46a7-b995-940c78f5aef3", "jti": "7f5c3c1e-5a3b-4f0e-8d0b-0f4c0d6b2a11",
-            "iat": now, "nbf": now, "exp": now + 3600, "auth_time": now,
-            "scope": format!("openid profile {SCOPE} bench.write"), "name": "Alice Example",
-            "email": "alice@example.com", "preferred_username": "alice", "sid": "2d7a3f8e-93b8-4d2b-a1a5-54b8f2f0a7c1",
-            "roles": ["Orders.Admin", "Orders.Reader"], "acr": "urn:example:mfa",
-        });
+        let mut claims = self.claims()?;
         for (name, value) in other {
             if let Some(claim) = claims.get_mut(name) {
                 *claim = value.clone();
             }
         }
         self.key.sign(&claims)
+    }
+
+    /// A file of so many tokens, one a line, that differ in their `jti`. Signing them with the `openssl` program, one
+    /// process each, would take minutes.
+    pub(super) fn tokens(&self, directory: &Path, count: usize) -> Outcome<PathBuf> {
+        let (claims, tokens) = (directory.join("claims.json"), directory.join("tokens.txt"));
+        sh::write(&claims, &self.claims()?.to_string())?;
+        let mut mint = sh::cargo();
+        mint.args(["run", "--quiet", "--release", "--locked", "--package", "portcullis-bench"]);
+        mint.args(["--bin", "mint", "--"]);
+        let text = sh::capture(mint.arg(&self.key.private).arg(&claims).arg(count.to_string()))?;
+        sh::write(&tokens, &text)?;
+        Ok(tokens)
+    }
+
+    fn claims(&self) -> Outcome<Value> {
+        let now = now()?;
+        Ok(json!({
+            "iss": self.issuer, "aud": AUDIENCE, "sub": "b6f1ff5c-6f70-4d1e-9d1b-1f2b6a5d9d27",
+            "client_id": "6cb04018-a3f5-46a7-b995-940c78f5aef3", "jti": "7f5c3c1e-5a3b-4f0e-8d0b-0f4c0d6b2a11",
+            "iat": now, "nbf": now, "exp": now + 3600, "auth_time": now,
+            "scope": format!("openid profile {SCOPE} bench.write"), "name": "Alice Example",
+            "email": "alice@example.com", "preferred_username": "alice", "sid": "2d7a3f8e-93b8-4d2b-a1a5-54b8f2f0a7c1",
+            "roles": ["Orders.Admin", "Orders.Reader"], "acr": "urn:example:mfa",
+        }))
     }
 }
 

@@ -1,0 +1,213 @@
+//! The guard in front of a service: what a request costs in the layer when its token was verified before (`warm`), and
+//! when it was not (`cold`); and what a second thread brings.
+//!
+//! - `warm`: 100,000 live tokens are remembered, requests bring them in random order. Lifetime, revocation, the keys'
+//!   generation and the policy are asked on every request; two revocations are in force, so that the list is not empty.
+//! - `bare`: the same requests on the same service without the layer. What the layer costs is the difference.
+//! - `cold`: a guard without a cache: each request is verified as if it were the first.
+//!
+//! Rounds take turns, so that what slows the machine for a moment slows all alike; the medians are shown.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::{Arc, Barrier};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{Request, Response};
+use portcullis_bench::{AUDIENCE, ISSUER, Sample};
+use portcullis_guard::{Guard, Guarded, Policy, Revocation, RevocationTarget};
+use portcullis_jose::{Algorithm, Clock as _, JwkSet, SigningKey, SystemClock};
+use portcullis_oidc::{Provider, ProviderSettings};
+use tower_layer::Layer as _;
+use tower_service::Service;
+
+const TOKENS: usize = 100_000;
+const CACHE_BYTES: usize = 2 << 30;
+const BATCH: usize = 20_000;
+const COLD_BATCH: usize = 2_000;
+const ROUNDS: usize = 25;
+
+/// Answers at once.
+#[derive(Clone)]
+struct Bare;
+
+fn main() {
+    if std::env::args().any(|arg| matches!(arg.as_str(), "--test" | "--list")) {
+        // What is timed below works at all.
+        let (guard, tokens) = warm_guard(50);
+        let mut requests = requests(&tokens, 50, 1);
+        assert_eq!(drive(&mut layered(&guard), requests.drain(..)), 50);
+        return;
+    }
+    println!("{TOKENS} tokens are made and verified ...");
+    let (guard, tokens) = warm_guard(TOKENS);
+    let (cached, bytes) = guard.cached();
+    assert_eq!(cached, TOKENS);
+    println!("remembered: {cached} tokens in {} MiB", bytes >> 20);
+
+    let (mut bare, mut warm) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        bare.push(nanos(&mut Bare, requests(&tokens, BATCH, round)));
+        warm.push(nanos(&mut layered(&guard), requests(&tokens, BATCH, round)));
+    }
+    let (bare, warm) = (median(bare), median(warm));
+    println!("\nnanoseconds for one request, median of {ROUNDS} rounds of {BATCH}, one thread:\n");
+    println!("bare service         {bare:>8.0}");
+    println!("with the guard, warm {warm:>8.0}");
+    println!("in the layer         {:>8.0}", warm - bare);
+
+    let sample = Sample::make(Algorithm::RS256, &SystemClock).unwrap();
+    let cold_guard = guard_of(&sample.jwk, 0);
+    let cold_tokens = vec![sample.token; 64];
+    println!("\ntwo threads against one, requests per second, median of {ROUNDS} rounds:\n");
+    println!("{:<6} {:>12} {:>12} {:>8}", "", "one", "two", "ratio");
+    for (name, guard, tokens, batch) in [
+        ("warm", &guard, &tokens, BATCH),
+        ("cold", &cold_guard, &cold_tokens, COLD_BATCH),
+    ] {
+        let (mut one, mut two, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            let single = rate(1, guard, tokens, batch, round);
+            let double = rate(2, guard, tokens, batch, round);
+            one.push(single);
+            two.push(double);
+            ratio.push(double / single);
+        }
+        println!("{name:<6} {:>12.0} {:>12.0} {:>8.2}", median(one), median(two), median(ratio));
+    }
+}
+
+// === impl Bare ===
+
+impl Service<Request<()>> for Bare {
+    type Response = Response<Bytes>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Bytes>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        ready(Ok(Response::new(Bytes::new())))
+    }
+}
+
+fn layered(guard: &Guard) -> Guarded<Bare> {
+    guard.require("ReadOrders").unwrap().layer(Bare)
+}
+
+fn guard_of(jwk: &serde_json::Value, cache_bytes: usize) -> Guard {
+    let jwks = serde_json::json!({ "keys": [jwk] }).to_string();
+    let (keys, ignored) = JwkSet::parse(jwks.as_bytes()).unwrap();
+    assert!(ignored.is_empty());
+    let settings = ProviderSettings::new("bench", ISSUER);
+    Guard::builder()
+        .provider(Provider::with_keys(settings, keys, Arc::new(SystemClock)))
+        .audience(AUDIENCE)
+        .policy(
+            "ReadOrders",
+            Policy::all([Policy::scope("orders.read"), Policy::role("Orders.Admin")]),
+        )
+        .cache_bytes(cache_bytes)
+        .build()
+        .unwrap()
+}
+
+/// A guard that remembers so many tokens, and the tokens as the header has them.
+fn warm_guard(tokens: usize) -> (Guard, Vec<String>) {
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let guard = guard_of(&key.public_jwk(), CACHE_BYTES);
+    for sub in ["somebody else", "and another"] {
+        let target = RevocationTarget::Subject {
+            iss: ISSUER.into(),
+            sub: sub.into(),
+        };
+        let revocation = Revocation {
+            target,
+            issued_before: None,
+            expires: SystemClock.now().plus(7200),
+            reason: "bench".into(),
+        };
+        guard.revoke(revocation).now_or_never().unwrap().unwrap();
+    }
+    let now = SystemClock.now().as_secs();
+    let tokens: Vec<String> = (0..tokens)
+        .map(|number| key.sign_jwt("at+jwt", &portcullis_bench::claims(now, 192, number)).unwrap())
+        .collect();
+    let mut service = layered(&guard);
+    let requests = tokens.iter().map(|token| request(token));
+    assert_eq!(drive(&mut service, requests), tokens.len());
+    (guard, tokens)
+}
+
+fn request(token: &str) -> Request<()> {
+    let request = Request::get("/orders").header("authorization", format!("Bearer {token}"));
+    request.body(()).unwrap()
+}
+
+/// Requests with tokens in an order that no prefetcher guesses.
+fn requests(tokens: &[String], count: usize, seed: usize) -> Vec<Request<()>> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ (seed as u64 + 1);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % tokens.len() as u64).unwrap()
+    };
+    (0..count)
+        .filter_map(|_| tokens.get(next()))
+        .map(|token| request(token))
+        .collect()
+}
+
+/// Sends them all; how many were let through.
+fn drive<S>(service: &mut S, requests: impl Iterator<Item = Request<()>>) -> usize
+where
+    S: Service<Request<()>, Response = Response<Bytes>, Error = Infallible>,
+{
+    requests
+        .map(|request| service.call(request).now_or_never().unwrap().unwrap())
+        .filter(|response| response.status() == 200)
+        .count()
+}
+
+fn nanos<S>(service: &mut S, requests: Vec<Request<()>>) -> f64
+where
+    S: Service<Request<()>, Response = Response<Bytes>, Error = Infallible>,
+{
+    let count = requests.len();
+    let began = Instant::now();
+    assert_eq!(drive(service, requests.into_iter()), count);
+    began.elapsed().as_secs_f64() * 1e9 / count as f64
+}
+
+/// Requests per second of so many threads that begin together.
+fn rate(threads: usize, guard: &Guard, tokens: &[String], batch: usize, round: usize) -> f64 {
+    let barrier = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|thread| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    let mut service = layered(guard);
+                    let requests = requests(tokens, batch, round * threads + thread);
+                    barrier.wait();
+                    let began = Instant::now();
+                    assert_eq!(drive(&mut service, requests.into_iter()), batch);
+                    batch as f64 / began.elapsed().as_secs_f64()
+                })
+            })
+            .collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).sum()
+    })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
