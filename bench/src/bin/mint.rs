@@ -26,7 +26,7 @@ fn run(args: &[String]) -> Result<(), String> {
         return Err("usage: mint KEY.pem CLAIMS.json COUNT".to_owned());
     };
     let read = |path: &str| std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
-    let signer = SigningKey::from_pkcs8_pem(&read(key)?, Algorithm::RS256).map_err(|error| format!("{key}: {error}"))?;
+    let signer = SigningKey::from_pem(&read(key)?, Algorithm::RS256).map_err(|error| format!("{key}: {error}"))?;
     let signer = &signer.with_kid("bench-1".to_owned());
     let claims: Value = serde_json::from_str(&read(claims)?).map_err(|error| format!("{claims}: {error}"))?;
     let count: usize = count.parse().map_err(|_| format!("{count} is no number"))?;
