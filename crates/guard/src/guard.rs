@@ -150,7 +150,7 @@ impl Guard {
         let provider = &inner.issuers.get(origin.issuer)?.provider;
         let same_keys = origin
             .generation
-            .is_none_or(|generation| provider.keys().is_some_and(|keys| keys.generation == generation));
+            .is_none_or(|generation| provider.keys_generation(now) == Some(generation));
         if now < from || now >= until || !same_keys {
             // The rules, or the new keys, will say what is wrong, if anything is.
             inner.cache.remove(&key);

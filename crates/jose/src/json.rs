@@ -220,8 +220,6 @@ impl<'a> Reader<'a> {
 
     /// `depth` is how many levels may be opened, this one included.
     fn object(&mut self, depth: usize) -> Result<Object, JsonFault> {
-        // Few members are compared one by one; beyond that a set keeps a hostile object from costing squares.
-        const FEW: usize = 24;
         let inner = depth.checked_sub(1).ok_or(JsonFault::TooDeep)?;
         self.expect(b'{')?;
         self.skip_space();
@@ -229,25 +227,14 @@ impl<'a> Reader<'a> {
         if self.take(b'}') {
             return Ok(Object(members));
         }
-        let mut seen: HashSet<Cow<'a, str>> = HashSet::new();
+        let mut names = Names::default();
         loop {
-            let name = self.string()?;
-            let repeated = if members.len() < FEW {
-                members.iter().any(|(key, _)| *key == name)
-            } else {
-                if seen.is_empty() {
-                    seen.extend(members.iter().map(|(key, _)| Cow::Owned(key.to_string())));
-                }
-                !seen.insert(name.clone())
-            };
-            if repeated {
-                return Err(JsonFault::RepeatedMember(name.into_owned()));
-            }
+            let name = names.take(self.string()?)?;
             self.skip_space();
             self.expect(b':')?;
             self.skip_space();
             let value = self.value(inner)?;
-            members.push((keep(name), value));
+            members.push((name, value));
             self.skip_space();
             if self.take(b'}') {
                 return Ok(Object(members));
@@ -431,37 +418,103 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The names that nearly every token has are not copied.
-fn keep(name: Cow<'_, str>) -> Cow<'static, str> {
-    const USUAL: [&str; 24] = [
-        "iss",
-        "sub",
-        "aud",
-        "exp",
-        "iat",
-        "nbf",
-        "jti",
-        "azp",
-        "sid",
-        "alg",
-        "typ",
-        "kid",
-        "acr",
-        "amr",
-        "scp",
-        "tid",
-        "oid",
-        "ver",
-        "name",
-        "scope",
-        "roles",
-        "email",
-        "client_id",
-        "auth_time",
-    ];
-    match USUAL.into_iter().find(|usual| *usual == name) {
-        Some(usual) => Cow::Borrowed(usual),
-        None => Cow::Owned(name.into_owned()),
+/// The names that nearly every token has; they are not copied.
+const USUAL: [&str; 24] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "azp",
+    "sid",
+    "alg",
+    "typ",
+    "kid",
+    "acr",
+    "amr",
+    "scp",
+    "tid",
+    "oid",
+    "ver",
+    "name",
+    "scope",
+    "roles",
+    "email",
+    "client_id",
+    "auth_time",
+];
+
+/// The place of a name in [`USUAL`].
+fn usual(name: &str) -> Option<usize> {
+    Some(match name {
+        "iss" => 0,
+        "sub" => 1,
+        "aud" => 2,
+        "exp" => 3,
+        "iat" => 4,
+        "nbf" => 5,
+        "jti" => 6,
+        "azp" => 7,
+        "sid" => 8,
+        "alg" => 9,
+        "typ" => 10,
+        "kid" => 11,
+        "acr" => 12,
+        "amr" => 13,
+        "scp" => 14,
+        "tid" => 15,
+        "oid" => 16,
+        "ver" => 17,
+        "name" => 18,
+        "scope" => 19,
+        "roles" => 20,
+        "email" => 21,
+        "client_id" => 22,
+        "auth_time" => 23,
+        _ => return None,
+    })
+}
+
+/// The names of an object so far.
+#[derive(Default)]
+struct Names<'a> {
+    /// A bit for each of [`USUAL`].
+    usual: u32,
+    few: Vec<Cow<'a, str>>,
+    many: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Names<'a> {
+    /// Takes a name in and gives it back in the form in which it is kept; one that was there before is a fault.
+    fn take(&mut self, name: Cow<'a, str>) -> Result<Cow<'static, str>, JsonFault> {
+        // Few names are compared one by one; beyond that a set keeps a hostile object from costing squares.
+        const FEW: usize = 24;
+        if let Some((place, known)) = usual(&name).and_then(|place| Some((place, *USUAL.get(place)?))) {
+            let bit = 1 << place;
+            if self.usual & bit != 0 {
+                return Err(JsonFault::RepeatedMember(name.into_owned()));
+            }
+            self.usual |= bit;
+            return Ok(Cow::Borrowed(known));
+        }
+        let repeated = if self.few.len() < FEW {
+            self.few.contains(&name)
+        } else {
+            if self.many.is_empty() {
+                self.many.extend(self.few.iter().cloned());
+            }
+            !self.many.insert(name.clone())
+        };
+        if repeated {
+            return Err(JsonFault::RepeatedMember(name.into_owned()));
+        }
+        let kept = Cow::Owned(name.to_string());
+        if self.few.len() < FEW {
+            self.few.push(name);
+        }
+        Ok(kept)
     }
 }
 
@@ -471,6 +524,19 @@ mod tests {
 
     fn fault(text: &[u8]) -> JsonFault {
         parse_object(text, 4).unwrap_err()
+    }
+
+    #[test]
+    fn usual_names_are_found_at_their_places() {
+        for (place, name) in USUAL.into_iter().enumerate() {
+            assert_eq!(usual(name), Some(place));
+            let text = format!("{{\"{name}\":1,\"x\":2,\"{name}\":3}}");
+            assert_eq!(
+                parse_object(text.as_bytes(), 2),
+                Err(JsonFault::RepeatedMember(name.to_owned()))
+            );
+        }
+        assert_eq!(usual("Scope"), None);
     }
 
     #[test]

@@ -64,6 +64,13 @@ impl KeyCache {
             .filter(|keys| now.since(keys.fetched) <= MAX_STALE)
     }
 
+    /// The generation of [`KeyCache::current`], without taking hold of the keys.
+    pub(crate) fn generation(&self, now: UnixTime) -> Option<u64> {
+        let keys = self.current.load();
+        let keys = keys.as_ref().filter(|keys| now.since(keys.fetched) <= MAX_STALE)?;
+        Some(keys.generation)
+    }
+
     /// Takes the place of the keys before, which may be too old to be used and still say what changed.
     pub(crate) fn store(&self, set: JwkSet, fetched: UnixTime, fresh_for: i64) -> Arc<KeySnapshot> {
         let (version, generation) = match self.current.load_full() {

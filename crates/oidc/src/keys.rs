@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CACHE_CONTROL;
-use portcullis_jose::{JwkSet, KeyError, random_array};
+use portcullis_jose::{JwkSet, KeyError, UnixTime, random_array};
 use serde_json::value::RawValue;
 
 use crate::flight::Landing;
@@ -35,6 +35,13 @@ impl Drop for RefreshTask {
 }
 
 type Fetched = Result<Arc<KeySnapshot>, ProviderError>;
+
+/// The generation of the keys as they are known at this time, without any I/O: for who only has to know whether a
+/// key went away since.
+#[must_use]
+pub fn keys_generation(&self, now: UnixTime) -> Option<u64> {
+    self.0.keys.generation(now)
+}
 
 impl Provider {
     /// The keys as they are known now, without any I/O. `None` before the first fetch and 24 h after the last.

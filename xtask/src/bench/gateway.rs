@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::provider::Provider;
 use super::load::Bring;
+use super::provider::Provider;
 use super::{directory, load, median, need, peers, process, release};
 use crate::sh::{self, Failure, Outcome, Server};
 

@@ -62,7 +62,14 @@ impl Provider {
         let (claims, tokens) = (directory.join("claims.json"), directory.join("tokens.txt"));
         sh::write(&claims, &self.claims()?.to_string())?;
         let mut mint = sh::cargo();
-        mint.args(["run", "--quiet", "--release", "--locked", "--package", "portcullis-bench"]);
+        mint.args([
+            "run",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package",
+            "portcullis-bench",
+        ]);
         mint.args(["--bin", "mint", "--"]);
         let text = sh::capture(mint.arg(&self.key.private).arg(&claims).arg(count.to_string()))?;
         sh::write(&tokens, &text)?;
