@@ -36,18 +36,18 @@ impl Drop for RefreshTask {
 
 type Fetched = Result<Arc<KeySnapshot>, ProviderError>;
 
-/// The generation of the keys as they are known at this time, without any I/O: for who only has to know whether a
-/// key went away since.
-#[must_use]
-pub fn keys_generation(&self, now: UnixTime) -> Option<u64> {
-    self.0.keys.generation(now)
-}
-
 impl Provider {
     /// The keys as they are known now, without any I/O. `None` before the first fetch and 24 h after the last.
     #[must_use]
     pub fn keys(&self) -> Option<Arc<KeySnapshot>> {
         self.0.keys.current(self.now())
+    }
+
+    /// The generation of the keys as they are known at this time, without any I/O: for who only has to know whether a
+    /// key went away since.
+    #[must_use]
+    pub fn keys_generation(&self, now: UnixTime) -> Option<u64> {
+        self.0.keys.generation(now)
     }
 
     /// The keys, fetched if there are none. Waits 4 s at most.
