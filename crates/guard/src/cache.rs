@@ -16,7 +16,7 @@ use crate::token::VerifiedToken;
 const ENTRY_OVERHEAD: usize = 96;
 
 /// How much of a token's end is hashed.
-const TAIL: usize = 48;
+const TAIL: usize = 16;
 
 type Entries = Cache<Key, Arc<VerifiedToken>, ByBytes, RandomState>;
 
@@ -79,7 +79,7 @@ impl fmt::Debug for TokenCache {
 // === impl Key ===
 
 /// The end of a signature is unpredictable, and only tokens with good signatures become keys, so the end spreads them
-/// as well as the whole would, at a tenth of the cost. The hash is keyed at random, and tokens are always compared as a
+/// as well as the whole would, at a fraction of the cost. The hash is keyed at random, and tokens are always compared as a
 /// whole.
 fn hash_tail<H: Hasher>(token: &str, state: &mut H) {
     let start = token.len().saturating_sub(TAIL);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderName, Method, Uri, header::AUTHORIZATION};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, header::AUTHORIZATION};
 use portcullis_jose::Refusal;
 
 use crate::certificate::ClientCertificate;
@@ -136,7 +136,7 @@ impl<'r> Presented<'r> {
     }
 
     /// The `DPoP` headers.
-    pub(crate) fn proofs(&self) -> impl Iterator<Item = &'r http::HeaderValue> + use<'r> {
+    pub(crate) fn proofs(&self) -> impl Iterator<Item = &'r HeaderValue> + use<'r> {
         self.headers.into_iter().flat_map(|headers| headers.get_all(DPOP))
     }
 
@@ -202,7 +202,7 @@ fn credential<'r>(headers: &'r HeaderMap, query: Option<&str>) -> Result<(Scheme
     if values.next().is_some() {
         return Err(Refusal::MultipleCredentials.into());
     }
-    let value = value.to_str().map_err(|_| GuardError::MalformedCredential)?;
+    let value = text(value).ok_or(GuardError::MalformedCredential)?;
     let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
     let scheme = scheme_of(scheme)?;
     // RFC 6750 s2.1: `credentials = "Bearer" 1*SP b64token`; RFC 9449 s7.1 the same for DPoP.
@@ -211,7 +211,7 @@ fn credential<'r>(headers: &'r HeaderMap, query: Option<&str>) -> Result<(Scheme
         return Err(GuardError::MalformedCredential);
     }
     // A proxy may have folded two headers into one. What else is wrong with the text is the token parser's to say.
-    if token.as_bytes().contains(&b',') && token.split(',').skip(1).any(begins_with_scheme) {
+    if memchr::memchr(b',', token.as_bytes()).is_some() && token.split(',').skip(1).any(begins_with_scheme) {
         return Err(Refusal::MultipleCredentials.into());
     }
     Ok((scheme, token))
@@ -231,6 +231,12 @@ fn scheme_of(text: &str) -> Result<Scheme, GuardError> {
     Err(GuardError::NoCredential {
         scheme: Some(scheme.unwrap_or("something other than Bearer")),
     })
+}
+
+/// As `HeaderValue::to_str`, which looks at each byte by itself; a token has a thousand of them.
+fn text(value: &HeaderValue) -> Option<&str> {
+    let bytes = value.as_bytes();
+    bytes.is_ascii().then(|| std::str::from_utf8(bytes).ok())?
 }
 
 fn begins_with_scheme(part: &str) -> bool {
@@ -273,8 +279,6 @@ fn hex(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(values: &[&[u8]]) -> HeaderMap {

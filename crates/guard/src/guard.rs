@@ -133,7 +133,8 @@ impl Guard {
         if self.must_mark(presented) {
             return None;
         }
-        self.remembered(presented)?.map(Admitted::finished).transpose()
+        let done = self.remembered(presented)?.map(Admitted::finished).transpose()?;
+        Some(done.map(|admitted| admitted.token))
     }
 
     fn remembered(&self, presented: &Presented<'_>) -> Option<Result<Admitted, GuardError>> {
@@ -170,6 +171,10 @@ impl Guard {
     /// Inside the option: the token is refused.
     #[must_use]
     pub fn try_verify(&self, presented: &Presented<'_>) -> Option<Result<Arc<VerifiedToken>, GuardError>> {
+        Some(self.try_admit(presented)?.map(|admitted| admitted.token))
+    }
+
+    pub(crate) fn try_admit(&self, presented: &Presented<'_>) -> Option<Result<Admitted, GuardError>> {
         if self.must_mark(presented) {
             return None;
         }

@@ -197,8 +197,7 @@ impl Route {
             Ok(None) => return Some(Ok(None)),
             Err(error) => return Some(Err(self.refuse(&error, head, None))),
         };
-        let verified = self.guard.try_verify(&presented)?;
-        let admitted = verified.map(|token| Admitted { token, proof: None });
+        let admitted = self.guard.try_admit(&presented)?;
         Some(self.authorize(admitted, &presented, head))
     }
 
@@ -227,10 +226,11 @@ impl Route {
     }
 
     fn authorize(&self, admitted: Result<Admitted, GuardError>, presented: &Presented<'_>, head: Head<'_>) -> Checked {
-        let Admitted { token, proof } = admitted.map_err(|error| self.refuse(&error, head, None))?;
+        let Admitted { token, proof, now } = admitted.map_err(|error| self.refuse(&error, head, None))?;
         let proof = proof.map(|proof| UsedProof(proof.id()));
         let policy = self.deciding.policy(presented.method(), presented.path());
-        match policy.and_then(|policy| self.guard.authorize(&token, presented, policy)) {
+        let inner = self.guard.inner();
+        match policy.and_then(|policy| inner.ask(policy, token.claims(), presented, now)) {
             Ok(authorized) => Ok(Some(Permit {
                 token,
                 authorized,

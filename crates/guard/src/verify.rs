@@ -62,6 +62,8 @@ pub(crate) struct Admitted {
     pub(crate) token: Arc<VerifiedToken>,
     /// It must be marked as used before the token counts.
     pub(crate) proof: Option<Proof>,
+    /// The time that it was judged at; its policy is asked at the same.
+    pub(crate) now: UnixTime,
 }
 
 pub(crate) enum Step {
@@ -81,8 +83,8 @@ pub(crate) enum Step {
 
 impl Admitted {
     /// The token, unless a proof has to be marked first.
-    pub(crate) fn finished(self) -> Option<Arc<VerifiedToken>> {
-        self.proof.is_none().then_some(self.token)
+    pub(crate) fn finished(self) -> Option<Admitted> {
+        self.proof.is_none().then_some(self)
     }
 }
 
@@ -143,7 +145,7 @@ impl Inner {
     ) -> Result<Admitted, GuardError> {
         let proof = self.check_proof(token.binding(), presented, now)?;
         self.check_unrevoked(&token, now)?;
-        Ok(Admitted { token, proof })
+        Ok(Admitted { token, proof, now })
     }
 
     pub(crate) fn check_proof(
