@@ -114,6 +114,11 @@ impl Object {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
+    /// The member at this place in the order of the text.
+    pub(crate) fn at(&self, place: usize) -> Option<&Value> {
+        self.0.get(place).map(|(_, value)| value)
+    }
+
     /// All members, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(key, value)| (&**key, value))
@@ -418,8 +423,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The names that nearly every token has; they are not copied.
-const USUAL: [&str; 24] = [
+/// The names that tokens have and that are asked for; they are not copied.
+pub(crate) const USUAL: [&str; 31] = [
     "iss",
     "sub",
     "aud",
@@ -444,10 +449,17 @@ const USUAL: [&str; 24] = [
     "email",
     "client_id",
     "auth_time",
+    "groups",
+    "cnf",
+    "idtyp",
+    "gty",
+    "nonce",
+    "at_hash",
+    "events",
 ];
 
 /// The place of a name in [`USUAL`].
-fn usual(name: &str) -> Option<usize> {
+pub(crate) fn usual(name: &str) -> Option<usize> {
     Some(match name {
         "iss" => 0,
         "sub" => 1,
@@ -473,6 +485,13 @@ fn usual(name: &str) -> Option<usize> {
         "email" => 21,
         "client_id" => 22,
         "auth_time" => 23,
+        "groups" => 24,
+        "cnf" => 25,
+        "idtyp" => 26,
+        "gty" => 27,
+        "nonce" => 28,
+        "at_hash" => 29,
+        "events" => 30,
         _ => return None,
     })
 }
