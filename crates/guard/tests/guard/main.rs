@@ -8,5 +8,6 @@ mod dpop;
 mod explain;
 mod introspection;
 mod keys;
+mod memory;
 mod revocation;
 mod support;
