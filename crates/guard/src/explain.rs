@@ -238,7 +238,7 @@ fn proof(inner: &Inner, claims: &Verified<Claims>, presented: &Presented<'_>, no
 async fn revocation(guard: &Guard, claims: &Verified<Claims>, now: UnixTime, report: &mut Report) {
     let revocations = guard.revocations();
     if !revocations.is_loaded()
-        && let Err(error) = guard.sync_revocations().await
+        && let Err(error) = guard.read_revocations().await
     {
         report.failed(GuardError::RevocationsUnavailable(error));
         return;

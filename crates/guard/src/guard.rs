@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -17,13 +18,15 @@ use crate::error::GuardError;
 use crate::explain::Explanation;
 use crate::layer::{Require, Token};
 use crate::metadata::ResourceMetadata;
-use crate::revocation::Revocations;
+use crate::revocation::{Revocations, unavailable};
 use crate::routes::GuardRoutes;
 use crate::token::{VerifiedToken, Window};
 use crate::verify::{Admitted, Inner, Step};
 
 /// Seconds for which the revocation of a token is kept beyond its end. Replicas may have other leeways, 300 s at most.
 const LONGER_THAN_ANY_LEEWAY: i64 = 600;
+/// A call waits for the list of revocations for so long.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Protects an API. A cheap handle; clones share everything.
 #[derive(Clone)]
@@ -180,7 +183,7 @@ impl Guard {
         }
         let done = match self.remembered(presented) {
             Some(done) => done,
-            None => match self.0.step(presented) {
+            None => match self.0.step(presented, true) {
                 Step::Done(done) => done,
                 Step::NeedsKeys { .. } | Step::NeedsRevocations | Step::NeedsIntrospection => return None,
             },
@@ -189,7 +192,8 @@ impl Guard {
     }
 
     /// Verifies a token. It waits only where keys must be fetched, the provider be asked about an opaque token, or the
-    /// revocations be read (at the start, and where they are too old), and to mark a proof.
+    /// revocations be read (at the start, and where they are too old), and to mark a proof. For the revocations it waits
+    /// 4 s at most; the reading goes on for those who come later.
     ///
     /// A DPoP proof is used up by this: the next call needs another.
     ///
@@ -218,17 +222,20 @@ impl Guard {
         if let Some(done) = self.remembered(presented) {
             return done;
         }
-        let mut asked = false;
+        let (mut asked, mut may_read) = (false, true);
         loop {
-            match self.0.step(presented) {
+            match self.0.step(presented, may_read) {
                 Step::Done(done) => return done,
-                Step::NeedsRevocations => match self.sync_revocations().await {
-                    // A list that is too old is one nevertheless; what happens then is a rule of its own.
-                    Err(error) if !self.0.revocations.is_loaded() => {
-                        return Err(GuardError::RevocationsUnavailable(error));
+                Step::NeedsRevocations => {
+                    may_read = false;
+                    match self.read_revocations().await {
+                        // A list that is too old is one nevertheless; what happens then is a rule of its own.
+                        Err(error) if !self.0.revocations.is_loaded() => {
+                            return Err(GuardError::RevocationsUnavailable(error));
+                        }
+                        _ => {}
                     }
-                    _ => {}
-                },
+                }
                 Step::NeedsKeys { issuer, unknown } => self.0.fetch_keys(issuer, unknown, &mut asked).await?,
                 Step::NeedsIntrospection => return self.0.introspect(presented).await,
             }
@@ -365,10 +372,29 @@ impl Guard {
     ///
     /// The store cannot be read; the list stays as it is.
     pub async fn sync_revocations(&self) -> Result<(), StoreError> {
-        if let Some(entries) = self.0.revocations.sync(self.0.clock.now()).await? {
+        self.tell_loaded(self.0.revocations.sync(self.0.clock.now()).await?);
+        Ok(())
+    }
+
+    /// The same for a call, which waits for it only so long. The reading goes on without it, for those who come later.
+    pub(crate) async fn read_revocations(&self) -> Result<(), StoreError> {
+        let (guard, readings) = (self.clone(), self.0.revocations.readings());
+        let reading = tokio::spawn(async move {
+            let (revocations, now) = (&guard.0.revocations, guard.0.clock.now());
+            guard.tell_loaded(revocations.sync_together(now, readings).await?);
+            Ok(())
+        });
+        match tokio::time::timeout(PATIENCE, reading).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(unavailable("the program is ending")),
+            Err(_) => Err(unavailable("the store takes too long")),
+        }
+    }
+
+    fn tell_loaded(&self, first: Option<usize>) {
+        if let Some(entries) = first {
             self.0.audit.emit(None, Event::RevocationsLoaded { entries });
         }
-        Ok(())
     }
 
     /// Gets ready for the first request: reads the revocations and fetches the keys. Not needed, but the first request

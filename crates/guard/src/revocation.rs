@@ -6,6 +6,7 @@ mod list;
 mod stale;
 
 pub use durable::Revocations;
+pub(crate) use durable::unavailable;
 pub(crate) use list::Handles;
 #[cfg(test)]
 pub(crate) use list::RevocationList;

@@ -91,18 +91,19 @@ impl Admitted {
 // === impl Inner ===
 
 impl Inner {
-    /// Everything that can be done without waiting. The order of the checks is the order of the codes.
-    pub(crate) fn step(&self, presented: &Presented<'_>) -> Step {
-        match self.judge(presented) {
+    /// Everything that can be done without waiting. The order of the checks is the order of the codes. `may_read`: whether
+    /// a list of revocations that is too old may be read again for this call, which is done once.
+    pub(crate) fn step(&self, presented: &Presented<'_>, may_read: bool) -> Step {
+        match self.judge(presented, may_read) {
             Ok(step) => step,
             Err(error) => Step::Done(Err(error)),
         }
     }
 
-    fn judge(&self, presented: &Presented<'_>) -> Result<Step, GuardError> {
+    fn judge(&self, presented: &Presented<'_>, may_read: bool) -> Result<Step, GuardError> {
+        let missing = |now| !self.revocations.is_loaded() || (may_read && self.should_read_again(now));
         if self.asked_about(presented.text()).is_some() {
-            let missing = !self.revocations.is_loaded() || self.should_read_again(self.clock.now());
-            return Ok(match missing {
+            return Ok(match missing(self.clock.now()) {
                 true => Step::NeedsRevocations,
                 false => Step::NeedsIntrospection,
             });
@@ -122,7 +123,7 @@ impl Inner {
         };
         let now = self.clock.now();
         let binding = check_access_token(&claims, &issuer.rules, now)?;
-        if !self.revocations.is_loaded() || self.should_read_again(now) {
+        if missing(now) {
             return Ok(Step::NeedsRevocations);
         }
         let origin = Origin {

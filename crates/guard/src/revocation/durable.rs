@@ -1,7 +1,8 @@
 //! The store behind the list: written first, read at the start.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use portcullis_jose::UnixTime;
 use portcullis_store::{Revocation, RevocationStore, StoreError};
@@ -33,6 +34,8 @@ pub struct Revocations(Arc<Shared>);
 
 /// Seconds between two times at which the whole list is rid of what is over.
 const PRUNE_EVERY: i64 = 600;
+/// A reading that takes longer is given up: whoever revokes waits for it.
+const READING_AT_MOST: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 struct Shared {
@@ -44,6 +47,8 @@ struct Shared {
     synced: AtomicI64,
     /// When somebody last tried to read it.
     tried: AtomicI64,
+    /// How many readings have ended, well or not.
+    readings: AtomicU64,
     /// Held by whoever changes the list.
     cursor: Mutex<Cursor>,
 }
@@ -159,9 +164,42 @@ impl Revocations {
     /// # Errors
     /// The store cannot be read; the list stays as it is.
     pub async fn sync(&self, now: UnixTime) -> Result<Option<usize>, StoreError> {
+        self.read(now, None).await
+    }
+
+    /// The same for many who come at once: where a reading ends that was not among the first `readings`, everybody who
+    /// waited for it is content with it, and nobody reads again.
+    pub(crate) async fn sync_together(&self, now: UnixTime, readings: u64) -> Result<Option<usize>, StoreError> {
+        self.read(now, Some(readings)).await
+    }
+
+    /// How many readings have ended, well or not.
+    pub(crate) fn readings(&self) -> u64 {
+        self.0.readings.load(Ordering::Acquire)
+    }
+
+    async fn read(&self, now: UnixTime, readings: Option<u64>) -> Result<Option<usize>, StoreError> {
         let Some(store) = &self.0.store else { return Ok(None) };
         self.0.tried.store(now.as_secs(), Ordering::Release);
         let mut cursor = self.0.cursor.lock().await;
+        if readings.is_some_and(|readings| readings != self.readings()) {
+            return match self.is_loaded() {
+                true => Ok(None),
+                false => Err(unavailable("it could not be read for another call either")),
+            };
+        }
+        let reading = tokio::time::timeout(READING_AT_MOST, self.fill(store.as_ref(), &mut cursor, now));
+        let done = reading.await;
+        self.0.readings.fetch_add(1, Ordering::AcqRel);
+        done.unwrap_or_else(|_| Err(unavailable("the store did not answer")))
+    }
+
+    async fn fill(
+        &self,
+        store: &dyn RevocationStore,
+        cursor: &mut Cursor,
+        now: UnixTime,
+    ) -> Result<Option<usize>, StoreError> {
         // Asked first: what is taken back while the list is read makes the next turn read all of it.
         let removals = store.removals().await?;
         let first = !self.is_loaded();
@@ -203,8 +241,15 @@ impl Revocations {
             loaded,
             synced: AtomicI64::new(i64::MIN),
             tried: AtomicI64::new(i64::MIN),
+            readings: AtomicU64::new(0),
             cursor: Mutex::default(),
         }))
+    }
+}
+
+pub(crate) fn unavailable(why: &str) -> StoreError {
+    StoreError::Unavailable {
+        cause: format!("the list of revocations: {why}"),
     }
 }
 

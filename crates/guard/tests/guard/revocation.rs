@@ -395,6 +395,122 @@ async fn a_stale_list_refuses_or_serves_and_alarms_once_as_each_route_wants_it()
     assert_eq!(metrics.events("revocations_stale"), 4, "told anew");
 }
 
+/// The store fails after two seconds, or does not answer at all.
+#[derive(Debug)]
+struct Slow {
+    clock: Arc<ManualClock>,
+    hangs: bool,
+    asked: std::sync::atomic::AtomicUsize,
+    up: std::sync::atomic::AtomicBool,
+}
+
+impl Slow {
+    fn new(world: &World, hangs: bool) -> Arc<Slow> {
+        Arc::new(Slow {
+            clock: Arc::clone(&world.clock),
+            hangs,
+            asked: std::sync::atomic::AtomicUsize::new(0),
+            up: std::sync::atomic::AtomicBool::new(true),
+        })
+    }
+
+    fn set_up(&self, up: bool) {
+        self.up.store(up, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// How often it was asked since the last time.
+    fn asked(&self) -> usize {
+        self.asked.swap(0, std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+impl RevocationStore for Slow {
+    fn add(&self, _: Revocation) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(std::future::ready(Ok(1)))
+    }
+
+    fn list_after(&self, _: u64) -> BoxFuture<'_, Result<Vec<(u64, Revocation)>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn remove(&self, _: u64) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+
+    fn removals(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        // A guard that goes on asking gets an answer at last, so that the test ends.
+        let asked = self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        match self.up.load(std::sync::atomic::Ordering::SeqCst) || asked > 20 {
+            true => Box::pin(std::future::ready(Ok(0))),
+            false if self.hangs => Box::pin(std::future::pending()),
+            false => {
+                self.clock.advance(2);
+                Broken::down()
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_slowly_is_asked_once_for_a_call() {
+    for hangs in [false, true] {
+        let world = World::new();
+        let store = Slow::new(&world, hangs);
+        let shared = Revocations::stored(store.clone());
+        let guard = |rule| {
+            let builder = world.builder().shared_revocations(shared.clone());
+            builder.stale_revocations(rule).build().unwrap()
+        };
+        let refusing = guard(StaleRevocations::Refuse { after: 60 });
+        let serving = guard(StaleRevocations::Serve { after: 60 });
+        let token = world.token(json!({}));
+        assert_eq!(code(&serving, &token).await, "ok");
+        store.asked();
+
+        store.set_up(false);
+        world.clock.advance(61);
+        // New to the cache, and known to it.
+        let new = world.token(json!({}));
+        for (guard, expected) in [(&serving, "ok"), (&refusing, "store.unavailable")] {
+            for token in [&new, &token, &new] {
+                assert_eq!(code(guard, token).await, expected, "hangs: {hangs}");
+                assert!(store.asked() <= 1, "hangs: {hangs}");
+                world.clock.advance(1);
+            }
+        }
+        // Who revokes does not wait for ever.
+        serving.revoke(subject("user-1", None)).await.unwrap();
+        assert_eq!(code(&serving, &token).await, "token.revoked");
+        // What hangs is given up, and the next reading is a good one.
+        store.set_up(true);
+        serving.sync_revocations().await.unwrap();
+        assert_eq!(code(&refusing, &world.token(json!({"sub": "bob"}))).await, "ok");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_not_read_in_time_is_503_for_all_who_wait_and_read_once() {
+    for hangs in [false, true] {
+        let world = World::new();
+        let store = Slow::new(&world, hangs);
+        store.set_up(false);
+        let guard = world.builder().revocations(store.clone()).build().unwrap();
+        let token = world.token(json!({}));
+        let calls = (0..20).map(|_| world.send_token(&guard, "Read", &token));
+        for answer in futures_util::future::join_all(calls).await {
+            assert_eq!(
+                (answer.status, answer.header("retry-after")),
+                (503, Some("5")),
+                "hangs: {hangs}"
+            );
+        }
+        assert_eq!((store.asked(), world.reached()), (1, 0), "hangs: {hangs}");
+        store.set_up(true);
+        guard.sync_revocations().await.unwrap();
+        assert_eq!(code(&guard, &token).await, "ok");
+    }
+}
+
 #[tokio::test]
 async fn where_a_jti_is_demanded_a_token_without_is_refused() {
     let world = World::new();
