@@ -198,11 +198,12 @@ pub fn check_introspected(
     check_access_token(claims, &introspected_rules(rules), now)
 }
 
-/// The rules of an API as they hold for an answer of the provider's, which has no `typ` header.
+/// The rules of an API as they hold for an answer of the provider's, which has no `typ` header, and perhaps no `iat`.
 #[must_use]
 pub fn introspected_rules(rules: &AccessTokenRules) -> AccessTokenRules {
     let mut rules = rules.clone();
     rules.token_type = TokenType::Any;
+    rules.require_iat = false;
     rules
 }
 

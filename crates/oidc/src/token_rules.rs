@@ -35,6 +35,10 @@ pub struct AccessTokenRules {
     pub max_lifetime: i64,
     /// Whether a token must have a `jti`. RFC 9068 s2.2 demands it, and many providers leave it out.
     pub require_jti: bool,
+    /// Whether a token must have an `iat`, as RFC 9068 s2.2 demands. Without it, nobody can say for how long a token may
+    /// still come, and so for how long a revocation must be kept. Only for the answers of a provider (RFC 7662 s2.2) it
+    /// is optional: they are its word of this moment.
+    pub require_iat: bool,
 }
 
 /// A subject longer than this is refused (OpenID Connect Core 1.0 s2).
@@ -56,6 +60,7 @@ impl AccessTokenRules {
             leeway: 30,
             max_lifetime: 24 * 60 * 60,
             require_jti: false,
+            require_iat: true,
         }
     }
 
@@ -183,8 +188,8 @@ fn check_time(claims: &Verified<Claims>, rules: &AccessTokenRules, now: UnixTime
             return Err(Refusal::NotYetValid { claim, from, now });
         }
     }
-    // RFC 9068 s2.2: iat is required. Providers of the other kind may leave it out; then the lifetime counts from now.
-    if issued.is_none() && rules.token_type == TokenType::AtJwt {
+    // RFC 9068 s2.2: iat is required. Where it may be left out, the lifetime counts from now.
+    if issued.is_none() && rules.require_iat {
         return Err(Refusal::ClaimMissing { claim: "iat".into() });
     }
     let lifetime = expires.since(issued.unwrap_or(now));

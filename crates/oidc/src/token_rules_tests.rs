@@ -131,6 +131,9 @@ fn other_kinds_of_jwt_are_no_access_tokens() {
     }
     fixture.rules.token_type = TokenType::Any;
     assert_eq!(fixture.verify("JWT", &fixture.good()), Ok(()));
+    let mut ageless = fixture.good();
+    ageless.as_object_mut().unwrap().remove("iat");
+    assert_eq!(fixture.verify("JWT", &ageless), Err("token.claim_missing"));
     assert_eq!(
         fixture.verify("logout+jwt", &fixture.good()),
         Err("token.type_mismatch")

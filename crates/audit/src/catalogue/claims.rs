@@ -69,7 +69,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         401,
         "A required claim is missing",
         "The configuration or the profile (RFC 9068) requires a claim that the token does not have.",
-        "Add the claim at the provider (a mapper, an optional claim, an action); an access token by RFC 9068 has `iss`, `exp`, `aud`, `sub`, `client_id`, `iat` and `jti`. If this provider does not follow RFC 9068, set `access_token_type = \"any\"` for it in the configuration.",
+        "Add the claim at the provider (a mapper, an optional claim, an action); an access token by RFC 9068 has `iss`, `exp`, `aud`, `sub`, `client_id`, `iat` and `jti`.",
     ),
     entry(
         ("token.claim_value", "claim_value"),
