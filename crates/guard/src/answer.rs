@@ -252,6 +252,8 @@ impl Answer {
         let mut response = Response::new(Bytes::new());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        // The status is 200, so nothing else keeps a cache from storing it (RFC 9111 s3).
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(GRPC_STATUS, HeaderValue::from_static(status));
         // What stands between quotes in a challenge needs no percent-encoding, but for the percent sign itself.
         let message = HeaderValue::from_str(&self.detail.replace('%', "%25"))

@@ -278,8 +278,11 @@ impl<'r> Head<'r> {
         }
     }
 
-    /// gRPC over HTTP/2: `Content-Type: application/grpc`, perhaps with `+proto`.
+    /// gRPC over HTTP/2: a POST with `Content-Type: application/grpc`, perhaps with `+proto`.
     fn is_grpc(&self) -> bool {
+        if self.method != Method::POST {
+            return false;
+        }
         let content_type = self.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         content_type
             .and_then(|value| value.strip_prefix(b"application/grpc"))

@@ -456,6 +456,8 @@ async fn a_grpc_client_gets_a_grpc_answer() {
                 (200, Some("application/grpc"), "")
             );
             assert_eq!(answer.header("grpc-status"), Some(status));
+            // It is a 200, which caches would keep.
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
             assert!(
                 answer
                     .header("grpc-message")
@@ -474,5 +476,12 @@ async fn a_grpc_client_gets_a_grpc_answer() {
     for other in ["application/json", "application/grpc-web", "application/grpcx"] {
         let answer = world.send(&guard, "Read", call(other, None)).await;
         assert_eq!((answer.status, answer.header("grpc-status")), (401, None), "{other}");
+    }
+    // gRPC is always a POST; of anything else, 200 would be no refusal.
+    for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"] {
+        let mut request = call("application/grpc", None);
+        *request.method_mut() = method.parse().unwrap();
+        let answer = world.send(&guard, "Read", request).await;
+        assert_eq!((answer.status, answer.header("grpc-status")), (401, None), "{method}");
     }
 }
