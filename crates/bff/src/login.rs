@@ -80,7 +80,9 @@ impl Bff {
             .metadata()
             .await
             .map_err(|error| provider_refused(&error))?;
-        let callback = validate_callback(&metadata, &pending.attempt, parameters).map_err(login_refused)?;
+        let callback = validate_callback(client.provider().issuer_rule(), &metadata, &pending.attempt, parameters)
+            .map_err(login_refused)?;
+        let answered = callback.issuer().map(str::to_owned);
         let asked = self.0.clock.now();
         let response = client
             .exchange_code(callback, &pending.attempt)
@@ -92,6 +94,11 @@ impl Bff {
                 other => provider_refused(&other),
             })?;
         let (claims, id_token) = self.verify_id_token(&response, &pending).await?;
+        // RFC 9207 s2.4, where the provider has several issuers.
+        if let Some(answered) = answered.filter(|answered| claims.str("iss") != Some(answered)) {
+            let found = claims.str("iss").unwrap_or_default();
+            return Err(Refused::new("login.issuer_mismatch").expected(answered).found(found));
+        }
         let data = self.session_data(response, &claims, id_token, asked).await?;
 
         // A new name at each login; the session of an old or planted cookie is over.
@@ -140,7 +147,8 @@ impl Bff {
         asked: portcullis_jose::UnixTime,
     ) -> Result<SessionData, Refused> {
         let client = &self.0.settings.client;
-        // The rules of an ID token guarantee the subject.
+        // The rules of an ID token guarantee issuer and subject.
+        let issuer = claims.str("iss").unwrap_or_default().to_owned();
         let subject = claims.str("sub").unwrap_or_default().to_owned();
         let userinfo = match client.userinfo(&response.access_token, &subject).await {
             Ok(userinfo) => userinfo,
@@ -162,7 +170,7 @@ impl Bff {
             person.retain(|name, _| !PROTOCOL_CLAIMS.contains(&name.as_str()));
         }
         let mut data = SessionData {
-            issuer: client.provider().issuer().to_owned(),
+            issuer,
             sid: claims.str("sid").map(str::to_owned),
             subject,
             claims: person,

@@ -170,8 +170,10 @@ impl Bff {
                 .verify_id_token(id_token, None, Some(&response.access_token))
                 .await
             {
-                Ok(claims) if claims.str("sub") == Some(&session.data.subject) => {}
-                Ok(_) => return self.end(session, wrong_id_token("another subject"), id).await,
+                Ok(claims)
+                    if claims.str("sub") == Some(&session.data.subject)
+                        && claims.str("iss") == Some(&session.data.issuer) => {}
+                Ok(_) => return self.end(session, wrong_id_token("another subject or issuer"), id).await,
                 Err(ProviderError::Token(refusal)) if !matches!(refusal, Refusal::UnknownKid { .. }) => {
                     return self.end(session, wrong_id_token(&refusal.to_string()), id).await;
                 }

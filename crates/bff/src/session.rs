@@ -28,6 +28,7 @@ pub struct Session {
 /// What a session knows. In the store it is sealed.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionData {
+    /// `iss` of the ID token: of several tenants, the person's own.
     pub(crate) issuer: String,
     pub(crate) subject: String,
     pub(crate) sid: Option<String>,
@@ -180,9 +181,9 @@ impl Bff {
             .ok()
             .and_then(|opened| SessionData::from_sealable(&opened.plaintext));
         // Tokens of one issuer never go to another: after a change of the provider, old sessions are over.
-        let issuer = self.0.settings.client.provider().issuer();
+        let rule = self.0.settings.client.provider().issuer_rule();
         let data = data
-            .filter(|data| data.issuer == issuer)
+            .filter(|data| rule.matches(&data.issuer))
             .ok_or_else(|| Refused::new("session.invalid"))?;
         Ok(Some(Session {
             key,

@@ -5,7 +5,7 @@ use portcullis_jose::{Secret, UnixTime, base64url_encode, constant_time_eq, rand
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{HttpsUrl, Metadata};
+use crate::{HttpsUrl, IssuerRule, Metadata};
 
 /// What a login asks for.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +66,7 @@ impl LoginAttempt {
         &self.nonce
     }
 
-    /// The issuer that it went to.
+    /// The issuer that it went to; of several tenants, their template.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
@@ -203,19 +203,28 @@ impl CallbackParameters {
 #[derive(Debug)]
 pub struct ValidatedCallback {
     code: Secret,
+    issuer: Option<String>,
 }
 
 impl ValidatedCallback {
+    /// The `iss` of the answer, if it had one (RFC 9207). The ID token must be of the same issuer: of a template's
+    /// tenants there are several.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
     pub(crate) fn into_code(self) -> Secret {
         self.code
     }
 }
 
-/// A callback is the answer to `attempt` and to nothing else.
+/// A callback is the answer to `attempt`, which went to an issuer of `rule`, and to nothing else.
 ///
 /// # Errors
 /// The first rule that is broken: `state`, `iss`, the provider's own error, `code`.
 pub fn validate_callback(
+    rule: &IssuerRule,
     metadata: &Metadata,
     attempt: &LoginAttempt,
     parameters: CallbackParameters,
@@ -226,12 +235,12 @@ pub fn validate_callback(
         return Err(LoginError::StateMismatch);
     }
     // RFC 9207 s2.4: compared whenever it is there, and demanded where it is announced.
-    match parameters.iss {
-        Some(issuer) if issuer == attempt.issuer => {}
+    match &parameters.iss {
+        Some(issuer) if attempt.issuer == rule.as_str() && rule.matches(issuer) => {}
         Some(found) => {
             return Err(LoginError::IssuerMismatch {
                 expected: attempt.issuer.clone(),
-                found,
+                found: found.clone(),
             });
         }
         None if metadata.iss_parameter_supported => return Err(LoginError::IssuerMissing),
@@ -249,7 +258,8 @@ pub fn validate_callback(
         .code
         .filter(|code| !code.is_empty())
         .ok_or(LoginError::CodeMissing)?;
-    Ok(ValidatedCallback { code })
+    let issuer = parameters.iss;
+    Ok(ValidatedCallback { code, issuer })
 }
 
 /// Why a callback is not accepted.

@@ -23,9 +23,10 @@ fn begin() -> (Url, LoginAttempt) {
 }
 
 fn answer(attempt: &LoginAttempt, announced: bool, query: &str) -> Result<String, LoginError> {
+    let rule = IssuerRule::exactly("https://issuer.test");
     let query = query.replace("STATE", attempt.state().expose());
     let parameters = CallbackParameters::parse(&query)?;
-    validate_callback(&metadata(announced), attempt, parameters)
+    validate_callback(&rule, &metadata(announced), attempt, parameters)
         .map(|callback| callback.into_code().expose().to_owned())
 }
 

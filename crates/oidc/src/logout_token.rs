@@ -2,7 +2,7 @@
 
 use portcullis_jose::{Algorithm, AlgorithmSet, Claims, JwkSet, Limits, Refusal, Secret, UnixTime, UnverifiedJws};
 
-use crate::{Client, ProviderError};
+use crate::{Client, IssuerRule, ProviderError};
 
 /// The member of `events` that makes a token a logout token.
 pub const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -18,8 +18,8 @@ const MAX_IDENTIFIER: usize = 255;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LogoutTokenRules<'a> {
-    /// The issuer, byte for byte.
-    pub issuer: &'a str,
+    /// Whose tokens count.
+    pub issuer: &'a IssuerRule,
     /// Our client identifier, which must be the audience.
     pub client_id: &'a str,
     /// The algorithm, pinned by configuration: that of ID tokens (s2.4).
@@ -30,7 +30,7 @@ pub struct LogoutTokenRules<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogoutToken {
-    /// The issuer.
+    /// The issuer, as the token has it.
     pub issuer: String,
     /// The subject; there without a `sid`, all of its sessions are meant.
     pub subject: Option<String>,
@@ -49,7 +49,7 @@ pub struct LogoutToken {
 impl<'a> LogoutTokenRules<'a> {
     /// The rules for an issuer and a client.
     #[must_use]
-    pub fn new(issuer: &'a str, client_id: &'a str, algorithm: Algorithm) -> LogoutTokenRules<'a> {
+    pub fn new(issuer: &'a IssuerRule, client_id: &'a str, algorithm: Algorithm) -> LogoutTokenRules<'a> {
         LogoutTokenRules {
             issuer,
             client_id,
@@ -69,15 +69,7 @@ impl<'a> LogoutTokenRules<'a> {
         if !explicit && jws.header().typ().is_some() {
             jws.header().require_type(&["logout+jwt", "JWT"])?;
         }
-        match jws.unverified_issuer()? {
-            Some(issuer) if issuer == self.issuer => {}
-            found => {
-                return Err(Refusal::IssuerMismatch {
-                    expected: self.issuer.into(),
-                    found: found.unwrap_or("(none)").to_owned(),
-                });
-            }
-        }
+        self.issuer.check(jws.unverified_issuer()?)?;
         let claims = jws.verify(keys, pinned)?;
         if !explicit {
             must_look_like_a_logout_token(&claims)?;
@@ -86,6 +78,8 @@ impl<'a> LogoutTokenRules<'a> {
     }
 
     fn check(&self, claims: &Claims, now: UnixTime) -> Result<LogoutToken, Refusal> {
+        let issuer = claims.str("iss");
+        self.issuer.check(issuer)?;
         let (issued, expires) = check_time(claims, now)?;
         // s2.6 (3), as for an ID token: our client, and no audience beside it.
         let audiences = claims.strings("aud")?.ok_or(Refusal::AudienceMissing)?;
@@ -107,7 +101,7 @@ impl<'a> LogoutTokenRules<'a> {
             return Err(missing("sid"));
         }
         Ok(LogoutToken {
-            issuer: self.issuer.to_owned(),
+            issuer: issuer.unwrap_or_default().to_owned(),
             subject: subject.map(str::to_owned),
             sid: sid.map(str::to_owned),
             id,
@@ -129,7 +123,7 @@ impl Client {
     pub async fn verify_logout_token(&self, token: &Secret) -> Result<LogoutToken, ProviderError> {
         let provider = self.provider();
         let algorithm = provider.settings().id_token_algorithm;
-        let rules = LogoutTokenRules::new(provider.issuer(), self.client_id(), algorithm);
+        let rules = LogoutTokenRules::new(provider.issuer_rule(), self.client_id(), algorithm);
         let now = provider.clock().now();
         let keys = provider.keys_or_fetch().await?;
         match rules.verify(token, &keys.set, now) {

@@ -18,7 +18,8 @@ fn verify_as(pinned: Algorithm, typ: &str, claims: &Json) -> Result<LogoutToken,
     let keys = json!({ "keys": [key.public_jwk()] }).to_string();
     let keys = JwkSet::parse(keys.as_bytes()).unwrap().0;
     let token = Secret::new(key.sign_jwt(typ, claims).unwrap());
-    let rules = LogoutTokenRules::new(ISSUER, "web", pinned);
+    let issuer = IssuerRule::exactly(ISSUER);
+    let rules = LogoutTokenRules::new(&issuer, "web", pinned);
     rules
         .verify(&token, &keys, UnixTime::from_secs(NOW))
         .map_err(|refusal| refusal.code())
@@ -130,4 +131,24 @@ fn another_kind_of_token_is_none_whatever_it_says() {
 fn the_algorithm_is_the_pinned_one() {
     let found = verify_as(Algorithm::RS256, "logout+jwt", &good());
     assert_eq!(found, Err("token.algorithm_not_allowed"));
+}
+
+#[test]
+fn of_several_tenants_it_says_which_and_takes_no_others() {
+    let rule = IssuerRule::tenants("https://login.test/{tenantid}", &["a".to_owned(), "b".to_owned()]).unwrap();
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let keys = json!({ "keys": [key.public_jwk()] }).to_string();
+    let keys = JwkSet::parse(keys.as_bytes()).unwrap().0;
+    let verify = |issuer: &str| {
+        let token = Secret::new(key.sign_jwt("logout+jwt", &with("iss", issuer.into())).unwrap());
+        let verified =
+            LogoutTokenRules::new(&rule, "web", Algorithm::ES256).verify(&token, &keys, UnixTime::from_secs(NOW));
+        verified.map(|token| token.issuer).map_err(|refusal| refusal.code())
+    };
+    for issuer in ["https://login.test/a", "https://login.test/b"] {
+        assert_eq!(verify(issuer), Ok(issuer.to_owned()));
+    }
+    for issuer in ["https://login.test/c", "https://login.test/{tenantid}"] {
+        assert_eq!(verify(issuer), Err("token.issuer_mismatch"));
+    }
 }

@@ -14,6 +14,7 @@ mod policies;
 mod provider_down;
 mod raw;
 mod restart;
+mod tenants;
 mod upgrade;
 mod upstream;
 

@@ -81,7 +81,7 @@ async fn sign_in(client: &Client) -> TokenResponse {
         "RFC 9207: so that a missing `iss` is refused"
     );
     let parameters = CallbackParameters::parse(callback.query().unwrap()).unwrap();
-    let callback = validate_callback(&metadata, &attempt, parameters).unwrap();
+    let callback = validate_callback(client.provider().issuer_rule(), &metadata, &attempt, parameters).unwrap();
     let tokens = client.exchange_code(callback, &attempt).await.unwrap();
     let id_token = tokens.id_token.as_ref().expect("an ID token");
     let verified = client
