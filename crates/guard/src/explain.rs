@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use portcullis_audit::{CheckLine, Refused};
 use portcullis_jose::{AlgorithmSet, Check, Claims, Refusal, UnixTime, UnverifiedJws, Verified};
-use portcullis_oidc::introspection::{check_kind, introspected_rules};
+use portcullis_oidc::introspection::{check_kind, introspected_binding, introspected_rules};
 use portcullis_oidc::token_rules::{AccessTokenRules, CLAIM_CHECKS, HEADER_CHECKS, TokenType};
 use portcullis_oidc::{Binding, KeySnapshot};
 use portcullis_policy::NamedPolicy;
@@ -106,7 +106,8 @@ async fn checks(
     report: &mut Report,
 ) -> Result<(), Stop> {
     let inner = guard.inner();
-    let (claims, rules) = match inner.asked_about(presented.text()) {
+    let asked_about = inner.asked_about(presented.text());
+    let (claims, rules) = match asked_about {
         Some((opaque, issuer)) => vouched(inner, opaque, issuer, presented, report).await?,
         None => signed(inner, presented, report).await?,
     };
@@ -117,7 +118,11 @@ async fn checks(
             Err(refusal) => report.failed_at(check, refusal.into()),
         }
     }
-    proof(inner, &claims, presented, now, report);
+    let binding = match asked_about {
+        Some(_) => introspected_binding(&claims),
+        None => Binding::of(&claims),
+    };
+    proof(inner, binding, presented, now, report);
     revocation(guard, &claims, now, report).await;
     match policy {
         None => report.passed(Check::Policy, Some("none asked for".to_owned()), None),
@@ -221,8 +226,14 @@ async fn keys(
 }
 
 /// Whether a proof was used before is not asked: asking is marking.
-fn proof(inner: &Inner, claims: &Verified<Claims>, presented: &Presented<'_>, now: UnixTime, report: &mut Report) {
-    let checked = Binding::of(claims).map_err(GuardError::from).and_then(|binding| {
+fn proof(
+    inner: &Inner,
+    binding: Result<Binding, Refusal>,
+    presented: &Presented<'_>,
+    now: UnixTime,
+    report: &mut Report,
+) {
+    let checked = binding.map_err(GuardError::from).and_then(|binding| {
         inner.check_proof(&binding, presented, now)?;
         Ok(match binding {
             Binding::Bearer => "none needed",

@@ -195,7 +195,24 @@ pub fn check_introspected(
     now: UnixTime,
 ) -> Result<Binding, Refusal> {
     check_kind(claims)?;
-    check_access_token(claims, &introspected_rules(rules), now)
+    check_access_token(claims, &introspected_rules(rules), now)?;
+    introspected_binding(claims)
+}
+
+/// What the token is bound to. One that is said to be of the kind `DPoP` (RFC 9449 s5) is bound to a key also where the
+/// answer does not name it as RFC 9449 s6.2 demands, and nobody can prove to have that one.
+///
+/// # Errors
+/// [`Refusal::BindingRequired`] where the key is not named, or `cnf` cannot be read.
+pub fn introspected_binding(claims: &Verified<Claims>) -> Result<Binding, Refusal> {
+    let binding = Binding::of(claims)?;
+    let mut kinds = ["token_type", "typ"]
+        .into_iter()
+        .filter_map(|member| claims.str(member));
+    if binding.jkt().is_none() && kinds.any(|kind| kind.eq_ignore_ascii_case("dpop")) {
+        return Err(Refusal::BindingRequired { method: "jkt".into() });
+    }
+    Ok(binding)
 }
 
 /// The rules of an API as they hold for an answer of the provider's, which has no `typ` header, and perhaps no `iat`.

@@ -95,7 +95,9 @@ async fn the_rules_are_those_of_a_jwt() {
         ("iss", json!("https://issuer.test"), Ok(())),
         ("aud", json!(["other", "https://api.test"]), Ok(())),
         ("iat", json!(NOW - 5), Ok(())),
-        ("token_type", json!("DPoP"), Ok(())),
+        ("token_type", json!("DPoP"), Err("token.binding_required")),
+        ("token_type", json!("dpop"), Err("token.binding_required")),
+        ("typ", json!("DPoP"), Err("token.binding_required")),
         ("token_type", serde_json::Value::Null, Ok(())),
         ("typ", json!("Bearer"), Ok(())),
         ("token_use", json!("access_token"), Ok(())),
@@ -121,6 +123,10 @@ async fn the_rules_are_those_of_a_jwt() {
     ] {
         assert_eq!(with(member, value.clone()).await, expected, "{member} {value}");
     }
+    let mut bound = good();
+    bound["token_type"] = "DPoP".into();
+    bound["cnf"] = json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"});
+    assert_eq!(judge(&bound).await, Ok(()), "the proof is the guard's to see");
 }
 
 #[tokio::test]

@@ -174,6 +174,7 @@ async fn what_the_provider_does_not_vouch_for_is_refused_like_any_bad_token() {
             json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}),
             "token.binding_required",
         ),
+        (json!({"token_type": "DPoP"}), "token.binding_required"),
     ] {
         setup.says(changes);
         assert_eq!(setup.send("Read", OPAQUE).await, (401, code));
@@ -303,6 +304,9 @@ async fn an_opaque_token_can_be_explained() {
     );
     assert_eq!(json["status"], 401);
     assert!(!json.to_string().contains(OPAQUE));
+    setup.says(json!({"token_type": "DPoP"}));
+    let explained = setup.guard.explain(&alone(OPAQUE), Some(&read)).await;
+    assert_eq!(explained.refused.unwrap().code, "token.binding_required");
     setup.says(json!({}));
     assert_eq!(setup.guard.explain(&alone(OPAQUE), Some(&read)).await.status, 200);
     let unknown = setup.guard.explain(&alone("made-up"), Some(&read)).await;
