@@ -1,9 +1,10 @@
 //! Tokens that do not speak for themselves: their provider is asked (RFC 7662), and then the same rules hold.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use portcullis_jose::{Claims, Refusal, Verified, base64url_encode, sha256};
+use portcullis_jose::{Claims, Refusal, UnixTime, Verified, base64url_encode, sha256};
 use portcullis_oidc::Introspection;
 use portcullis_oidc::introspection::check_introspected;
 
@@ -13,13 +14,23 @@ use crate::error::GuardError;
 use crate::token::Origin;
 use crate::verify::{Admitted, Inner, Issuer};
 
+/// A token that our rules refuse is not asked about again for so long, in seconds: as long as one that is not active.
+const REFUSED_FOR: i64 = 5;
+/// So many tokens that our rules refuse are remembered.
+const MOST_REFUSED: usize = 1_000;
+
 /// Who is asked about opaque tokens. One provider alone: an opaque token does not say whose it is, and to try one
 /// provider after the other would show each the others' tokens.
 pub(crate) struct Opaque {
     /// Which of the guard's issuers it is.
     pub(crate) issuer: usize,
     pub(crate) introspection: Introspection,
+    refused: Refused,
 }
+
+/// By SHA-256 of the token: what our rules said of it, and until when that counts. Another guard has other rules.
+#[derive(Default)]
+struct Refused(Mutex<HashMap<[u8; 32], (UnixTime, Refusal)>>);
 
 // === impl Opaque ===
 
@@ -35,11 +46,41 @@ impl Opaque {
             let asked = introspection.provider().issuer_rule();
             let issuer = issuers.iter().position(|issuer| issuer.provider.issuer_rule() == asked);
             match issuer {
-                Some(issuer) if found.is_none() => found = Some(Opaque { issuer, introspection }),
+                Some(issuer) if found.is_none() => {
+                    found = Some(Opaque {
+                        issuer,
+                        introspection,
+                        refused: Refused::default(),
+                    });
+                }
                 _ => faults.push(BuildFault::Introspection(asked.to_string())),
             }
         }
         found
+    }
+}
+
+// === impl Refused ===
+
+impl Refused {
+    fn find(&self, hash: &[u8; 32], now: UnixTime) -> Option<Refusal> {
+        let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (until, refusal) = refused.get(hash)?;
+        (now < *until).then(|| refusal.clone())
+    }
+
+    fn remember(&self, hash: [u8; 32], refusal: &Refusal, now: UnixTime) {
+        // This alone becomes false by waiting.
+        if matches!(refusal, Refusal::NotYetValid { .. }) {
+            return;
+        }
+        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= MOST_REFUSED {
+            refused.retain(|_, (until, _)| now < *until);
+        }
+        if refused.len() < MOST_REFUSED {
+            refused.insert(hash, (now.plus(REFUSED_FOR), refusal.clone()));
+        }
     }
 }
 
@@ -64,9 +105,14 @@ impl Inner {
     /// Asks about a token and judges the answer. The revocations have been read.
     pub(crate) async fn introspect(&self, presented: &Presented<'_>) -> Result<Admitted, GuardError> {
         let (opaque, issuer) = self.asked_about(presented.text()).ok_or(GuardError::NotGuarded)?;
+        let hash = sha256(presented.text().as_bytes());
+        if let Some(refusal) = opaque.refused.find(&hash, self.clock.now()) {
+            return Err(refusal.into());
+        }
         let claims = self.vouched(opaque, presented.text()).await?;
         let now = self.clock.now();
-        let binding = check_introspected(&claims, &issuer.rules, now)?;
+        let binding = check_introspected(&claims, &issuer.rules, now)
+            .inspect_err(|refusal| opaque.refused.remember(hash, refusal, now))?;
         let origin = Origin {
             issuer: opaque.issuer,
             generation: None,
@@ -80,12 +126,23 @@ impl Inner {
         self.admit(verified, presented, now)
     }
 
-    /// The claims that the provider vouches for.
-    pub(crate) async fn vouched(&self, opaque: &Opaque, token: &str) -> Result<Verified<Claims>, GuardError> {
+    /// What can be said of an opaque token without asking: whether it can be one at all (RFC 6750 s2.1, `b64token`).
+    pub(crate) fn check_opaque(&self, token: &str) -> Result<(), Refusal> {
         let limit = self.limits.token;
         if token.len() > limit {
-            return Err(Refusal::TooLarge { part: "token", limit }.into());
+            return Err(Refusal::TooLarge { part: "token", limit });
         }
+        let text = token.trim_end_matches('=');
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+        match !text.is_empty() && text.bytes().all(allowed) {
+            true => Ok(()),
+            false => Err(Refusal::Malformed { why: "no b64token" }),
+        }
+    }
+
+    /// The claims that the provider vouches for.
+    pub(crate) async fn vouched(&self, opaque: &Opaque, token: &str) -> Result<Verified<Claims>, GuardError> {
+        self.check_opaque(token)?;
         let answer = opaque.introspection.claims(token).await;
         answer
             .map_err(|error| GuardError::IntrospectionUnavailable {

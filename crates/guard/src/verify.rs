@@ -103,6 +103,7 @@ impl Inner {
     fn judge(&self, presented: &Presented<'_>, may_read: bool) -> Result<Step, GuardError> {
         let missing = |now| !self.revocations.is_loaded() || (may_read && self.should_read_again(now));
         if self.asked_about(presented.text()).is_some() {
+            self.check_opaque(presented.text())?;
             return Ok(match missing(self.clock.now()) {
                 true => Step::NeedsRevocations,
                 false => Step::NeedsIntrospection,

@@ -185,6 +185,71 @@ async fn what_the_provider_does_not_vouch_for_is_refused_like_any_bad_token() {
     assert_eq!(setup.send("Read", OPAQUE).await, (200, ""));
 }
 
+/// RFC 6750 s2.1: b64token.
+#[tokio::test]
+async fn the_provider_is_not_asked_about_what_can_be_no_token() {
+    let setup = setup();
+    for junk in [
+        "a b",
+        "a,b",
+        "%61",
+        "{\"a\":1}",
+        "\"x\"",
+        "=",
+        "==a",
+        "a=b",
+        "<script>",
+        "a;b",
+    ] {
+        assert_eq!(setup.send("Read", junk).await, (401, "token.malformed"), "{junk}");
+        let explained = setup.guard.explain(&alone(junk), None).await;
+        assert_eq!(explained.refused.unwrap().code, "token.malformed", "{junk}");
+    }
+    assert_eq!(setup.asked(), 0);
+    for known_to_nobody in ["a", "a==", "A-z.0_9~+/="] {
+        assert_eq!(setup.send("Read", known_to_nobody).await, (401, "token.inactive"));
+    }
+    assert_eq!(setup.asked(), 3);
+}
+
+#[tokio::test]
+async fn a_token_that_our_rules_refuse_is_not_asked_about_on_every_call() {
+    let setup = setup();
+    for (changes, code) in [
+        (json!({"aud": "https://other.test"}), "token.audience_mismatch"),
+        (json!({"sub": null}), "token.subject_missing"),
+        (json!({"token_use": "refresh_token"}), "token.type_mismatch"),
+    ] {
+        let before = setup.asked();
+        setup.says(changes);
+        for _ in 0..5 {
+            assert_eq!(setup.send("Read", OPAQUE).await, (401, code));
+        }
+        assert_eq!(setup.asked(), before + 1, "{code}");
+        setup.world.clock.advance(5);
+    }
+    // What is refused by one API may be meant for another: it asks for itself.
+    setup.says(json!({"aud": "https://other.test"}));
+    assert_eq!(setup.send("Read", OPAQUE).await, (401, "token.audience_mismatch"));
+    let other = setup.world.builder().also_audience("https://other.test");
+    let other = other
+        .introspection(introspection(&setup.world.provider))
+        .build()
+        .unwrap();
+    assert_eq!(setup.world.send_token(&other, "Read", OPAQUE).await.status, 200);
+    setup.world.clock.advance(5);
+    setup.says(json!({}));
+    assert_eq!(setup.send("Read", OPAQUE).await, (200, ""));
+
+    // A token that begins in a moment is taken when the moment has come.
+    setup.world.clock.advance(60);
+    let now = setup.world.clock.now().as_secs();
+    setup.says(json!({"nbf": now + 31}));
+    assert_eq!(setup.send("Read", OPAQUE).await, (401, "token.not_yet_valid"));
+    setup.world.clock.advance(1);
+    assert_eq!(setup.send("Read", OPAQUE).await, (200, ""));
+}
+
 #[tokio::test]
 async fn a_provider_that_cannot_be_asked_is_503_and_never_401() {
     let setup = setup();
