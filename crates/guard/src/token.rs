@@ -3,7 +3,7 @@
 use std::fmt;
 use std::mem::size_of;
 
-use portcullis_jose::{Claims, UnixTime, Value, Verified};
+use portcullis_jose::{Claims, Object, UnixTime, Value, Verified};
 use portcullis_oidc::Binding;
 use portcullis_policy::{Kind, Scopes};
 
@@ -161,8 +161,9 @@ impl VerifiedToken {
     /// The memory that it takes, not less than it really is.
     pub(crate) fn bytes(&self) -> usize {
         let members: usize = self.claims.iter().map(|(name, value)| member_bytes(name, value)).sum();
-        // Growing doubles a vector, so up to twice of what is used.
-        size_of::<VerifiedToken>() + 2 * members
+        let room = Object::ROOM * (size_of::<String>() + size_of::<Value>());
+        // Growing doubles a vector, so up to twice of what is used, and never less than the room that it begins with.
+        size_of::<VerifiedToken>() + members + members.max(room)
     }
 }
 

@@ -99,6 +99,10 @@ impl Value {
 pub struct Object(Vec<(Cow<'static, str>, Value)>);
 
 impl Object {
+    /// For so many members an object that is read by itself has room from the start; one inside of another has none to
+    /// spare.
+    pub const ROOM: usize = 16;
+
     /// Reads one JSON object strictly (RFC 8259): no repeated member at any depth, nesting up to `limits.depth`,
     /// nothing after it. `part` is what a refusal calls the text.
     ///
@@ -184,7 +188,7 @@ pub(crate) fn parse_object(text: &[u8], max_depth: usize) -> Result<Object, Json
     if reader.peek() != Some(b'{') {
         return Err(JsonFault::NotAnObject);
     }
-    let object = reader.object(max_depth)?;
+    let object = reader.object(max_depth, Object::ROOM)?;
     reader.skip_space();
     if reader.at == text.len() {
         Ok(object)
@@ -223,15 +227,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `depth` is how many levels may be opened, this one included.
-    fn object(&mut self, depth: usize) -> Result<Object, JsonFault> {
+    /// `depth` is how many levels may be opened, this one included; `room` for how many members to make room at once.
+    fn object(&mut self, depth: usize, room: usize) -> Result<Object, JsonFault> {
         let inner = depth.checked_sub(1).ok_or(JsonFault::TooDeep)?;
         self.expect(b'{')?;
         self.skip_space();
-        let mut members: Vec<(Cow<'static, str>, Value)> = Vec::with_capacity(16);
         if self.take(b'}') {
-            return Ok(Object(members));
+            return Ok(Object(Vec::new()));
         }
+        let mut members: Vec<(Cow<'static, str>, Value)> = Vec::with_capacity(room);
         let mut names = Names::default();
         loop {
             let name = names.take(self.string()?)?;
@@ -242,6 +246,7 @@ impl<'a> Reader<'a> {
             members.push((name, value));
             self.skip_space();
             if self.take(b'}') {
+                members.shrink_to(room);
                 return Ok(Object(members));
             }
             self.expect(b',')?;
@@ -261,6 +266,7 @@ impl<'a> Reader<'a> {
             items.push(self.value(inner)?);
             self.skip_space();
             if self.take(b']') {
+                items.shrink_to_fit();
                 return Ok(items);
             }
             self.expect(b',')?;
@@ -271,7 +277,7 @@ impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Result<Value, JsonFault> {
         match self.peek() {
             Some(b'"') => self.string().map(|text| Value::String(text.into_owned())),
-            Some(b'{') => self.object(depth).map(Value::Object),
+            Some(b'{') => self.object(depth, 0).map(Value::Object),
             Some(b'[') => self.array(depth).map(Value::Array),
             Some(b'-' | b'0'..=b'9') => self.number().map(Value::Number),
             _ => self.literal(),
@@ -690,5 +696,20 @@ mod tests {
     fn depth_is_bounded() {
         assert!(parse_object(br#"{"a":{"b":{"c":[]}}}"#, 4).is_ok());
         assert_eq!(fault(br#"{"a":{"b":{"c":[[]]}}}"#), JsonFault::TooDeep);
+    }
+
+    /// What is kept of a token is counted by its members, so nothing may keep more.
+    #[test]
+    fn small_parts_take_little_memory() {
+        let text = br#"{"none":{},"one":{"a":1},"list":[{},1],"empty":[]}"#;
+        let object = parse_object(text, 4).unwrap();
+        let inner = |name: &str| match object.get(name) {
+            Some(Value::Object(inner)) => inner.0.capacity(),
+            Some(Value::Array(items)) => items.capacity(),
+            _ => panic!("{name}"),
+        };
+        assert_eq!(["none", "one", "list", "empty"].map(inner), [0, 1, 2, 0]);
+        assert_eq!(object.0.capacity(), Object::ROOM);
+        assert_eq!(parse_object(b"{}", 4).unwrap().0.capacity(), 0);
     }
 }
