@@ -23,6 +23,7 @@ const TOTAL: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct HyperClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    total: Duration,
 }
 
 impl HyperClient {
@@ -79,7 +80,13 @@ impl HyperClient {
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(4)
             .build(connector);
-        HyperClient { client }
+        HyperClient { client, total: TOTAL }
+    }
+
+    /// With another limit than 5 s on the time that a request takes in all.
+    #[must_use]
+    pub fn within(self, total: Duration) -> HyperClient {
+        HyperClient { total, ..self }
     }
 }
 
@@ -110,9 +117,9 @@ impl HttpClient for HyperClient {
                 })?;
                 Ok(http::Response::from_parts(parts, body.to_bytes()))
             };
-            tokio::time::timeout(TOTAL, exchange)
+            tokio::time::timeout(self.total, exchange)
                 .await
-                .unwrap_or(Err(HttpError::TimedOut(TOTAL.as_secs())))
+                .unwrap_or(Err(HttpError::TimedOut(self.total.as_secs())))
         })
     }
 }

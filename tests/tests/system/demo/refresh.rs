@@ -9,17 +9,14 @@ const REFRESH: Option<&str> = Some("refresh_token");
 async fn calls_at_once(world: &World, browser: &Browser, count: usize) -> Vec<u16> {
     let calls: Vec<_> = (0..count)
         .map(|_| {
-            let (url, cookie) = (
+            let (mut tab, url, cookie) = (
+                browser.another(),
                 world.app("/api/orders"),
                 format!("portcullis-shop={}", browser.session_cookie().unwrap()),
             );
             tokio::spawn(async move {
                 let headers = [("cookie", cookie.as_str()), ("x-csrf", "1")];
-                Browser::new()
-                    .send("GET", &url, &headers, String::new())
-                    .await
-                    .status
-                    .as_u16()
+                tab.send("GET", &url, &headers, String::new()).await.status.as_u16()
             })
         })
         .collect();
