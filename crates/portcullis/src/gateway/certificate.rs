@@ -65,6 +65,10 @@ fn read(value: &str, name: &HeaderName) -> Option<ClientCertificate> {
         _ => value,
     };
     let text = decoded(value.trim())?;
+    // Elsewhere than in Traefik's list a comma joins the words of two (RFC 9110 s5.3), and one of them may be the client.
+    if name.as_str() != "x-forwarded-tls-client-cert" && text.contains(',') {
+        return None;
+    }
     let pem = if text.starts_with("-----BEGIN ") {
         text
     } else {
@@ -194,6 +198,9 @@ mod tests {
             vec!["%zz"],
             vec![&good[..good.len() - 1]],
             vec![&good, &good],
+            vec![&format!("{base64},{base64}")],
+            vec![&format!("{good}, {good}")],
+            vec![&format!("{0}, {0}", escaped(PEM))],
         ] {
             assert_eq!(settled("client-cert", &values, "10.1.2.3"), None, "{values:?}");
         }

@@ -88,8 +88,11 @@ fn is_unwanted(name: &str, trusted_peer: bool) -> bool {
     if forwarded::tells_the_way(name) {
         return !trusted_peer;
     }
-    // Other names of the family carry identities (X-Forwarded-User, -Email, -Access-Token): nobody is trusted for these.
-    name.starts_with("x-forwarded-")
+    // Other names of the family carry identities (X-Forwarded-User, -Email, -Access-Token), and these what a proxy says
+    // of a client's certificate (X-SSL-Client-Verify, X-Amzn-Mtls-Clientcert-Subject): nobody is trusted for them.
+    ["x-forwarded-", "x-amzn-mtls-", "ssl-client-", "x-ssl-"]
+        .iter()
+        .any(|family| name.starts_with(family))
         || matches!(
             name,
             // RFC 9110 s10.1.1: we answer the expectation ourselves, when the upstream wants the body.
@@ -242,6 +245,32 @@ mod tests {
                 "{name}: removed, not set"
             );
         }
+    }
+
+    #[test]
+    fn what_a_client_says_of_its_certificate_goes_nowhere() {
+        for name in [
+            "x-ssl-client-verify",
+            "X-SSL-Client-S-DN",
+            "ssl-client-subject-dn",
+            "SSL_CLIENT_VERIFY",
+            "x-amzn-mtls-clientcert-subject",
+            "x_amzn_mtls_clientcert_serial_number",
+            "x.ssl.client.dn",
+        ] {
+            for allow_underscores in [false, true] {
+                let case = Case {
+                    allow_underscores,
+                    ..Case::default()
+                };
+                assert_eq!(clean(&[(name, "mallory")], case), ["x-auth-user: alice"], "{name}");
+            }
+        }
+        let others = [("x-sslx", "1"), ("ssl", "1")];
+        assert_eq!(
+            clean(&others, Case::default()),
+            ["ssl: 1", "x-auth-user: alice", "x-sslx: 1"]
+        );
     }
 
     #[test]
