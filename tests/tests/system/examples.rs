@@ -301,7 +301,16 @@ pub(crate) fn build() -> PathBuf {
     };
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "--profile", profile])
-        .args(["-p", "example-axum-api", "-p", "example-daemon", "-p", "example-guard"])
+        .args([
+            "-p",
+            "example-axum-api",
+            "-p",
+            "example-daemon",
+            "-p",
+            "example-guard",
+            "-p",
+            "example-tonic",
+        ])
         .arg("--target-dir")
         .arg(programs.parent().unwrap())
         .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use portcullis_idp::{Api, Client, GrantType, Idp, IdpConfig, Mint, User};
 use portcullis_jose::{Algorithm, Secret, SystemClock};
 use serde_json::{Value, json};
 
-use crate::examples::{Server, build, request};
+use crate::examples::{Server, build, challenge, request};
 
 const SECRET: &str = "what-a-client-knows";
 
@@ -117,6 +122,63 @@ async fn a_client_proves_its_key_and_a_stolen_token_is_worth_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grpc_client_is_told_in_its_own_language() {
+    let programs = build();
+    let idp = provider().await;
+    let api = Server::start(&programs, "example-tonic", &[("AUTHORITY", idp.issuer())]);
+    let (carol, bob) = (mint(&idp, "carol"), mint(&idp, "bob"));
+
+    let good = grpc(&api.url, "/orders.Orders/List", Some(&carol)).await;
+    assert_eq!(
+        (good.status().as_u16(), &good.headers()[CONTENT_TYPE]),
+        (200, &"application/grpc".parse().unwrap())
+    );
+    let (head, body) = good.into_parts();
+    let collected = body.collect().await.unwrap();
+    assert_eq!(collected.trailers().unwrap()["grpc-status"], "0", "{head:?}");
+    let message = b"\x0a\x09sub-carol\x12\x04rope";
+    let frame = [&[0, 0, 0, 0, u8::try_from(message.len()).unwrap()], &message[..]].concat();
+    assert_eq!(collected.to_bytes(), frame);
+    assert_eq!(
+        status(&grpc(&api.url, "/orders.Orders/ListAll", Some(&carol)).await),
+        None
+    );
+
+    for (path, token, code, error) in [
+        ("/orders.Orders/List", None, "16", None),
+        (
+            "/orders.Orders/List",
+            Some("no.token.atall"),
+            "16",
+            Some("invalid_token"),
+        ),
+        (
+            "/orders.Orders/ListAll",
+            Some(bob.as_str()),
+            "7",
+            Some("insufficient_scope"),
+        ),
+    ] {
+        let refused = grpc(&api.url, path, token).await;
+        assert_eq!(
+            (refused.status().as_u16(), status(&refused)),
+            (200, Some(code)),
+            "{path}"
+        );
+        let challenge = refused.headers()[WWW_AUTHENTICATE].to_str().unwrap();
+        assert!(challenge.starts_with("Bearer realm=\"api://orders\""), "{challenge}");
+        let error = error.map(|error| format!("error=\"{error}\""));
+        assert_eq!(challenge.contains("error="), error.is_some(), "{challenge}");
+        assert!(error.is_none_or(|error| challenge.contains(&error)), "{challenge}");
+    }
+    api.wait_for("policy.role_missing");
+    // Whoever does not speak gRPC gets HTTP.
+    let plain = request(&format!("{}/orders.Orders/List", api.url), None, Some("{}")).await;
+    assert_eq!(plain.status(), 401);
+    assert!(!challenge(&plain).contains("error="));
+}
+
 #[test]
 fn whoever_only_checks_tokens_compiles_no_database() {
     let tree = std::process::Command::new(env!("CARGO"))
@@ -204,4 +266,32 @@ fn mint(idp: &Idp, user: &str) -> String {
         ..Mint::default()
     };
     idp.control().mint(&order).unwrap()
+}
+
+/// A call with an empty message, over HTTP/2.
+async fn grpc(url: &str, path: &str, token: Option<&str>) -> Response<hyper::body::Incoming> {
+    let stream = tokio::net::TcpStream::connect(url.strip_prefix("http://").unwrap())
+        .await
+        .unwrap();
+    let io = TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let mut request = Request::post(format!("{url}{path}"))
+        .header(CONTENT_TYPE, "application/grpc")
+        .header("te", "trailers");
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let request = request.body(Full::new(Bytes::from_static(&[0; 5]))).unwrap();
+    sender.send_request(request).await.unwrap()
+}
+
+/// The status of a refusal, which has no body: it stands in the headers.
+fn status<B>(response: &Response<B>) -> Option<&str> {
+    response
+        .headers()
+        .get("grpc-status")
+        .map(|status| status.to_str().unwrap())
 }
