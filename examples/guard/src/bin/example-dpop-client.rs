@@ -6,7 +6,10 @@
 //!     API_URL=http://127.0.0.1:5000/orders cargo run -p example-guard --bin example-dpop-client
 //! ```
 
-#![expect(clippy::indexing_slicing, reason = "a member of a JSON object that is not there is null")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a member of a JSON object that is not there is null"
+)]
 
 use std::env::var;
 use std::error::Error;
