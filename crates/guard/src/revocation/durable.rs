@@ -180,7 +180,6 @@ impl Revocations {
 
     async fn read(&self, now: UnixTime, readings: Option<u64>) -> Result<Option<usize>, StoreError> {
         let Some(store) = &self.0.store else { return Ok(None) };
-        self.0.tried.store(now.as_secs(), Ordering::Release);
         let mut cursor = self.0.cursor.lock().await;
         if readings.is_some_and(|readings| readings != self.readings()) {
             return match self.is_loaded() {
@@ -190,6 +189,8 @@ impl Revocations {
         }
         let reading = tokio::time::timeout(READING_AT_MOST, self.fill(store.as_ref(), &mut cursor, now));
         let done = reading.await;
+        // Noted at the end: who comes in the middle of a reading waits for it, and does not go by a list that is too old.
+        self.0.tried.store(now.as_secs(), Ordering::Release);
         self.0.readings.fetch_add(1, Ordering::AcqRel);
         done.unwrap_or_else(|_| Err(unavailable("the store did not answer")))
     }

@@ -441,7 +441,13 @@ impl RevocationStore for Slow {
         // A guard that goes on asking gets an answer at last, so that the test ends.
         let asked = self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         match self.up.load(std::sync::atomic::Ordering::SeqCst) || asked > 20 {
-            true => Box::pin(std::future::ready(Ok(0))),
+            true => Box::pin(async {
+                // Others get their turn in the middle of a reading.
+                for _ in 0..50 {
+                    tokio::task::yield_now().await;
+                }
+                Ok(0)
+            }),
             false if self.hangs => Box::pin(std::future::pending()),
             false => {
                 self.clock.advance(2);
@@ -509,6 +515,29 @@ async fn a_list_that_is_not_read_in_time_is_503_for_all_who_wait_and_read_once()
         guard.sync_revocations().await.unwrap();
         assert_eq!(code(&guard, &token).await, "ok");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_come_while_a_list_that_was_too_old_is_read_wait_for_it() {
+    let world = World::new();
+    let store = Slow::new(&world, false);
+    let builder = world.builder().revocations(store.clone());
+    let stale = StaleRevocations::Refuse { after: 60 };
+    let guard = builder.stale_revocations(stale).build().unwrap();
+    let token = world.token(json!({}));
+    assert_eq!(code(&guard, &token).await, "ok");
+    store.asked();
+    // The machine has slept; the store is well, and takes its time.
+    world.clock.advance(61);
+    let calls = (0..20).map(async |turns| {
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        world.send_token(&guard, "Read", &token).await.status
+    });
+    let answers = futures_util::future::join_all(calls).await;
+    assert_eq!(answers, [200; 20]);
+    assert_eq!(store.asked(), 1);
 }
 
 #[tokio::test]
