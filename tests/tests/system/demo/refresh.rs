@@ -36,7 +36,12 @@ async fn fifty_calls_at_once_cause_one_refresh() {
     assert_eq!(world.asked("/token", REFRESH), 0);
     for round in 1..=3 {
         world.clock.advance(250);
-        assert_eq!(calls_at_once(&world, &alice, 50).await, [200; 50]);
+        assert_eq!(
+            calls_at_once(&world, &alice, 50).await,
+            [200; 50],
+            "{:?}",
+            world.codes()
+        );
         assert_eq!(world.asked("/token", REFRESH), round);
     }
     let counts = world.demo.idp().control().token_counts();
