@@ -17,6 +17,16 @@ pub struct LoginRequest<'a> {
     pub scopes: &'a [String],
     /// RFC 8707: the API that the access token is for.
     pub resource: Option<&'a str>,
+    /// How the provider may ask: `none`, `login`, ... (OpenID Connect Core 1.0 s3.1.2.1).
+    pub prompt: Option<&'a str>,
+    /// The person must have authenticated within so many seconds.
+    pub max_age: Option<u64>,
+    /// How the person is to be authenticated, the best first, with spaces in between.
+    pub acr_values: Option<&'a str>,
+    /// Who will sign in, as far as is known.
+    pub login_hint: Option<&'a str>,
+    /// The languages that the person reads, the best first, with spaces in between.
+    pub ui_locales: Option<&'a str>,
 }
 
 impl<'a> LoginRequest<'a> {
@@ -26,7 +36,7 @@ impl<'a> LoginRequest<'a> {
         LoginRequest {
             redirect_uri,
             scopes,
-            resource: None,
+            ..LoginRequest::default()
         }
     }
 }
@@ -150,8 +160,18 @@ pub(crate) fn authorization_url(
             &base64url_encode(&sha256(attempt.verifier.expose().as_bytes())),
         )
         .append_pair("code_challenge_method", "S256");
-    if let Some(resource) = request.resource {
-        query.append_pair("resource", resource);
+    let max_age = request.max_age.map(|seconds| seconds.to_string());
+    for (name, value) in [
+        ("resource", request.resource),
+        ("prompt", request.prompt),
+        ("max_age", max_age.as_deref()),
+        ("acr_values", request.acr_values),
+        ("login_hint", request.login_hint),
+        ("ui_locales", request.ui_locales),
+    ] {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
     }
     drop(query);
     (url, attempt)

@@ -13,6 +13,11 @@ fn begin() -> (Url, LoginAttempt) {
     let scopes = vec!["orders.read".to_owned()];
     let mut request = LoginRequest::new("https://app.test/bff/callback", &scopes);
     request.resource = Some("https://api.test");
+    request.prompt = Some("login");
+    request.max_age = Some(300);
+    request.acr_values = Some("urn:example:mfa urn:example:key");
+    request.login_hint = Some("alice@example.test");
+    request.ui_locales = Some("de en");
     authorization_url(
         &endpoint,
         "https://issuer.test",
@@ -38,6 +43,10 @@ fn the_request_has_all_that_protects_it() {
     assert_eq!(query["response_type"], "code");
     assert_eq!(query["scope"], "openid orders.read");
     assert_eq!(query["resource"], "https://api.test");
+    assert_eq!((query["prompt"].as_str(), query["max_age"].as_str()), ("login", "300"));
+    assert_eq!(query["acr_values"], "urn:example:mfa urn:example:key");
+    assert_eq!(query["login_hint"], "alice@example.test");
+    assert_eq!(query["ui_locales"], "de en");
     assert_eq!(query["code_challenge_method"], "S256");
     assert_eq!(
         query["code_challenge"],
