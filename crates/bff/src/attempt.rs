@@ -5,18 +5,65 @@ use http::{HeaderMap, HeaderValue};
 use portcullis_audit::Refused;
 use portcullis_jose::{Secret, UnixTime, base64url_decode, base64url_encode, sha256};
 use portcullis_oidc::login::LoginAttempt;
+use serde::{Deserialize, Serialize};
 
 use crate::{Bff, SameSite, cookies};
 
 /// How long a person may take at the provider, in seconds.
 const LIFETIME: i64 = 600;
+/// The cookie lives longer, in seconds: whoever comes back too late still finds the way to where they wanted to go.
+const COOKIE_LIFETIME: i64 = 3600;
 /// The oldest attempt makes room for a ninth.
 const MAX_PENDING: usize = 8;
 
 /// What was sealed: the attempt, and where to go afterwards.
+#[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) attempt: LoginAttempt,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a login is for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Purpose {
+    /// Where to go afterwards.
     pub(crate) return_to: String,
+    /// Nobody is to be asked; what comes of it is told instead of shown.
+    #[serde(default)]
+    pub(crate) silent: Silent,
+    /// The person must have authenticated within so many seconds.
+    #[serde(default)]
+    pub(crate) max_age: Option<u64>,
+    /// How the person was to be authenticated.
+    #[serde(default)]
+    pub(crate) acr_values: Option<String>,
+}
+
+/// Whether a login may ask the person, and who is told when it would have to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum Silent {
+    /// It may ask.
+    #[default]
+    No,
+    /// It is a page that goes on to where it wanted to go.
+    Page,
+    /// It is in a frame, and the page around it is told.
+    Frame,
+}
+
+/// The same in the clear, for sealing alone.
+#[derive(Serialize, Deserialize)]
+struct Sealable {
+    /// Empty once the login has succeeded.
+    attempt: String,
+    started: UnixTime,
+    purpose: Purpose,
+}
+
+/// Why a callback cannot be taken, and where the login wanted to go if that is known.
+pub(crate) struct NotPending {
+    pub(crate) refused: Refused,
+    pub(crate) return_to: Option<String>,
 }
 
 impl Bff {
@@ -25,24 +72,19 @@ impl Bff {
         &self,
         headers: &HeaderMap,
         attempt: &LoginAttempt,
-        return_to: &str,
+        purpose: Purpose,
     ) -> Result<Vec<HeaderValue>, Refused> {
-        let settings = &self.0.settings;
         let name = self.attempt_cookie(attempt.state());
-        let clear = Secret::new(format!("{return_to}\n{}", attempt.to_sealable().expose()));
-        let sealed = self
-            .0
-            .attempts
-            .seal(name.as_bytes(), clear.expose().as_bytes())
-            .map_err(|_| Refused::new("internal.error").found("sealing"))?;
-        let mut set: Vec<HeaderValue> = settings
-            .set_cookie(&name, &base64url_encode(&sealed), Some(LIFETIME), SameSite::Lax)
-            .into_iter()
-            .collect();
+        let sealable = Sealable {
+            attempt: attempt.to_sealable().expose().to_owned(),
+            started: attempt.started(),
+            purpose,
+        };
+        let mut set: Vec<HeaderValue> = self.attempt_set_cookie(&name, &sealable)?.into_iter().collect();
         let mut pending: Vec<(UnixTime, String)> = self
             .attempt_cookies(headers)
             .map(|(name, value)| {
-                let started = self.open_attempt(name, value).map(|pending| pending.attempt.started());
+                let started = self.open_attempt(name, value).map(|sealable| sealable.started);
                 (started.unwrap_or_default(), name.to_owned())
             })
             .collect();
@@ -62,31 +104,54 @@ impl Bff {
         &self,
         headers: &HeaderMap,
         state: &Secret,
-    ) -> Result<(Pending, Option<HeaderValue>), Refused> {
+    ) -> Result<(Pending, Option<HeaderValue>), NotPending> {
         let name = self.attempt_cookie(state);
-        let value = cookies::single(headers, &name).ok_or_else(|| Refused::new("login.attempt_expired"))?;
+        let opened = cookies::single(headers, &name).and_then(|value| self.open_attempt(&name, value));
+        let expired = |return_to| NotPending {
+            refused: Refused::new("login.attempt_expired"),
+            return_to,
+        };
+        let sealable = opened.ok_or_else(|| expired(None))?;
+        let purpose = sealable.purpose;
         let issuer = self.0.settings.client.provider().issuer();
-        let pending = self
-            .open_attempt(&name, value)
-            .filter(|pending| pending.attempt.issuer() == issuer)
-            .ok_or_else(|| Refused::new("login.attempt_expired"))?;
-        if self.0.clock.now().since(pending.attempt.started()) > LIFETIME {
-            return Err(Refused::new("login.attempt_expired").expected(format!("at most {LIFETIME} s")));
+        let attempt = LoginAttempt::from_sealable(&sealable.attempt)
+            .filter(|attempt| attempt.issuer() == issuer)
+            .ok_or_else(|| expired(Some(purpose.return_to.clone())))?;
+        if self.0.clock.now().since(attempt.started()) > LIFETIME {
+            let expired = expired(Some(purpose.return_to));
+            let refused = expired.refused.expected(format!("at most {LIFETIME} s"));
+            return Err(NotPending { refused, ..expired });
         }
-        Ok((pending, self.forget_attempt(&name)))
+        Ok((Pending { attempt, purpose }, self.forget_attempt(&name)))
     }
 
-    pub(crate) fn forget_attempt(&self, name: &str) -> Option<HeaderValue> {
+    /// What takes the place of an attempt that has succeeded: its answer may come once more, from a history or a
+    /// double click, and then leads to the same place.
+    pub(crate) fn attempt_done(&self, pending: &Pending) -> Result<Option<HeaderValue>, Refused> {
+        let sealable = Sealable {
+            attempt: String::new(),
+            started: pending.attempt.started(),
+            purpose: pending.purpose.clone(),
+        };
+        self.attempt_set_cookie(&self.attempt_cookie(pending.attempt.state()), &sealable)
+    }
+
+    fn attempt_set_cookie(&self, name: &str, sealable: &Sealable) -> Result<Option<HeaderValue>, Refused> {
+        let clear = Secret::new(serde_json::to_string(sealable).unwrap_or_default());
+        let sealed = self.0.attempts.seal(name.as_bytes(), clear.expose().as_bytes());
+        let sealed = sealed.map_err(|_| Refused::new("internal.error").found("sealing"))?;
+        let value = base64url_encode(&sealed);
+        let settings = &self.0.settings;
+        Ok(settings.set_cookie(name, &value, Some(COOKIE_LIFETIME), SameSite::Lax))
+    }
+
+    fn forget_attempt(&self, name: &str) -> Option<HeaderValue> {
         self.0.settings.set_cookie(name, "", Some(0), SameSite::Lax)
     }
 
-    fn open_attempt(&self, name: &str, value: &str) -> Option<Pending> {
+    fn open_attempt(&self, name: &str, value: &str) -> Option<Sealable> {
         let opened = self.0.attempts.open(name.as_bytes(), &base64url_decode(value)?).ok()?;
-        let (return_to, attempt) = std::str::from_utf8(&opened.plaintext).ok()?.split_once('\n')?;
-        Some(Pending {
-            attempt: LoginAttempt::from_sealable(attempt)?,
-            return_to: return_to.to_owned(),
-        })
+        serde_json::from_slice(&opened.plaintext).ok()
     }
 
     /// The name holds a hash of the state, so that the callback finds its own among several.

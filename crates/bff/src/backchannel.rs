@@ -51,8 +51,8 @@ impl fmt::Debug for Revoke {
 impl Bff {
     /// Whether a path is the one to which the provider sends its logout messages, by POST with a body.
     #[must_use]
-    pub fn takes_logout_messages(path: &str) -> bool {
-        path == "/bff/backchannel-logout"
+    pub fn takes_logout_messages(&self, path: &str) -> bool {
+        self.endpoint_of(path) == Some("backchannel-logout")
     }
 
     /// Answers a logout message of the provider's; `body` has at most [`MAX_LOGOUT_BODY`] bytes.

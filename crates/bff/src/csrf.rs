@@ -1,5 +1,6 @@
-use http::HeaderMap;
 use http::header::{ACCEPT, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, Method};
 use portcullis_audit::Refused;
 
 use crate::Bff;
@@ -50,6 +51,38 @@ impl Bff {
             found => Err(Refused::new("csrf.header_missing")
                 .expected("X-CSRF: 1")
                 .found(found.map_or("no header", |_| "another value"))),
+        }
+    }
+
+    /// The same for a route whose upstream serves pages: links and forms cannot carry a header of ours. Reading is open
+    /// to what comes from our own pages, and to links from anywhere; changing is for our own pages, as `Origin` and
+    /// `Sec-Fetch-Site` say.
+    ///
+    /// # Errors
+    /// `csrf.cross_site` or `csrf.origin_mismatch`; with the header those of [`Bff::check_same_origin`].
+    pub fn check_page(&self, request: &Parts) -> Result<(), Refused> {
+        let headers = &request.headers;
+        if headers.contains_key(CSRF_HEADER) {
+            return self.check_same_origin(headers);
+        }
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("(not ASCII)"));
+        let (site, origin) = (text("sec-fetch-site"), self.0.settings.origin());
+        if matches!(request.method, Method::GET | Method::HEAD) {
+            let followed = text("sec-fetch-mode") == Some("navigate") && text("sec-fetch-dest") == Some("document");
+            return match site {
+                None | Some("same-origin" | "none") => Ok(()),
+                Some(_) if followed => Ok(()),
+                Some(site) => Err(Refused::new("csrf.cross_site").expected("same-origin").found(site)),
+            };
+        }
+        self.check_fetch_site(headers)?;
+        match text(ORIGIN.as_str()) {
+            Some(found) if found == origin => Ok(()),
+            // The browser has said it in the other header.
+            None if site.is_some() => Ok(()),
+            found => Err(Refused::new("csrf.origin_mismatch")
+                .expected(origin)
+                .found(found.unwrap_or("no Origin header"))),
         }
     }
 }

@@ -11,6 +11,8 @@ pub struct Failure {
     pub set_cookies: Vec<HeaderValue>,
     /// Whether the event was emitted already, under a name of its own.
     pub told: bool,
+    /// Where the person may start again, if anywhere but at the beginning.
+    pub again: Option<String>,
 }
 
 impl From<Refused> for Failure {
@@ -19,6 +21,7 @@ impl From<Refused> for Failure {
             refused,
             set_cookies: Vec::new(),
             told: false,
+            again: None,
         }
     }
 }

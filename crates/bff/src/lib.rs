@@ -7,9 +7,12 @@
 //! | endpoint | what it does |
 //! | --- | --- |
 //! | `GET /bff/login?return_to=/path` | sends the browser to the provider |
+//! | `POST /bff/login` | the same, asked by another party (OpenID Connect Core 1.0 s4) |
+//! | `GET /bff/silent-login` | signs in without asking anybody, in a frame, and tells the page around it |
 //! | `GET /bff/callback` | takes the answer, begins a session, goes back to the path |
 //! | `GET /bff/user` | who is signed in, and for how long; needs the header `X-CSRF: 1` |
 //! | `GET /bff/logout?token=...` | ends the session here and at the provider; `/bff/user` tells the whole URL |
+//! | `/bff/resubmit` | sends a form that met a session which was over |
 //! | `POST /bff/backchannel-logout` | the provider says whose sessions are over |
 //!
 //! For the gateway it finds the session of a request ([`Bff::session`]), checks that the page itself made it
@@ -23,13 +26,16 @@ mod backchannel;
 mod cookies;
 mod csrf;
 mod failure;
+mod kept;
 mod login;
 mod logout;
+mod pages;
 mod refresh;
 mod return_path;
 mod session;
 mod settings;
 mod user;
+mod wish;
 
 use std::sync::Arc;
 
@@ -43,8 +49,14 @@ use portcullis_store::{KeyRing, SealError, Sealer, Store};
 pub use backchannel::{MAX_LOGOUT_BODY, Revoke};
 pub use csrf::{CSRF_HEADER, is_navigation};
 pub use failure::Failure;
+pub use kept::{MAX_FORM, StepUp, is_form};
 pub use session::Session;
 pub use settings::{FrontendSettings, SameSite};
+
+/// The parameters of a login, as a form.
+const MAX_PARAMETERS: usize = 8 * 1024;
+/// A kept form, sealed and encoded, and encoded once more as a form.
+const MAX_SEALED_FORM: usize = 2 * MAX_FORM + 16 * 1024;
 
 /// The endpoints and sessions of one frontend. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -96,31 +108,54 @@ impl Bff {
 
     /// Whether a path is one of the endpoints here.
     #[must_use]
-    pub fn owns(path: &str) -> bool {
-        path == "/bff" || path.starts_with("/bff/")
+    pub fn owns(&self, path: &str) -> bool {
+        self.endpoint_of(path).is_some()
     }
 
-    /// Answers a request to one of the endpoints.
+    /// What stands after `/bff/`, where the path is one of this frontend's.
+    fn endpoint_of<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let rest = path.strip_prefix(self.0.settings.path.as_str())?.strip_prefix("/bff")?;
+        match rest.strip_prefix('/') {
+            Some(endpoint) => Some(endpoint),
+            None => rest.is_empty().then_some(""),
+        }
+    }
+
+    /// How many bytes of a request's body are read; 0 where an endpoint takes none.
+    #[must_use]
+    pub fn body_limit(&self, request: &Parts) -> usize {
+        match (self.endpoint_of(request.uri.path()), &request.method) {
+            (Some("login"), &Method::POST) => MAX_PARAMETERS,
+            (Some("resubmit"), &Method::POST) => MAX_SEALED_FORM,
+            _ => 0,
+        }
+    }
+
+    /// Answers a request to one of the endpoints. `body` has at most [`Bff::body_limit`] bytes.
     ///
     /// # Errors
     /// [`Failure`] with the reason, and the cookies to set beside it.
-    pub async fn handle(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
-        let not_allowed = |allowed: &str| {
-            let refused = Refused::new("route.method_not_allowed").expected(allowed);
-            Err(refused.found(request.method.as_str()).into())
-        };
-        if Bff::takes_logout_messages(request.uri.path()) {
-            return not_allowed("POST");
-        }
-        if !matches!(request.method, Method::GET | Method::HEAD) {
-            return not_allowed("GET, HEAD");
-        }
-        match request.uri.path() {
-            "/bff/login" => self.login(request, id).await,
-            "/bff/callback" => self.callback(request, id).await,
-            "/bff/user" => self.user(request).await,
-            "/bff/logout" => self.logout(request, id).await,
-            other => Err(Refused::new("route.not_found").found(other).into()),
+    pub async fn handle(&self, request: &Parts, body: &[u8], id: &RequestId) -> Result<Response<Body>, Failure> {
+        let path = request.uri.path();
+        let (get, post) = (
+            matches!(request.method, Method::GET | Method::HEAD),
+            request.method == Method::POST,
+        );
+        let query = request.uri.query().unwrap_or_default().as_bytes();
+        match self.endpoint_of(path).unwrap_or_default() {
+            "login" if get => self.login(request, query, false, id).await,
+            // OpenID Connect Core 1.0 s4: another party may also send a form.
+            "login" if post => self.login(request, body, false, id).await,
+            "silent-login" if get => self.login(request, query, true, id).await,
+            "callback" if get => self.callback(request, id).await,
+            "user" if get => self.user(request).await,
+            "logout" if get => self.logout(request, id).await,
+            "resubmit" if get => Ok(self.fetch_kept()),
+            "resubmit" if post => self.send_again(request, body).await,
+            "login" | "resubmit" => not_allowed(request, "GET, HEAD, POST"),
+            "silent-login" | "callback" | "user" | "logout" => not_allowed(request, "GET, HEAD"),
+            "backchannel-logout" => not_allowed(request, "POST"),
+            _ => Err(Refused::new("route.not_found").found(path).into()),
         }
     }
 
@@ -138,4 +173,9 @@ impl Bff {
     pub fn cookie_prefix(&self) -> String {
         self.0.settings.session_cookie()
     }
+}
+
+fn not_allowed(request: &Parts, allowed: &str) -> Result<Response<Body>, Failure> {
+    let refused = Refused::new("route.method_not_allowed").expected(allowed);
+    Err(refused.found(request.method.as_str()).into())
 }

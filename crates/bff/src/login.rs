@@ -1,78 +1,142 @@
 use axum_core::body::Body;
 use http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use portcullis_audit::{Event, Refused, RequestId};
-use portcullis_jose::{Claims, Refusal, Secret, Verified};
+use portcullis_jose::{Claims, Refusal, Secret, Verified, random_token};
 use portcullis_oidc::login::{CallbackParameters, LoginError, LoginRequest, validate_callback};
 use portcullis_oidc::{ProviderError, TokenResponse};
 
-use crate::attempt::Pending;
+use crate::attempt::{Pending, Purpose, Silent};
+use crate::csrf::is_navigation;
+use crate::pages::{self, Frames};
 use crate::session::SessionData;
-use crate::{Bff, Failure, return_path};
+use crate::wish::Wish;
+use crate::{Bff, Failure, StepUp};
 
 /// Claims that say something of the token, not of the person.
 const PROTOCOL_CLAIMS: [&str; 12] = [
     "iss", "aud", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "azp", "sid", "s_hash",
 ];
 
+/// How far a callback got.
+#[derive(Default)]
+struct Progress {
+    purpose: Option<Purpose>,
+    set_cookies: Vec<HeaderValue>,
+}
+
 impl Bff {
-    pub(crate) async fn login(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
+    /// Sends the browser to the provider. `form` is the query, or the body of a POST (OpenID Connect Core 1.0 s4).
+    pub(crate) async fn login(
+        &self,
+        request: &Parts,
+        form: &[u8],
+        frame: bool,
+        id: &RequestId,
+    ) -> Result<Response<Body>, Failure> {
         let settings = &self.0.settings;
-        let return_to = return_path::from_query(request.uri.query(), &settings.public_url, &settings.return_to)?;
+        let mut wish = Wish::parse(form, settings)?;
+        // s4: another party may say where to sign in, and only at a provider that we know.
+        let rule = settings.client.provider().issuer_rule();
+        if let Some(issuer) = wish.issuer.as_ref().filter(|issuer| !rule.matches(issuer)) {
+            let refused = Refused::new("login.issuer_unknown").expected(settings.client.provider().issuer());
+            return Err(refused.found(issuer).into());
+        }
+        if frame {
+            wish.prompt = Some("none".to_owned());
+        }
+        if wish.keep_fragment && request.method == Method::GET && is_navigation(&request.headers) {
+            wish.keep_fragment = false;
+            let (nonce, login) = (random_token(16), wish.url(settings));
+            let page = pages::Fragment {
+                nonce: &nonce,
+                login: &login,
+            };
+            return Ok(pages::response(&page, &nonce, StatusCode::OK, Frames::None));
+        }
         let redirect_uri = settings.redirect_uri();
         let mut login = LoginRequest::new(&redirect_uri, &settings.scopes);
         login.resource = settings.resource.as_deref();
-        let (url, attempt) = settings
-            .client
-            .begin_login(&login)
-            .await
-            .map_err(|error| provider_refused(&error))?;
-        let set_cookies = self.remember_attempt(&request.headers, &attempt, &return_to)?;
+        wish.fill(&mut login);
+        let begun = settings.client.begin_login(&login).await;
+        let (url, attempt) = begun.map_err(|error| Failure {
+            again: Some(wish.url(settings)),
+            ..provider_refused(&error).into()
+        })?;
+        let purpose = Purpose {
+            silent: match (frame, wish.is_silent()) {
+                (true, _) => Silent::Frame,
+                (false, true) => Silent::Page,
+                (false, false) => Silent::No,
+            },
+            max_age: wish.max_age,
+            acr_values: wish.acr_values,
+            return_to: wish.return_to,
+        };
+        let set_cookies = self.remember_attempt(&request.headers, &attempt, purpose)?;
         let (frontend, provider) = (settings.name.clone(), settings.client.provider().name().to_owned());
         self.0.audit.emit(Some(id), Event::LoginStarted { frontend, provider });
         redirect(url.as_str(), set_cookies)
     }
 
     pub(crate) async fn callback(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
-        let mut set_cookies = Vec::new();
-        match self.finish_login(request, id, &mut set_cookies).await {
-            Ok(return_to) => redirect(&return_to, set_cookies),
-            Err(refused) => {
-                // A stale or repeated callback of somebody who is signed in by now: they are where they wanted to be.
-                if refused.code == "login.attempt_expired"
-                    && matches!(self.session(&request.headers).await, Ok(Some(_)))
-                {
-                    return redirect("/", set_cookies);
-                }
-                let frontend = self.0.settings.name.clone();
-                self.0.audit.emit(
-                    Some(id),
-                    Event::LoginFailed {
-                        frontend,
-                        refused: refused.clone(),
-                    },
-                );
-                Err(Failure {
-                    refused,
-                    set_cookies,
-                    told: true,
-                })
-            }
+        let mut progress = Progress::default();
+        let result = self.finish_login(request, id, &mut progress).await;
+        let Progress { purpose, set_cookies } = progress;
+        let silent = purpose.as_ref().map(|purpose| purpose.silent).unwrap_or_default();
+        let return_to = purpose.map(|purpose| purpose.return_to);
+        let refused = match result {
+            Ok(()) if silent == Silent::Frame => return Ok(told_in_frame(true, "", set_cookies)),
+            Ok(()) => return redirect(&return_to.unwrap_or_else(|| self.0.settings.home()), set_cookies),
+            Err(refused) => refused,
+        };
+        // A stale or repeated callback of somebody who is signed in by now: they are where they wanted to be.
+        if refused.code == "login.attempt_expired" && matches!(self.session(&request.headers).await, Ok(Some(_))) {
+            return redirect(&return_to.unwrap_or_else(|| self.0.settings.home()), set_cookies);
+        }
+        let frontend = self.0.settings.name.clone();
+        let failed = Event::LoginFailed {
+            frontend,
+            refused: refused.clone(),
+        };
+        self.0.audit.emit(Some(id), failed);
+        let wants_person = refused.code == "login.interaction_required";
+        match (silent, return_to) {
+            (Silent::Frame, _) => Ok(told_in_frame(false, refused.code, set_cookies)),
+            // That the provider would have to ask is an answer, not a fault.
+            (Silent::Page, Some(return_to)) if wants_person => redirect(&return_to, set_cookies),
+            (_, return_to) => Err(Failure {
+                again: return_to.map(|return_to| self.login_url(&return_to)),
+                refused,
+                set_cookies,
+                told: true,
+            }),
         }
     }
 
-    /// The path to go back to, with the cookies of the new session in `set_cookies`.
-    async fn finish_login(
-        &self,
-        request: &Parts,
-        id: &RequestId,
-        set_cookies: &mut Vec<HeaderValue>,
-    ) -> Result<String, Refused> {
+    /// The address that begins a login which goes back to a path of this app.
+    pub(crate) fn login_url(&self, return_to: &str) -> String {
+        let wish = Wish {
+            return_to: return_to.to_owned(),
+            ..Wish::default()
+        };
+        wish.url(&self.0.settings)
+    }
+
+    /// Begins the session. What becomes known on the way is in `progress`, also where it fails.
+    async fn finish_login(&self, request: &Parts, id: &RequestId, progress: &mut Progress) -> Result<(), Refused> {
         let parameters = CallbackParameters::parse(request.uri.query().unwrap_or_default()).map_err(login_refused)?;
         let state = parameters.state().ok_or_else(|| Refused::new("login.state_missing"))?;
-        let (pending, used_up) = self.take_attempt(&request.headers, state)?;
-        set_cookies.extend(used_up);
+        let (pending, used_up) = self.take_attempt(&request.headers, state).map_err(|not| {
+            progress.purpose = not.return_to.map(|return_to| Purpose {
+                return_to,
+                ..Purpose::default()
+            });
+            not.refused
+        })?;
+        progress.purpose = Some(pending.purpose.clone());
+        progress.set_cookies.extend(used_up);
 
         let client = &self.0.settings.client;
         let metadata = client
@@ -99,14 +163,40 @@ impl Bff {
             let found = claims.str("iss").unwrap_or_default();
             return Err(Refused::new("login.issuer_mismatch").expected(answered).found(found));
         }
+        self.check_age(&claims, pending.purpose.max_age)?;
         let data = self.session_data(response, &claims, id_token, asked).await?;
 
         // A new name at each login; the session of an old or planted cookie is over.
         self.end_session_of(&request.headers).await?;
         let cookie = self.begin_session(&data).await?;
-        set_cookies.extend(self.0.settings.set_session_cookie(cookie.expose()));
+        progress.set_cookies.clear();
+        progress.set_cookies.extend(self.attempt_done(&pending)?);
+        progress
+            .set_cookies
+            .extend(self.0.settings.set_session_cookie(cookie.expose()));
+        let Purpose {
+            max_age, acr_values, ..
+        } = pending.purpose;
+        if max_age.is_some() || acr_values.is_some() {
+            let step_up = StepUp { acr_values, max_age };
+            progress.set_cookies.extend(self.stepped_up(&step_up));
+        }
         self.tell_login(&data, id);
-        Ok(pending.return_to)
+        Ok(())
+    }
+
+    /// OpenID Connect Core 1.0 s3.1.3.7 (13): where an age was asked for, the answer has to keep to it.
+    fn check_age(&self, claims: &Claims, max_age: Option<u64>) -> Result<(), Refused> {
+        let Some(max_age) = max_age else { return Ok(()) };
+        let refused = || Refused::new("login.authentication_too_old").expected(format!("at most {max_age} s ago"));
+        let at = claims.time("auth_time").ok().flatten();
+        let at = at.ok_or_else(|| refused().found("no auth_time"))?;
+        let age = self.0.clock.now().since(at);
+        let leeway = self.0.settings.client.provider().settings().leeway;
+        match age <= i64::try_from(max_age).unwrap_or(i64::MAX).saturating_add(leeway) {
+            true => Ok(()),
+            false => Err(refused().found(format!("{age} s ago"))),
+        }
     }
 
     async fn verify_id_token(
@@ -207,6 +297,21 @@ impl Bff {
             },
         );
     }
+}
+
+/// The answer inside of a frame that tried to sign in without asking.
+fn told_in_frame(signed_in: bool, error: &str, set_cookies: Vec<HeaderValue>) -> Response<Body> {
+    let nonce = random_token(16);
+    let page = pages::Silent {
+        nonce: &nonce,
+        signed_in,
+        error,
+    };
+    let mut response = pages::response(&page, &nonce, StatusCode::OK, Frames::Own);
+    for cookie in set_cookies {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
 }
 
 pub(crate) fn redirect(location: &str, set_cookies: Vec<HeaderValue>) -> Result<Response<Body>, Failure> {

@@ -14,9 +14,9 @@ impl Bff {
         let session = match self.session(&request.headers).await {
             Ok(Some(session)) => session,
             // Nothing to end: a second click, or a session that is over.
-            Ok(None) => return redirect("/", Vec::new()),
+            Ok(None) => return redirect(&settings.home(), Vec::new()),
             Err(refused) if refused.status() < 500 => {
-                return redirect("/", settings.clear_session_cookie().into_iter().collect());
+                return redirect(&settings.home(), settings.clear_session_cookie().into_iter().collect());
             }
             Err(refused) => return Err(refused.into()),
         };
@@ -50,7 +50,7 @@ impl Bff {
     /// The provider's logout page, or our own start where the provider has none or cannot be asked.
     async fn after_logout(&self, session: &Session) -> String {
         let settings = &self.0.settings;
-        let home = format!("{}/", settings.origin());
+        let home = format!("{}{}", settings.origin(), settings.home());
         let hint = settings.id_token_hint.then_some(&session.data.id_token);
         match settings.client.end_session_url(hint, &home, &random_token(16)).await {
             Ok(Some(mut url)) => {

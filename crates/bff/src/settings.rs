@@ -20,6 +20,8 @@ pub struct FrontendSettings {
     pub name: String,
     /// The origin that the browser sees.
     pub public_url: Url,
+    /// The path that the frontend lives below, without a slash at its end; empty for a whole origin.
+    pub path: String,
     /// The client that people sign in through.
     pub client: Client,
     /// The scopes that are asked for.
@@ -51,6 +53,7 @@ impl FrontendSettings {
         FrontendSettings {
             name: name.into(),
             public_url,
+            path: String::new(),
             client,
             scopes: Vec::new(),
             resource: None,
@@ -68,8 +71,19 @@ impl FrontendSettings {
         self.public_url.origin().ascii_serialization()
     }
 
+    /// The path of the frontend's first page.
+    pub(crate) fn home(&self) -> String {
+        format!("{}/", self.path)
+    }
+
+    /// The path of an endpoint.
+    #[must_use]
+    pub fn endpoint(&self, name: &str) -> String {
+        format!("{}/bff/{name}", self.path)
+    }
+
     pub(crate) fn redirect_uri(&self) -> String {
-        format!("{}/bff/callback", self.origin())
+        format!("{}{}", self.origin(), self.endpoint("callback"))
     }
 
     pub(crate) fn secure(&self) -> bool {

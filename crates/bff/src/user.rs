@@ -18,7 +18,7 @@ impl Bff {
         let answer = json!({
             "claims": session.data.claims,
             "seconds_left": session.seconds_left(self.0.clock.now()),
-            "logout_url": format!("/bff/logout?token={}", session.logout_token.expose()),
+            "logout_url": format!("{}?token={}", self.0.settings.endpoint("logout"), session.logout_token.expose()),
         });
         let mut response = Response::new(Body::from(answer.to_string()));
         let headers = response.headers_mut();

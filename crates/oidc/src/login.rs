@@ -328,9 +328,22 @@ impl LoginError {
             LoginError::IssuerMismatch { .. } => "login.issuer_mismatch",
             LoginError::DuplicateParameter(_) => "login.duplicate_parameter",
             LoginError::CodeMissing => "login.code_rejected",
-            LoginError::Provider { error } if error == "access_denied" => "login.access_denied",
-            LoginError::Provider { .. } => "login.provider_error",
+            LoginError::Provider { error } => provider_code(error),
         }
+    }
+}
+
+/// The errors of RFC 6749 s4.1.2.1 and OpenID Connect Core 1.0 s3.1.2.6, by what a person can do about them.
+fn provider_code(error: &str) -> &'static str {
+    match error {
+        "access_denied" => "login.access_denied",
+        "login_required" | "interaction_required" | "account_selection_required" | "consent_required" => {
+            "login.interaction_required"
+        }
+        "temporarily_unavailable" | "server_error" => "login.provider_unavailable",
+        // OpenID Connect Core Unmet Authentication Requirements 1.0
+        "unmet_authentication_requirements" => "login.authentication_unmet",
+        _ => "login.provider_error",
     }
 }
 

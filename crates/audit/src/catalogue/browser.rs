@@ -23,6 +23,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Sign in again; the answer has removed the cookie. If it happens to everybody after a deployment, the replicas do not share one store and key ring, or an old key was removed from the ring before the sessions under it had ended.",
     ),
     entry(
+        ("session.form_lost", "form_lost"),
+        400,
+        "The form cannot be sent any more",
+        "A form that was kept while the person signed in is older than an hour, was changed, or was sealed with a key that is no longer in the key ring.",
+        "Fill the form in once more.",
+    ),
+    entry(
         ("csrf.header_missing", "csrf_header_missing"),
         403,
         "The X-CSRF header is missing",

@@ -8,7 +8,7 @@ use portcullis_audit::{Credential, Event, Refused, RequestId};
 use portcullis_jose::Secret;
 
 use super::Admin;
-use crate::gateway::answer::{self, Form};
+use crate::gateway::answer::{Answer, Form};
 
 impl Admin {
     /// A page's request is refused before its token is looked at: the browser may have been told the token.
@@ -29,15 +29,11 @@ impl Admin {
         let id = RequestId::new();
         let status = StatusCode::from_u16(refused.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let challenge = (status == StatusCode::UNAUTHORIZED).then(|| "Bearer realm=\"portcullis admin\"".to_owned());
-        let response = answer::refused(
-            &refused,
-            status,
-            Form::Problem,
-            &id,
-            None,
-            challenge.as_slice(),
-            Vec::new(),
-        );
+        let answer = Answer {
+            challenges: challenge.as_slice(),
+            ..Answer::new(&refused, status, Form::Problem, &id)
+        };
+        let response = answer.response();
         let credential = match parts.headers.contains_key(AUTHORIZATION) {
             true => Credential::Bearer,
             false => Credential::None,

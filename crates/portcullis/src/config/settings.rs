@@ -295,6 +295,8 @@ pub struct Guarded {
     pub session: bool,
     /// A bearer token is accepted.
     pub bearer: bool,
+    /// The upstream serves pages: links and forms with a session need no header of ours.
+    pub pages: bool,
     /// Names of the providers that issue the tokens; at least one.
     pub providers: Vec<String>,
     /// Audiences, one of which the token must have.

@@ -11,7 +11,7 @@ use portcullis_audit::{Refused, RequestId};
 use portcullis_jose::random_token;
 use serde_json::json;
 
-use super::X_REQUEST_ID;
+use super::{X_REQUEST_ID, words};
 
 /// In what form the answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,26 +26,65 @@ pub(crate) enum Form {
 #[template(path = "refused.html")]
 struct Page<'a> {
     title: &'a str,
-    cause: &'a str,
+    text: &'a str,
     code: &'a str,
     request_id: &'a str,
-    again: bool,
+    /// Where to start again, where that helps.
+    again: Option<&'a str>,
+    home: &'a str,
     nonce: &'a str,
 }
 
-/// The answer to a request that was refused. `login` says where a person could sign in, for a program that asks.
-pub(crate) fn refused(
-    refused: &Refused,
-    status: StatusCode,
-    form: Form,
-    id: &RequestId,
-    login: Option<&str>,
-    challenges: &[String],
-    set_cookies: Vec<HeaderValue>,
-) -> Response<Body> {
+/// The answer to a request that was refused.
+pub(crate) struct Answer<'a> {
+    pub(crate) refused: &'a Refused,
+    pub(crate) status: StatusCode,
+    pub(crate) form: Form,
+    pub(crate) id: &'a RequestId,
+    /// Where a person may start again.
+    pub(crate) again: Option<&'a str>,
+    /// Where the frontend begins.
+    pub(crate) home: &'a str,
+    /// Where a person could sign in, for a program that asks.
+    pub(crate) login: Option<&'a str>,
+    pub(crate) challenges: &'a [String],
+    pub(crate) set_cookies: Vec<HeaderValue>,
+}
+
+impl<'a> Answer<'a> {
+    /// An answer without cookies, challenges and ways to go on.
+    pub(crate) fn new(refused: &'a Refused, status: StatusCode, form: Form, id: &'a RequestId) -> Answer<'a> {
+        Answer {
+            refused,
+            status,
+            form,
+            id,
+            again: None,
+            home: "/",
+            login: None,
+            challenges: &[],
+            set_cookies: Vec::new(),
+        }
+    }
+
+    pub(crate) fn response(self) -> Response<Body> {
+        refused(self)
+    }
+}
+
+fn refused(answer: Answer<'_>) -> Response<Body> {
+    let Answer {
+        refused,
+        status,
+        form,
+        id,
+        login,
+        challenges,
+        ..
+    } = answer;
     let entry = refused.entry();
     let mut response = match form {
-        Form::Page => page(refused, id),
+        Form::Page => page(&answer),
         Form::Problem => {
             let mut problem = json!({
                 "type": "about:blank", "title": entry.title, "status": status.as_u16(), "detail": refused.cause,
@@ -86,20 +125,22 @@ pub(crate) fn refused(
             headers.append(WWW_AUTHENTICATE, challenge);
         }
     }
-    for cookie in set_cookies {
+    for cookie in answer.set_cookies {
         headers.append(SET_COOKIE, cookie);
     }
     response
 }
 
-fn page(refused: &Refused, id: &RequestId) -> Response<Body> {
+fn page(answer: &Answer<'_>) -> Response<Body> {
     let nonce = random_token(16);
+    let words = words::of(answer.refused.code);
     let page = Page {
-        title: refused.entry().title,
-        cause: &refused.cause,
-        code: refused.code,
-        request_id: id.as_str(),
-        again: refused.code.starts_with("login.") || refused.code.starts_with("session."),
+        title: words.title,
+        text: words.text,
+        code: answer.refused.code,
+        request_id: answer.id.as_str(),
+        again: answer.again.filter(|_| words.again),
+        home: answer.home,
         nonce: &nonce,
     };
     // A template of constants and escaped texts has nothing that could fail.

@@ -405,6 +405,7 @@ fn guarded_api(
         guard: builder.build().map_err(failed(what()))?,
         session: guarded.session,
         bearer: guarded.bearer,
+        pages: guarded.pages,
         routes,
     })
 }

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use portcullis_audit::{Credential, Event, Refused, RequestId};
 use portcullis_bff::{Bff, Failure, is_navigation};
 use portcullis_guard::{Call, Guard, GuardError, Presented, Scheme, VerifiedToken};
@@ -12,6 +12,8 @@ use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, CookieMatch, ForwardError, ForwardHead};
 use std::sync::Arc;
 
+use super::again::Outcome;
+use super::answer::{Answer, Form};
 use super::routes::{Api, GuardedApi};
 use super::{Gateway, Incoming};
 
@@ -34,7 +36,8 @@ enum Permit {
 }
 
 impl Gateway {
-    pub(super) async fn call<B>(&self, api: &Api, incoming: Incoming<'_>, body: B) -> Response<Body>
+    /// One call: admitted and forwarded, or refused.
+    pub(super) async fn pass<B>(&self, api: &Api, incoming: Incoming<'_>, body: B) -> Outcome
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -49,13 +52,17 @@ impl Gateway {
             Some(guarded) => self.admit(api, guarded, &incoming).await,
         };
         let begun = incoming.begun;
-        let (credential, response) = match pass {
-            Ok(pass) => (pass.credential, self.forward(api, incoming, body, pass).await),
-            Err((credential, response)) => (credential, *response),
+        let (credential, refused, response) = match pass {
+            Ok(pass) => (pass.credential, false, self.forward(api, incoming, body, pass).await),
+            Err((credential, response)) => (credential, true, *response),
         };
         api.metrics
             .request_finished(credential, response.status().as_u16(), begun.elapsed());
-        response
+        Outcome {
+            credential,
+            response,
+            refused,
+        }
     }
 
     async fn admit(
@@ -137,6 +144,7 @@ impl Gateway {
         }
         let same_origin = match headers.contains_key(UPGRADE) {
             true => bff.check_upgrade_origin(headers),
+            false if guarded.pages => bff.check_page(&incoming.parts),
             false => bff.check_same_origin(headers),
         };
         same_origin.map_err(&refuse)?;
@@ -223,35 +231,6 @@ impl Gateway {
         )
     }
 
-    fn to_login(&self, bff: &Bff, incoming: &Incoming<'_>, refused: Refused) -> Response<Body> {
-        let mut return_to = incoming.path.as_str().to_owned();
-        if let Some(query) = incoming.parts.uri.query() {
-            return_to.push('?');
-            return_to.push_str(query);
-        }
-        // What the login would not take back is better cut than refused.
-        if return_to.len() > 1024 || return_to.contains('\\') {
-            return_to.truncate(incoming.path.as_str().len());
-        }
-        if return_to.len() > 1024 {
-            return_to = "/".to_owned();
-        }
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("return_to", &return_to)
-            .finish();
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SEE_OTHER;
-        let headers = response.headers_mut();
-        if let Ok(location) = HeaderValue::from_str(&format!("/bff/login?{query}")) {
-            headers.insert(http::header::LOCATION, location);
-        }
-        headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        for cookie in bff.over(refused).set_cookies {
-            headers.append(http::header::SET_COOKIE, cookie);
-        }
-        response
-    }
-
     async fn forward<B>(&self, api: &Api, incoming: Incoming<'_>, body: B, pass: Pass) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -322,15 +301,7 @@ impl Gateway {
             };
             self.0.audit.emit(Some(id), event);
         }
-        let mut response = super::answer::refused(
-            &refused,
-            error.status(),
-            super::answer::Form::Problem,
-            id,
-            None,
-            &[],
-            Vec::new(),
-        );
+        let mut response = Answer::new(&refused, error.status(), Form::Problem, id).response();
         self.disclose(&refused, &mut response);
         response
     }

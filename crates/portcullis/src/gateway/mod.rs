@@ -2,6 +2,7 @@
 //!
 //! listener -> head -> host -> path -> route -> (session or bearer) -> policy -> proxy -> upstream
 
+mod again;
 pub(crate) mod answer;
 mod assets;
 pub(crate) mod body;
@@ -11,6 +12,7 @@ mod certificate;
 mod providers;
 mod revocations;
 mod routes;
+mod words;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use portcullis_bff::{Bff, Failure, MAX_LOGOUT_BODY, is_navigation};
 use portcullis_proxy::{CanonicalPath, Forwarder, HeadLimits, check_request_head, normalise_path, request_host};
 use tower::ServiceExt;
 
-use answer::Form;
+use answer::{Answer, Form};
 use assets::Assets;
 use certificate::Certificates;
 use routes::{Api, Routes};
@@ -126,14 +128,11 @@ impl Gateway {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let path = incoming.path.as_str();
-        if let Some(bff) = self.0.bff.as_ref().filter(|_| Bff::owns(path)) {
-            if Bff::takes_logout_messages(path) && incoming.parts.method == Method::POST {
+        if let Some(bff) = self.0.bff.as_ref().filter(|bff| bff.owns(path)) {
+            if bff.takes_logout_messages(path) && incoming.parts.method == Method::POST {
                 return self.take_logout_message(bff, &incoming, body).await;
             }
-            return match bff.handle(&incoming.parts, incoming.id).await {
-                Ok(response) => response,
-                Err(failure) => self.refuse(&incoming, failure, Credential::Session),
-            };
+            return self.endpoint(bff, &incoming, body).await;
         }
         if let Some(metadata) = self.0.routes.metadata(path) {
             return metadata.response(&incoming.parts.method).map(Body::from);
@@ -167,6 +166,22 @@ impl Gateway {
         }
     }
 
+    async fn endpoint<B>(&self, bff: &Bff, incoming: &Incoming<'_>, body: B) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let body = match bff.body_limit(&incoming.parts) {
+            0 => Ok(Bytes::new()),
+            limit => body::read(body, limit).await,
+        };
+        let answered = match body {
+            Ok(body) => bff.handle(&incoming.parts, &body, incoming.id).await,
+            Err(refused) => Err(refused.into()),
+        };
+        answered.unwrap_or_else(|failure| self.refuse(incoming, failure, Credential::Session))
+    }
+
     /// Whoever sends it needs no cookie and no header of ours: the provider's signature is the proof.
     async fn take_logout_message<B>(&self, bff: &Bff, incoming: &Incoming<'_>, body: B) -> Response<Body>
     where
@@ -184,7 +199,7 @@ impl Gateway {
 
     fn refuse_early(&self, refused: &Refused, status: StatusCode, parts: &Parts, id: &RequestId) -> Response<Body> {
         self.tell(refused, status, parts, parts.uri.path(), None, Credential::None, id);
-        let mut response = answer::refused(refused, status, Form::Problem, id, None, &[], Vec::new());
+        let mut response = Answer::new(refused, status, Form::Problem, id).response();
         self.disclose(refused, &mut response);
         response
     }
@@ -213,7 +228,7 @@ impl Gateway {
             refused,
             set_cookies,
             told,
-            ..
+            again,
         } = failure;
         let status = StatusCode::from_u16(refused.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if !told {
@@ -234,9 +249,16 @@ impl Gateway {
             Form::Problem
         };
         let unauthorized = status == StatusCode::UNAUTHORIZED;
-        let login = (self.0.bff.is_some() && unauthorized).then_some("/bff/login");
+        let login = self.0.bff.as_ref().map(|bff| bff.settings().endpoint("login"));
         let challenges = api.filter(|_| unauthorized).map(Api::challenges).unwrap_or_default();
-        let mut response = answer::refused(&refused, status, form, incoming.id, login, &challenges, set_cookies);
+        let answer = Answer {
+            again: again.as_deref().or(login.as_deref()),
+            login: login.as_deref().filter(|_| unauthorized),
+            challenges: &challenges,
+            set_cookies,
+            ..Answer::new(&refused, status, form, incoming.id)
+        };
+        let mut response = answer.response();
         self.disclose(&refused, &mut response);
         // RFC 9110 s15.5.6: a 405 says what would do. Beside the APIs almost everything is read only.
         if status == StatusCode::METHOD_NOT_ALLOWED {

@@ -28,6 +28,8 @@ pub(crate) struct GuardedApi {
     pub(crate) session: bool,
     /// A bearer token is accepted.
     pub(crate) bearer: bool,
+    /// The upstream serves pages: links and forms need no header of ours.
+    pub(crate) pages: bool,
     pub(crate) routes: RouteTable<Arc<NamedPolicy>>,
 }
 

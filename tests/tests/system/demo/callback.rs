@@ -34,9 +34,12 @@ async fn an_answer_counts_once_and_for_its_own_login_alone() {
 
     assert_eq!(alice.navigate(callback.as_str()).await.status, 303);
     assert!(alice.session_cookie().is_some());
-    // Signed in by now, the same answer again just leads home.
+    // Signed in by now, the same answer again just leads to the same place.
     let again = alice.navigate(callback.as_str()).await;
-    assert_eq!((again.status.as_u16(), again.location().unwrap().path()), (303, "/"));
+    assert_eq!(
+        (again.status.as_u16(), again.location().unwrap().path()),
+        (303, "/after")
+    );
 }
 
 #[tokio::test]

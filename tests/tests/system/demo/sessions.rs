@@ -233,7 +233,7 @@ async fn who_goes_to_a_page_is_sent_to_sign_in_and_comes_back() {
     assert_eq!(answer.status, 303);
     assert_eq!(
         answer.location().unwrap().as_str(),
-        world.app("/bff/login?return_to=%2Fapi%2Forders%3Fpage%3D2")
+        world.app("/bff/login?return_to=%2Fapi%2Forders%3Fpage%3D2&keep=fragment")
     );
     for elsewhere in ["https%3A%2F%2Fevil.example", "%2F%2Fevil.example", "%2F%5Cevil.example"] {
         let answer = alice

@@ -1,5 +1,6 @@
 //! A gateway of a configuration of its own, before an upstream that shows what reached it.
 
+mod again;
 mod canaries;
 mod dpop;
 mod forward;
@@ -7,6 +8,7 @@ mod heads;
 mod https;
 mod issuers;
 mod login_answers;
+mod login_kinds;
 mod logout_messages;
 mod metadata;
 mod mtls;
@@ -243,6 +245,26 @@ impl Gate {
         panic!("no way back from {}", answer.url)
     }
 
+    /// From an answer on to the provider and back, as a person does it; the first answer that leads no further.
+    async fn go_on(&self, browser: &mut Browser, mut answer: Answer) -> Answer {
+        for _ in 0..12 {
+            match answer.location() {
+                Some(next) => answer = self.visit(browser, next.as_str()).await,
+                None if answer.body.contains("name=\"password\"") => {
+                    let fields = [("username", "alice"), ("password", PASSWORD)];
+                    answer = browser.submit(&answer, &fields).await;
+                }
+                // The page that asks the browser for the part after `#`, which a script reads.
+                None if answer.body.contains("id=\"on\"") && answer.status == 200 => {
+                    let link = link(&answer, "id=\"on\" href=\"");
+                    answer = self.visit(browser, &format!("{}{link}", self.origin)).await;
+                }
+                None => return answer,
+            }
+        }
+        panic!("in circles at {}", answer.url)
+    }
+
     async fn sign_in(&self) -> Browser {
         let mut browser = Browser::new();
         let callback = self.until_callback(&mut browser).await;
@@ -285,6 +307,16 @@ impl Gate {
         assert!(self.audit.flush(START));
         String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()
     }
+}
+
+/// What stands in a page after this text, up to the next quotation mark.
+fn link(answer: &Answer, before: &str) -> String {
+    let (_, after) = answer
+        .body
+        .split_once(before)
+        .unwrap_or_else(|| panic!("no {before}: {}", answer.body));
+    let (link, _) = after.split_once('"').unwrap();
+    link.replace("&#38;", "&").replace("&amp;", "&")
 }
 
 fn provider_of(origin: &str) -> IdpConfig {
@@ -383,6 +415,19 @@ fn configuration(origin: &str, issuer: &str, [address, upstream, closed]: [Socke
         provider = "dev"
         audience = "{AUDIENCE}"
         policy = "authenticated"
+
+        [api.app]
+        path = "/app"
+        upstream = "http://{upstream}"
+        accept = ["session"]
+        pages = true
+        provider = "dev"
+        audience = "{AUDIENCE}"
+        policy = "authenticated"
+        routes = [
+            {{ path = "/app/fresh", policy = "Fresh" }},
+            {{ path = "/app/strong", policy = "Strong" }},
+        ]
 
         [api.machine]
         path = "/api/machine"

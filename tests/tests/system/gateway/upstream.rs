@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SET_COOKIE, UPGRADE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -102,6 +102,19 @@ async fn answer(
             });
             let response = response.header(CONTENT_TYPE, "text/event-stream");
             response.body(Body::from_stream(pieces)).unwrap()
+        }
+        Some("demand") => {
+            let demand = "Bearer error=\"insufficient_user_authentication\", max_age=\"20\", acr_values=\"urn:x:2\"";
+            let response = response
+                .status(StatusCode::UNAUTHORIZED)
+                .header(WWW_AUTHENTICATE, demand);
+            response.body(Body::from("sign in better")).unwrap()
+        }
+        Some("denied") => {
+            let response = response
+                .status(StatusCode::UNAUTHORIZED)
+                .header(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"");
+            response.body(Body::from("no")).unwrap()
         }
         Some("never") => std::future::pending().await,
         Some("cacheable") => {

@@ -10,7 +10,7 @@ use super::overlap::Paths;
 use super::revocations::revocations;
 use super::routes::{self, by_method};
 use crate::config::faults::FaultKind;
-use crate::config::kinds::{distinct, duration, list, one_or_more, reference, text, word};
+use crate::config::kinds::{distinct, duration, list, one_or_more, only_true, reference, text, word};
 use crate::config::reader::{At, Context, Item, Reader, listed};
 use crate::config::schema::{AUTHENTICATED, Kind};
 use crate::config::settings::{Access, ApiSettings, DangerSettings, Guarded, ProviderSettings};
@@ -57,6 +57,7 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     let resource = resource(reader, around, path);
     let constraint = reader.get("sender_constrained", word);
     let revocations = revocations(reader);
+    let pages = reader.get("pages", only_true);
     if let Some(item) = reader.item("accept").filter(says_anyone) {
         accept?;
         return nothing_is_checked(reader, &item).then_some(Access::Anyone);
@@ -75,6 +76,13 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
         None => vec!["bearer"],
     };
     let session = accepted.contains(&"session");
+    if pages.is_some() && !session && providers.is_some() {
+        let fault = FaultKind::Contradiction.says(format!("{} has `pages`, and accepts no sessions", reader.title()));
+        let fault = fault.at(reader.key_span("pages"), "who follows a link brings a session");
+        reader
+            .cx
+            .push(fault.help("write accept = [\"session\"], or leave `pages` out"));
+    }
     if let Some(constraint) = constraint.as_ref().filter(|_| session) {
         let fault = FaultKind::Contradiction.says(format!(
             "{} has `sender_constrained`, and accepts sessions, whose tokens are bound to no key",
@@ -116,6 +124,7 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     Some(Access::Guarded(Guarded {
         session,
         bearer: accepted.contains(&"bearer"),
+        pages: pages.is_some(),
         providers: providers?.value,
         audience: audience?.value,
         routes: table,
@@ -242,6 +251,7 @@ fn nothing_is_checked(reader: &Reader<'_>, accept: &Item<'_>) -> bool {
         "routes",
         "resource",
         "sender_constrained",
+        "pages",
         "revocations",
     ]
     .into_iter()

@@ -77,6 +77,14 @@ pub(crate) const API: Table = Table {
             "Only tokens that are bound to a key of their sender: by DPoP, a client certificate, or one of the two. Whether or not it is set, a token that is bound is refused without its proof.",
         ),
         Key::new(
+            "pages",
+            True,
+            Optional,
+            "true",
+            "The upstream serves pages to people with a session: links from anywhere may read, and forms of the app's own origin may change, without the header `X-CSRF`. A form that meets a session which is over is kept, and can be sent after the login.",
+        )
+        .also(&["html", "forms"]),
+        Key::new(
             "timeout",
             Duration(1, HOUR),
             Default(r#""30s""#),

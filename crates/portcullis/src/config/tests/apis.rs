@@ -348,3 +348,19 @@ fn a_stale_list_of_revocations_refuses_unless_told_otherwise() {
         assert_eq!(read(&wrong).unwrap_err().count(), 1, "{wrong}");
     }
 }
+
+#[test]
+fn pages_are_for_people_with_a_session() {
+    shows(
+        &GOOD.replace("[api.orders]\n", "[api.orders]\naccept = [\"bearer\"]\npages = true\n"),
+        r#"
+error[config.contradiction]: [api.orders] has `pages`, and accepts no sessions
+  --> t.toml:18:1
+   |
+18 | pages = true
+   | ^^^^^ who follows a link brings a session
+   |
+   = help: write accept = ["session"], or leave `pages` out
+"#,
+    );
+}
