@@ -92,6 +92,7 @@ impl Bff {
         self.take_once(&token).await?;
         self.revoke_tokens(&token, id).await?;
         let ended = self.end_sessions(&token).await?;
+        self.0.watches.look_now();
         for _ in 0..ended {
             let (frontend, subject) = (self.0.settings.name.clone(), token.subject.clone().unwrap_or_default());
             let how = "back_channel";

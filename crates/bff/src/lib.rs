@@ -13,6 +13,8 @@
 //! | `GET /bff/user` | who is signed in, and for how long; needs the header `X-CSRF: 1` |
 //! | `GET /bff/logout?token=...` | ends the session here and at the provider; `/bff/user` tells the whole URL |
 //! | `/bff/resubmit` | sends a form that met a session which was over |
+//! | `GET /bff/events` | how long the session lasts, and its end, as an event stream |
+//! | `GET /bff/frontchannel-logout` | the provider says in a frame that a session is over |
 //! | `POST /bff/backchannel-logout` | the provider says whose sessions are over |
 //!
 //! For the gateway it finds the session of a request ([`Bff::session`]), checks that the page itself made it
@@ -26,6 +28,7 @@ mod backchannel;
 mod cookies;
 mod csrf;
 mod failure;
+mod frontchannel;
 mod kept;
 mod login;
 mod logout;
@@ -35,6 +38,7 @@ mod return_path;
 mod session;
 mod settings;
 mod user;
+mod watch;
 mod wish;
 
 use std::sync::Arc;
@@ -72,6 +76,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     revoke: Revoke,
     refreshing: refresh::Flights,
+    watches: watch::Watches,
 }
 
 impl Bff {
@@ -97,6 +102,7 @@ impl Bff {
             clock,
             revoke,
             refreshing: refresh::Flights::default(),
+            watches: watch::Watches::default(),
         })))
     }
 
@@ -149,11 +155,15 @@ impl Bff {
             "silent-login" if get => self.login(request, query, true, id).await,
             "callback" if get => self.callback(request, id).await,
             "user" if get => self.user(request).await,
+            "events" if get => self.events(request).await,
+            "frontchannel-logout" if get => self.frontchannel_logout(request, id).await,
             "logout" if get => self.logout(request, id).await,
             "resubmit" if get => Ok(self.fetch_kept()),
             "resubmit" if post => self.send_again(request, body).await,
             "login" | "resubmit" => not_allowed(request, "GET, HEAD, POST"),
-            "silent-login" | "callback" | "user" | "logout" => not_allowed(request, "GET, HEAD"),
+            "silent-login" | "callback" | "user" | "events" | "logout" | "frontchannel-logout" => {
+                not_allowed(request, "GET, HEAD")
+            }
             "backchannel-logout" => not_allowed(request, "POST"),
             _ => Err(Refused::new("route.not_found").found(path).into()),
         }

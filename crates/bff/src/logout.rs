@@ -5,7 +5,6 @@ use portcullis_audit::{Event, Refused, RequestId};
 use portcullis_jose::{Secret, random_token};
 
 use crate::login::redirect;
-use crate::session::store_refused;
 use crate::{Bff, Failure, Session};
 
 impl Bff {
@@ -32,7 +31,7 @@ impl Bff {
                 ..Failure::from(refused)
             });
         }
-        self.0.store.delete(session.key).await.map_err(store_refused)?;
+        self.end_session(&session).await?;
         self.revoke_in_background(&session, id);
         let (frontend, subject) = (settings.name.clone(), session.data.subject.clone());
         self.0.audit.emit(

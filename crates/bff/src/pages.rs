@@ -55,6 +55,13 @@ pub(crate) struct Silent<'a> {
     pub(crate) error: &'a str,
 }
 
+/// What the provider's page shows in a frame while it signs somebody out.
+#[derive(Template)]
+#[template(path = "signed_out_there.html")]
+pub(crate) struct SignedOutThere<'a> {
+    pub(crate) nonce: &'a str,
+}
+
 /// Who may show a page in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Frames {
@@ -62,17 +69,20 @@ pub(crate) enum Frames {
     None,
     /// Pages of this origin.
     Own,
+    /// Everybody: the page says nothing and has no button.
+    All,
 }
 
 /// A page as a response. `nonce` is the one that the page was made with.
 pub(crate) fn response(page: &impl Template, nonce: &str, status: StatusCode, frames: Frames) -> Response<Body> {
     let ancestors = match frames {
-        Frames::None => "'none'",
-        Frames::Own => "'self'",
+        Frames::None => "; frame-ancestors 'none'",
+        Frames::Own => "; frame-ancestors 'self'",
+        Frames::All => "",
     };
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; \
-         form-action 'self'; frame-ancestors {ancestors}"
+         form-action 'self'{ancestors}"
     );
     // A template of constants and escaped texts has nothing that could fail.
     let mut response = Response::new(Body::from(page.render().unwrap_or_default()));

@@ -163,12 +163,9 @@ impl Bff {
     /// # Errors
     /// `store.unavailable`
     pub async fn end_session(&self, session: &Session) -> Result<(), Refused> {
-        self.0
-            .store
-            .delete(session.key)
-            .await
-            .map_err(store_refused)
-            .map(|_| ())
+        self.0.store.delete(session.key).await.map_err(store_refused)?;
+        self.0.watches.over(&session.key);
+        Ok(())
     }
 
     pub(crate) async fn read(&self, key: SessionKey, logout_token: Secret) -> Result<Option<Session>, Refused> {
@@ -241,7 +238,7 @@ impl Bff {
 
 /// What a logout URL carries to prove that our own page made it: derived from the cookie, but neither the cookie nor
 /// the name of the session in the store can be had from it.
-fn logout_token(cookie: &str) -> Secret {
+pub(crate) fn logout_token(cookie: &str) -> Secret {
     Secret::new(base64url_encode(&sha256(
         format!("portcullis logout {cookie}").as_bytes(),
     )))

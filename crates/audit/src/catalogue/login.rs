@@ -163,6 +163,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Register the address at the provider as back-channel logout URI, not as front-channel logout or redirect URI. If the provider does send a logout token, look at what a proxy in front makes of the body.",
     ),
     entry(
+        ("logout.frame_invalid", "logout_frame_invalid"),
+        400,
+        "The provider's logout frame does not name a session of ours",
+        "`/bff/frontchannel-logout` was opened with only one of `iss` and `sid`, with one of them twice, or with the issuer of another provider (OpenID Connect Front-Channel Logout section 3).",
+        "Register the address at the provider of this frontend, with `frontchannel_logout_session_required`, and compare its issuer with `expected`. Use Back-Channel Logout where the provider knows it.",
+    ),
+    entry(
         ("logout.token_replayed", "replayed"),
         400,
         "The logout token was used before",

@@ -4,8 +4,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http_body::Body as _;
 use portcullis_audit::{Credential, Event, Refused, RequestId};
-use portcullis_bff::{Bff, Failure, is_navigation};
+use portcullis_bff::{Bff, Failure, Session, is_navigation};
 use portcullis_guard::{Call, Guard, GuardError, Presented, Scheme, VerifiedToken};
 use portcullis_jose::Refusal;
 use portcullis_policy::{Authorized, NamedPolicy};
@@ -26,6 +27,8 @@ struct Pass {
     permit: Permit,
     /// What the caller's next proof needs (RFC 9449 s8.2).
     dpop_nonce: Option<HeaderValue>,
+    /// The session that it is made with: what outlives it is cut off.
+    session: Option<(Bff, Session)>,
 }
 
 enum Permit {
@@ -48,6 +51,7 @@ impl Gateway {
                 authorization: AuthorizationHeader::Keep,
                 permit: Permit::Anyone,
                 dpop_nonce: None,
+                session: None,
             }),
             Some(guarded) => self.admit(api, guarded, &incoming).await,
         };
@@ -112,6 +116,7 @@ impl Gateway {
             authorization: AuthorizationHeader::Keep,
             permit: Permit::Granted(token, authorized),
             dpop_nonce: guarded.guard.next_dpop_nonce(&presented),
+            session: None,
         })
     }
 
@@ -202,6 +207,7 @@ impl Gateway {
             authorization,
             permit: Permit::Granted(token, authorized),
             dpop_nonce: None,
+            session: Some((bff.clone(), session)),
         })
     }
 
@@ -249,6 +255,10 @@ impl Gateway {
         let mut head = ForwardHead::new(path, peer);
         head.query = uri.query();
         head.authorization = pass.authorization;
+        let end = || pass.session.as_ref().map(|(bff, session)| bff.session_end(session));
+        if parts.headers.contains_key(UPGRADE) {
+            head.cut = end();
+        }
         head.remove_cookies = &ours;
         head.remove = &self.0.certificates.remove;
         head.request_id = id.as_str();
@@ -286,7 +296,13 @@ impl Gateway {
                     response.headers_mut().insert(DPOP_NONCE, nonce);
                     portcullis_proxy::forbid_caching(response.headers_mut());
                 }
-                response.map(Body::new)
+                // An answer without a known end may go on for longer than the session: events, for example.
+                let endless = response.body().size_hint().exact().is_none();
+                let end = if endless { end() } else { None };
+                response.map(|body| match end {
+                    Some(end) => Body::new(body.cut_when(end)),
+                    None => Body::new(body),
+                })
             }
             Err(error) => self.upstream_failed(api, id, &error),
         }

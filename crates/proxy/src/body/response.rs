@@ -9,9 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::watch;
 
 use crate::hygiene::clean_response_trailers;
 use crate::transport::{Connection, Deadline, Keep, Pool};
+use crate::upgrade::cut_off;
 use crate::upstream::Upstream;
 
 /// The body of a forwarded response. It drives the connection to the upstream while it is read, and ends with an
@@ -75,6 +77,12 @@ impl ProxyBody {
             idle,
             ..ProxyBody::empty()
         }
+    }
+
+    /// Breaks the body off, where it is still coming, when `cut` turns true or its sender is dropped.
+    #[must_use]
+    pub fn cut_when(self, cut: watch::Receiver<bool>) -> ProxyBody {
+        self.cut_by(cut_off(cut))
     }
 
     /// Lets `cut` break the body off while it waits for the upstream.

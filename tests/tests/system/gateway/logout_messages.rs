@@ -12,7 +12,7 @@ use crate::demo::Browser;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// What a provider sends, for these sessions.
-fn claims(gate: &Gate, sid: &str, jti: &str) -> Value {
+pub(super) fn claims(gate: &Gate, sid: &str, jti: &str) -> Value {
     let now = gate.clock.now();
     json!({
         "iss": gate.idp.issuer(), "aud": "web", "iat": now, "exp": now.plus(120), "jti": jti, "sid": sid,
@@ -42,7 +42,7 @@ async fn send(gate: &Gate, token: &str) -> Reply {
     .await
 }
 
-async fn send_claims(gate: &Gate, typ: &str, claims: &Value) -> Reply {
+pub(super) async fn send_claims(gate: &Gate, typ: &str, claims: &Value) -> Reply {
     send(gate, &gate.idp.control().sign(typ, claims).unwrap()).await
 }
 
@@ -61,7 +61,7 @@ async fn user(gate: &Gate, browser: &mut Browser) -> u16 {
 }
 
 /// The `sid` that the provider gave the session of the only login so far.
-fn sid(gate: &Gate) -> String {
+pub(super) fn sid(gate: &Gate) -> String {
     let secrets = gate.idp.control().issued_secrets();
     let mut sids = secrets.iter().filter_map(|secret| {
         let part = secret.split('.').nth(1)?;

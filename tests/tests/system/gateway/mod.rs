@@ -16,6 +16,7 @@ mod policies;
 mod provider_down;
 mod raw;
 mod restart;
+mod streams;
 mod tenants;
 mod upgrade;
 mod upstream;

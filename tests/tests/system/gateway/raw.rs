@@ -105,6 +105,13 @@ impl Raw {
         Reply::parse(&self.until("\r\n\r\n").await)
     }
 
+    /// All until the connection's end, also where it is broken off.
+    pub(super) async fn end(&mut self) -> String {
+        let end = self.stream.read_to_end(&mut self.read);
+        let _ = tokio::time::timeout(PATIENCE, end).await.expect("the connection ends");
+        String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
+    }
+
     /// All until the connection's end.
     pub(super) async fn rest(&mut self) -> String {
         let end = self.stream.read_to_end(&mut self.read);

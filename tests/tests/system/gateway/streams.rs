@@ -1,0 +1,213 @@
+//! What goes on and on ends with its session, however that ends; and the page is told.
+
+use std::net::SocketAddr;
+
+use super::Gate;
+use super::logout_messages::{claims, send_claims, sid};
+use super::raw::{self, Raw};
+use crate::demo::Browser;
+
+/// How a session can end.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Here,
+    AtTheProvider,
+    InAFrame,
+    Idle,
+    AtAnotherReplica,
+}
+
+async fn websocket(gate: &Gate, cookie: &str) -> Raw {
+    let mut raw = Raw::connect(gate.address).await;
+    let (host, origin) = (gate.host(), &gate.origin);
+    raw.send(&format!(
+        "GET /api/page/live HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nOrigin: {origin}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ))
+    .await;
+    assert_eq!(raw.head().await.status, 101);
+    raw.send("ping").await;
+    raw.until("ping").await;
+    raw
+}
+
+async fn open(gate: &Gate, cookie: &str, path: &str) -> (Raw, raw::Reply) {
+    let mut raw = Raw::connect(gate.address).await;
+    let host = gate.host();
+    raw.send(&format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nX-CSRF: 1\r\nConnection: close\r\n\r\n"
+    ))
+    .await;
+    let head = raw.head().await;
+    (raw, head)
+}
+
+/// Signs out with the address that the page is given, at one of the replicas.
+async fn sign_out(gate: &Gate, cookie: &str, at: SocketAddr) {
+    let headers = [("Cookie", cookie), ("X-CSRF", "1")];
+    let user = raw::exchange(at, "GET", "/bff/user", gate.host(), &headers, "").await;
+    let url = user.json()["logout_url"].as_str().unwrap().to_owned();
+    let reply = raw::exchange(at, "GET", &url, gate.host(), &headers, "").await;
+    assert_eq!(reply.status, 303);
+}
+
+async fn frame(gate: &Gate, query: &str) -> raw::Reply {
+    let headers = [
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Dest", "iframe"),
+        ("Sec-Fetch-Mode", "navigate"),
+    ];
+    gate.call("GET", &format!("/bff/frontchannel-logout{query}"), &headers)
+        .await
+}
+
+fn named(gate: &Gate, sid: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::new("?".to_owned());
+    query.append_pair("iss", gate.idp.issuer()).append_pair("sid", sid);
+    query.finish()
+}
+
+#[tokio::test]
+async fn streams_end_with_their_session() {
+    for end in [
+        End::Here,
+        End::AtTheProvider,
+        End::InAFrame,
+        End::Idle,
+        End::AtAnotherReplica,
+    ] {
+        let mut gate = Gate::start().await;
+        let other = gate.replica().await;
+        let alice = gate.sign_in().await;
+        let sid = sid(&gate);
+        let bob = gate.sign_in().await;
+        let (cookie, others) = (gate.cookie(&alice), gate.cookie(&bob));
+        let mut socket = websocket(&gate, &cookie).await;
+        let mut unaffected = websocket(&gate, &others).await;
+        let (mut stream, head) = open(&gate, &cookie, "/api/page/stream").await;
+        assert_eq!(head.header("content-type"), "text/event-stream");
+        gate.upstream.pieces.send("data: one\n\n").unwrap();
+        stream.until("data: one\n\n").await;
+        let (mut told, head) = open(&gate, &cookie, "/bff/events").await;
+        assert_eq!(
+            (head.header("content-type"), head.header("cache-control")),
+            ("text/event-stream", "no-store")
+        );
+        told.until("event: session\ndata: {\"seconds_left\":1800}\n\n").await;
+
+        match end {
+            End::Here => sign_out(&gate, &cookie, gate.address).await,
+            End::AtAnotherReplica => sign_out(&gate, &cookie, other).await,
+            End::AtTheProvider => {
+                let reply = send_claims(&gate, "logout+jwt", &claims(&gate, &sid, "jti")).await;
+                assert_eq!(reply.status, 200);
+            }
+            End::InAFrame => assert_eq!(frame(&gate, &named(&gate, &sid)).await.status, 200),
+            End::Idle => gate.clock.advance(30 * 60 + 1),
+        }
+        assert_eq!(socket.end().await, "", "{end:?}");
+        let rest = stream.end().await;
+        assert!(
+            !rest.contains("\r\n0\r\n"),
+            "it broke off, and does not look complete: {rest:?}"
+        );
+        let reason = if matches!(end, End::Idle) {
+            "expired"
+        } else {
+            "signed_out"
+        };
+        let rest = told.end().await;
+        assert!(
+            rest.contains(&format!("event: ended\ndata: {{\"reason\":\"{reason}\"}}\n\n")),
+            "{end:?}: {rest:?}"
+        );
+        if !matches!(end, End::Idle) {
+            unaffected.send("pong").await;
+            unaffected.until("pong").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_told_how_long_its_session_lasts() {
+    let gate = Gate::start().await;
+    let mut alice = gate.sign_in().await;
+    let cookie = gate.cookie(&alice);
+    let (mut told, _) = open(&gate, &cookie, "/bff/events").await;
+    told.until("{\"seconds_left\":1800}").await;
+    gate.clock.advance(600);
+    // To be told prolongs nothing; to use the session does.
+    let (mut second, _) = open(&gate, &cookie, "/bff/events").await;
+    second.until("{\"seconds_left\":1200}").await;
+    assert_eq!(gate.fetch(&mut alice, "/bff/user").await.status, 200);
+    told.until("event: session\ndata: {\"seconds_left\":1800}\n\n").await;
+
+    for (headers, status, code) in [
+        (vec![("X-CSRF", "1")], 401, "session.missing"),
+        (vec![("Cookie", cookie.as_str())], 403, "csrf.header_missing"),
+        (
+            vec![
+                ("Cookie", cookie.as_str()),
+                ("X-CSRF", "1"),
+                ("Origin", "https://evil.example"),
+            ],
+            403,
+            "csrf.origin_mismatch",
+        ),
+        (
+            vec![("Cookie", "portcullis-shop=made-up"), ("X-CSRF", "1")],
+            401,
+            "session.expired",
+        ),
+    ] {
+        let reply = gate.call("GET", "/bff/events", &headers).await;
+        assert_eq!(reply.problem(), (status, code.to_owned()), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_logout_frame_ends_the_session_that_the_provider_names_and_no_other() {
+    let gate = Gate::start().await;
+    let mut alice = gate.sign_in().await;
+    let sid = sid(&gate);
+    let iss: String = url::form_urlencoded::byte_serialize(gate.idp.issuer().as_bytes()).collect();
+    let user = async |browser: &mut Browser| gate.fetch(browser, "/bff/user").await.status.as_u16();
+    // Framable, and it says nothing: without parameters too, whatever cookie comes along.
+    for query in [String::new(), named(&gate, "another")] {
+        let mut headers = vec![("sec-fetch-dest", "iframe"), ("host", gate.host())];
+        headers.push(("sec-fetch-site", "cross-site"));
+        let url = format!("http://{}/bff/frontchannel-logout{query}", gate.address);
+        let answer = alice.send("GET", &url, &headers, String::new()).await;
+        assert_eq!(answer.status, 200, "{query}");
+        let policy = answer.header("content-security-policy");
+        assert!(
+            policy.contains("default-src 'none'") && !policy.contains("frame-ancestors"),
+            "{policy}"
+        );
+        assert_eq!(
+            (answer.header("x-frame-options"), answer.header("cache-control")),
+            ("", "no-store")
+        );
+        assert_eq!(user(&mut alice).await, 200, "{query}");
+    }
+    for query in [
+        format!("?sid={sid}"),
+        format!("?iss={iss}"),
+        format!("?iss={iss}&sid="),
+        format!("?iss={iss}%2F&sid={sid}"),
+        format!("?iss=https%3A%2F%2Fevil.example&sid={sid}"),
+        format!("?iss={iss}&sid={sid}&sid={sid}"),
+    ] {
+        let reply = frame(&gate, &query).await;
+        assert_eq!(
+            (reply.status, gate.last_code().as_str()),
+            (400, "logout.frame_invalid"),
+            "{query}"
+        );
+        assert_eq!(user(&mut alice).await, 200, "{query}");
+    }
+    let reply = frame(&gate, &named(&gate, &sid)).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(user(&mut alice).await, 401);
+    assert!(gate.logged().contains("\"how\":\"front_channel\""));
+}
