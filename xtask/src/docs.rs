@@ -6,6 +6,7 @@ use crate::sh::{self, Failure, Outcome};
 const PAGES: &[(&str, &[&str])] = &[
     ("docs/error-codes.md", &["docs", "error-codes"]),
     ("docs/configuration.md", &["docs", "configuration"]),
+    ("docs/causes.md", &["docs", "causes"]),
 ];
 
 /// Writes the pages, or says which of them the code would write differently.

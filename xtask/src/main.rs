@@ -32,7 +32,7 @@ Commands:
   fuzz [--seconds N] [TARGET]
                   one fuzz target or each of them, for N seconds (30)
   fmt [--check]   format the code, or say what is not formatted
-  docs [--check]  write docs/error-codes.md and docs/configuration.md, or say which of them is out of date
+  docs [--check]  write the generated pages of docs/, or say which of them is out of date
 
 On Debian and Ubuntu, `test` and `bench` install the packages that they miss through apt.
 ";

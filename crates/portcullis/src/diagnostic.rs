@@ -19,6 +19,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     code: &'static str,
+    loudness: Loudness,
     message: String,
     place: Place,
     related: Vec<(Range<usize>, String)>,
@@ -54,6 +55,13 @@ pub enum Style {
     Colour,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loudness {
+    Error,
+    Warning,
+    LikelyCause,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     /// The file as a whole could not be looked at.
@@ -86,6 +94,7 @@ impl Diagnostic {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
+            loudness: Loudness::Error,
             message: message.into(),
             place: Place::Nowhere,
             related: Vec::new(),
@@ -94,6 +103,20 @@ impl Diagnostic {
             nearest: None,
             help: Vec::new(),
         }
+    }
+
+    /// Says it as a warning: something works, and should be looked at.
+    #[must_use]
+    pub fn warning(mut self) -> Self {
+        self.loudness = Loudness::Warning;
+        self
+    }
+
+    /// Says it as what probably led to something else.
+    #[must_use]
+    pub fn likely_cause(mut self) -> Self {
+        self.loudness = Loudness::LikelyCause;
+        self
     }
 
     /// Points at bytes of the text; the label stands beside the caret.
@@ -202,7 +225,12 @@ impl Diagnostic {
     }
 
     fn render(&self, source: &SourceText, renderer: &Renderer) -> String {
-        let title = Level::ERROR.primary_title(self.message.as_str()).id(self.code);
+        let level = match self.loudness {
+            Loudness::Error => Level::ERROR,
+            Loudness::Warning => Level::WARNING,
+            Loudness::LikelyCause => Level::HELP.with_name("likely cause"),
+        };
+        let title = level.primary_title(self.message.as_str()).id(self.code);
         let mut group = match &self.place {
             Place::Nowhere => title.element(Origin::path(source.name.as_str())),
             Place::File => title.element(Origin::path(source.name.as_str()).line(1).char_column(1)),
@@ -292,6 +320,16 @@ impl Style {
     /// A word about what is as it should be.
     pub(crate) fn good(self, text: &str) -> String {
         self.paint("32", text)
+    }
+
+    /// A heading.
+    pub(crate) fn strong(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    /// What is of less weight.
+    pub(crate) fn faint(self, text: &str) -> String {
+        self.paint("2", text)
     }
 
     /// A word about what is not.

@@ -8,6 +8,7 @@ mod client_certificate;
 pub mod config;
 pub mod demo;
 pub mod diagnostic;
+mod doctor;
 pub mod gateway;
 pub mod serve;
 pub mod server;

@@ -7,13 +7,17 @@ use std::sync::Arc;
 
 use clap::Args;
 use portcullis_audit::{Audit, AuditSettings, Refused, catalogue};
-use portcullis_guard::{Check, Explained, Explanation, NamedPolicy, Outcome, Presented, Revocations};
-use portcullis_jose::{Clock, ManualClock, Secret, SystemClock, UnixTime};
-use portcullis_store::SqliteStore;
+use portcullis_guard::{Check, Explained, Explanation, NamedPolicy, Outcome};
+use portcullis_jose::{Clock, ManualClock, SystemClock, UnixTime};
 
 use super::{FAILED, FAULTY, load};
-use crate::config::{Access, Settings, is_within};
+use crate::config::{Places, Settings};
 use crate::diagnostic::{Diagnostic, SourceText, Style, render};
+use crate::doctor::examine::{Call, Examined};
+use crate::doctor::inspection::likely_json;
+use crate::doctor::screen::Screen;
+use crate::doctor::target;
+use crate::doctor::token::Written;
 use crate::gateway::{GuardedApi, guard_alone};
 use crate::serve::runtime;
 
@@ -91,29 +95,50 @@ fn explain(args: &ExplainTokenArgs, settings: &Settings) -> Result<bool, Wrong> 
                    name a file with --token-file";
         return Err(Wrong(why.to_owned()));
     }
-    let (source, token) = token(args)?;
+    let (source, written) = token(args)?;
     // The keys are fetched, and the store's threads answer, in a runtime of this call's own.
-    let explained = runtime(Some(1)).map_err(Wrong)?.block_on(async {
+    let examined = runtime(Some(1)).map_err(Wrong)?.block_on(async {
         let question = question(args, settings, &clock)?;
-        let presented = Presented::token_alone(token.expose()).called(&question.method, &question.path);
-        let policy = question.policy.as_deref();
-        let mut explanation = question.guarded.guard.explain(&presented, policy).await;
-        question.complete(&mut explanation);
-        Ok::<_, Wrong>((question, explanation))
+        let call = Call {
+            settings,
+            api: &question.api,
+            guarded: &question.guarded,
+            method: &question.method,
+            path: &question.path,
+            policy: question.policy.as_deref(),
+            clock: &clock,
+            asks_clock: args.now.is_none(),
+        };
+        let mut examined = call.examine(&written, None).await;
+        question.complete(&mut examined.explanation);
+        Ok::<_, Wrong>((question, examined))
     });
-    let (question, explanation) = explained?;
+    let (question, examined) = examined?;
     if args.json {
-        let json = serde_json::to_string(&explanation).map_err(|error| Wrong(error.to_string()))?;
-        println!("{json}");
+        println!("{}", json(&examined).map_err(|error| Wrong(error.to_string()))?);
     } else {
-        let style = Style::for_stream(&stdout());
-        print!("{}", report(&question, &explanation, &source, style));
+        let screen = Screen::for_stream(&stdout());
+        print!("{}", report(&question, &examined, &source, &args.config, screen));
     }
-    Ok(explanation.allowed())
+    Ok(examined.explanation.allowed())
+}
+
+/// The explanation, and at its end the likely causes.
+fn json(examined: &Examined) -> serde_json::Result<String> {
+    #[derive(serde::Serialize)]
+    struct Told<'e> {
+        #[serde(flatten)]
+        explanation: &'e Explanation,
+        causes: Vec<serde_json::Value>,
+    }
+    serde_json::to_string(&Told {
+        explanation: &examined.explanation,
+        causes: examined.causes.iter().map(likely_json).collect(),
+    })
 }
 
 /// Where the token comes from, and the token. It is bare, or as it stands in a header.
-fn token(args: &ExplainTokenArgs) -> Result<(String, Secret), Wrong> {
+fn token(args: &ExplainTokenArgs) -> Result<(String, Written), Wrong> {
     let (name, read) = match &args.token_file {
         Some(path) => (path.display().to_string(), std::fs::File::open(path).and_then(text)),
         None => {
@@ -124,19 +149,11 @@ fn token(args: &ExplainTokenArgs) -> Result<(String, Secret), Wrong> {
         }
     };
     let text = read.map_err(|error| Wrong(format!("cannot read the token from {name}: {error}")))?;
-    let mut token = text.trim();
-    for prefix in ["authorization:", "bearer ", "dpop "] {
-        if token
-            .get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        {
-            token = token.get(prefix.len()..).unwrap_or_default().trim_start();
-        }
-    }
-    if token.is_empty() {
+    let written = Written::read(&text);
+    if written.token.is_empty() {
         return Err(Wrong(format!("there is no token in {name}")));
     }
-    Ok((name, Secret::new(token)))
+    Ok((name, written))
 }
 
 fn text(from: impl Read) -> std::io::Result<String> {
@@ -146,9 +163,9 @@ fn text(from: impl Read) -> std::io::Result<String> {
 }
 
 fn question(args: &ExplainTokenArgs, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Question, Wrong> {
-    let api = api(args, settings)?;
+    let api = target::api(settings, args.api.as_deref(), args.path.as_deref()).map_err(Wrong)?;
     let audit = Audit::new(AuditSettings::in_memory(), clock.clone());
-    let (revocations, unseen) = revocations(&settings.store.sqlite, clock);
+    let (revocations, unseen) = target::revocations(&settings.store.sqlite, clock);
     let guarded = guard_alone(settings, api, &revocations, &audit, clock).map_err(|error| Wrong(error.to_string()))?;
     let guarded = guarded.ok_or_else(|| Wrong(format!("api {api} is public: it looks at no token")))?;
     let method = args.method.to_ascii_uppercase();
@@ -186,53 +203,6 @@ fn question(args: &ExplainTokenArgs, settings: &Settings, clock: &Arc<dyn Clock>
     })
 }
 
-/// The API that is named, that has the path, or that is the only one with a guard.
-fn api<'s>(args: &'s ExplainTokenArgs, settings: &'s Settings) -> Result<&'s str, Wrong> {
-    let names = || settings.apis.keys().map(String::as_str);
-    let known = || names().collect::<Vec<_>>().join(", ");
-    if let Some(name) = &args.api {
-        let missing = || Wrong(format!("there is no api {name}; there are: {}", known()));
-        let configured = settings.apis.get(name).ok_or_else(missing)?;
-        return match &args.path {
-            Some(path) if !is_within(path, &configured.path) => Err(Wrong(format!(
-                "{path} is not below {}, the path of api {name}",
-                configured.path
-            ))),
-            _ => Ok(name),
-        };
-    }
-    if let Some(path) = &args.path {
-        let matching = settings.apis.iter().filter(|(_, api)| is_within(path, &api.path));
-        let longest = matching.max_by_key(|(_, api)| api.path.len());
-        return longest
-            .map(|(name, _)| name.as_str())
-            .ok_or_else(|| Wrong(format!("no api has the path {path}")));
-    }
-    let mut guarded = settings
-        .apis
-        .iter()
-        .filter(|(_, api)| matches!(api.access, Access::Guarded(_)));
-    match (guarded.next(), guarded.next()) {
-        (Some((name, _)), None) => Ok(name),
-        _ => Err(Wrong(format!(
-            "say which api is called, with --api or --path; there are: {}",
-            known()
-        ))),
-    }
-}
-
-/// The revocations of the gateway's store, or why they cannot be looked at. The file is only read.
-fn revocations(path: &Path, clock: &Arc<dyn Clock>) -> (Revocations, Option<String>) {
-    if !path.exists() {
-        let why = format!("not looked at: there is no store {}", path.display());
-        return (Revocations::in_memory(), Some(why));
-    }
-    match SqliteStore::open_read_only(path, clock.clone()) {
-        Ok(store) => (Revocations::stored(Arc::new(store)), None),
-        Err(error) => (Revocations::in_memory(), Some(format!("not looked at: {error}"))),
-    }
-}
-
 // === impl Question ===
 
 impl Question {
@@ -247,7 +217,8 @@ impl Question {
     }
 }
 
-fn report(question: &Question, explanation: &Explanation, source: &str, style: Style) -> String {
+fn report(question: &Question, examined: &Examined, source: &str, config: &Path, screen: Screen) -> String {
+    let (explanation, style) = (&examined.explanation, screen.style);
     let policy = match &question.policy {
         Some(policy) => format!("{} {}, policy {}", question.method, question.path, policy.name()),
         None => "no policy: --path or --policy names one".to_owned(),
@@ -262,7 +233,9 @@ fn report(question: &Question, explanation: &Explanation, source: &str, style: S
         .iter()
         .filter(|explained| explained.outcome == Outcome::Failed);
     let faults: Vec<Diagnostic> = failed.filter_map(fault).collect();
-    out.push_str(&render(&faults, &SourceText::new(source, ""), style));
+    let source = SourceText::new(source, "");
+    out.push_str(&render(&faults, &source, style));
+    out.push_str(&screen.likely(&examined.causes, &Places::load(config), &source));
     out.push_str(&match &explanation.refused {
         None => style.good("allowed"),
         Some(refused) => style.bad(&format!("refused: {} {}", explanation.status, refused.code)),

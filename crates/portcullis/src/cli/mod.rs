@@ -6,7 +6,9 @@
 
 mod explain_token;
 mod idp;
+mod inspect;
 mod revocations;
+mod shell;
 mod time;
 
 use std::io::stderr;
@@ -18,6 +20,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, Settings};
 use crate::demo::{self, DemoArgs};
 use crate::diagnostic::Style;
+use crate::doctor::causes;
 use crate::{serve, server};
 
 const FAILED: u8 = 1;
@@ -77,16 +80,32 @@ enum Command {
     },
     /// Say what an error code means and what to change
     Explain {
-        /// For example token.audience_mismatch
+        /// For example token.audience_mismatch, or cause.id_token_sent
         code: String,
     },
     /// Say what the gateway says of a token, check by check; exit status 1 if it refuses
     ExplainToken(explain_token::ExplainTokenArgs),
+    /// Lay a token open: header, claims with times in words, kind, faults; verified where keys are named
+    Inspect(inspect::InspectArgs),
+    /// Print the completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print a man page, or write all of them
+    Man {
+        /// The page of this command alone, such as doctor
+        #[arg(value_name = "COMMAND", conflicts_with = "directory")]
+        page: Option<String>,
+        /// Write all pages into this directory
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
     /// Print a generated page of the manual
     #[command(hide = true)]
     Docs {
         /// Which one
-        #[arg(value_parser = ["error-codes", "configuration"])]
+        #[arg(value_parser = ["error-codes", "configuration", "causes"])]
         page: String,
     },
 }
@@ -110,9 +129,13 @@ pub fn run() -> ExitCode {
         } => revocations::revoke(&connection, &token, &reason),
         Command::Explain { code } => explain(&code),
         Command::ExplainToken(args) => explain_token::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { page, directory } => shell::man(page.as_deref(), directory.as_deref()),
         Command::Docs { page } => {
             let text = match page.as_str() {
                 "configuration" => config::reference_markdown(),
+                "causes" => causes::markdown(),
                 _ => portcullis_audit::catalogue::markdown(),
             };
             print!("{text}");
@@ -174,13 +197,24 @@ fn explain(code: &str) -> ExitCode {
         );
         return ExitCode::SUCCESS;
     }
+    if let Some(entry) = causes::find(code) {
+        println!(
+            "{}: {}\n\nCause: {}\n\nFix: {}",
+            entry.name, entry.title, entry.cause, entry.fix
+        );
+        return ExitCode::SUCCESS;
+    }
     let entries = portcullis_audit::catalogue::entries();
     let named = || entries.iter().find(|entry| entry.reason == code);
     let Some(entry) = portcullis_audit::catalogue::find(code).or_else(named) else {
         let codes: Vec<&str> = entries.iter().map(|entry| entry.code).collect();
         eprintln!(
-            "error: there is no error code {code:?}; there are:\n  {}",
-            codes.join("\n  ")
+            "error: there is no error code {code:?}; there are:\n  {}\nand the causes that `doctor` finds:\n  {}",
+            codes.join("\n  "),
+            causes::entries()
+                .map(|entry| entry.name)
+                .collect::<Vec<_>>()
+                .join("\n  ")
         );
         return ExitCode::from(FAULTY);
     };

@@ -33,6 +33,7 @@ mod kinds;
 mod mask;
 mod nearest;
 mod network;
+mod place;
 mod read;
 mod reader;
 mod reference;
@@ -51,6 +52,7 @@ use toml::de::{DeTable, DeValue};
 
 pub use faults::{FaultKind, Faults};
 pub use network::Network;
+pub(crate) use place::{Key, Places};
 pub(crate) use read::is_within;
 pub use reference::reference_markdown;
 pub use settings::*;

@@ -33,6 +33,7 @@ use certificate::Certificates;
 use routes::{Api, Routes};
 
 pub(crate) use build::guard_alone;
+pub(crate) use providers::{provider_alone, providers};
 pub(crate) use routes::GuardedApi;
 
 pub use build::{BuildError, Extras, Running};

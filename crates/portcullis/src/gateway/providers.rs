@@ -16,15 +16,15 @@ use crate::config::{self, AccessTokenType, Keys, Settings};
 
 /// A provider, and how opaque tokens are asked about there, if they are.
 #[derive(Debug)]
-pub(super) struct Trusted {
-    pub(super) provider: Provider,
+pub(crate) struct Trusted {
+    pub(crate) provider: Provider,
     pub(super) introspection: Option<Introspection>,
 }
 
 /// By the names of the configuration.
-pub(super) type Providers = BTreeMap<String, Trusted>;
+pub(crate) type Providers = BTreeMap<String, Trusted>;
 
-pub(super) fn providers(settings: &Settings, audit: &Audit, clock: &Arc<dyn Clock>) -> Result<Providers, BuildError> {
+pub(crate) fn providers(settings: &Settings, audit: &Audit, clock: &Arc<dyn Clock>) -> Result<Providers, BuildError> {
     let mut providers = BTreeMap::new();
     for (name, configured) in &settings.providers {
         let provider = provider(name, configured, audit, clock)?;
@@ -60,8 +60,28 @@ pub(super) fn trusted<'p>(providers: &'p Providers, name: &str) -> Result<&'p Tr
     trusted.ok_or_else(|| failed("the configuration")(format!("there is no provider {name}")))
 }
 
+/// The provider of this name by itself, without anything around it.
+pub(crate) fn provider_alone(
+    settings: &Settings,
+    name: &str,
+    audit: &Audit,
+    clock: &Arc<dyn Clock>,
+) -> Result<Provider, BuildError> {
+    let configured = settings.providers.get(name);
+    let known = || {
+        settings
+            .providers
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let missing = || failed("the configuration")(format!("there is no provider {name}; there are: {}", known()));
+    provider(name, configured.ok_or_else(missing)?, audit, clock)
+}
+
 /// The client of this name.
-pub(super) fn client(settings: &Settings, providers: &Providers, name: &str) -> Result<Client, BuildError> {
+pub(crate) fn client(settings: &Settings, providers: &Providers, name: &str) -> Result<Client, BuildError> {
     let client = settings.clients.get(name);
     let client = client.ok_or_else(|| failed("the configuration")(format!("there is no client {name}")))?;
     let auth = match &client.auth {

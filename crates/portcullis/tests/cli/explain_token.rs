@@ -166,7 +166,7 @@ async fn a_token_for_another_api_is_told_with_cause_and_fix() {
         checks.contains("\nFAILED  audience    https://another-api.example\npassed  subject "),
         "{checks}"
     );
-    insta::assert_snapshot!(faults, @"
+    insta::assert_snapshot!(faults, @r#"
     [token.audience_mismatch]: The token was made for another API
     --> standard input
      = note: expected api://orders
@@ -174,8 +174,19 @@ async fn a_token_for_another_api_is_told_with_cause_and_fix() {
      = note: None of the values in the claim `aud` is the `audience` of this API.
      = help: Compare `expected` and `found` of the event. If the client asked for the wrong API, correct its `scope`, `audience` or `resource` parameter; if the token is right, correct `audience` of the API in the configuration. With Entra ID the value is the client id for v2 tokens and the application ID URI (`api://...`) for v1 tokens.
 
+    likely cause[cause.audience_other]: The token is for another API
+      --> portcullis.toml:11:12
+       |
+    11 | audience = "api://orders"
+       |            ^^^^^^^^^^^^^^
+       |
+       = note: found: aud is https://another-api.example, configured is api://orders
+       = note: cause: None of its audiences is one of this API.
+       = help: Ask for a token for this API (`scope`, `audience` or `resource` of the request), or correct
+               `audience` of the API if the token is right.
+
     refused: 401 token.audience_mismatch
-    ");
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread")]

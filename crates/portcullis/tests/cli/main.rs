@@ -4,7 +4,9 @@
 mod check;
 mod demo;
 mod explain_token;
+mod inspect;
 mod process;
 mod revocations;
 mod serve;
+mod shell;
 mod words;

@@ -2,7 +2,7 @@
 
 use crate::process::portcullis;
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 11] = [
     "demo",
     "serve",
     "check",
@@ -11,6 +11,9 @@ const COMMANDS: [&str; 8] = [
     "revoke",
     "explain",
     "explain-token",
+    "inspect",
+    "completions",
+    "man",
 ];
 
 #[test]
@@ -72,6 +75,22 @@ fn an_error_code_is_explained() {
     );
     for part in ["\n\nCause: ", "`aud`", "\n\nFix: ", "\n\nPublic status: 401\n"] {
         assert!(known.stdout.contains(part), "{part}: {}", known.stdout);
+    }
+}
+
+#[test]
+fn a_cause_is_explained_too() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["cause.id_token_sent", "id_token_sent"] {
+        let known = portcullis(dir.path(), &["explain", name]);
+        assert_eq!((known.status, known.stderr.as_str()), (0, ""), "{name}");
+        let start = "cause.id_token_sent: An ID token was sent in the place of an access token\n\nCause: ";
+        assert!(known.stdout.starts_with(start), "{}", known.stdout);
+        assert!(
+            known.stdout.contains("\n\nFix: Send `access_token`"),
+            "{}",
+            known.stdout
+        );
     }
 }
 

@@ -1,0 +1,59 @@
+//! Which API a call is for, and what is known to be revoked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use portcullis_guard::Revocations;
+use portcullis_jose::Clock;
+use portcullis_store::SqliteStore;
+
+use crate::config::{Access, Settings, is_within};
+
+/// The API that is named, that has the path, or that is the only one with a guard.
+pub(crate) fn api<'s>(settings: &'s Settings, named: Option<&str>, path: Option<&str>) -> Result<&'s str, String> {
+    let names = || settings.apis.keys().map(String::as_str);
+    let known = || names().collect::<Vec<_>>().join(", ");
+    if let Some(name) = named {
+        let (name, configured) = settings
+            .apis
+            .get_key_value(name)
+            .ok_or_else(|| format!("there is no api {name}; there are: {}", known()))?;
+        return match path {
+            Some(path) if !is_within(path, &configured.path) => Err(format!(
+                "{path} is not below {}, the path of api {name}",
+                configured.path
+            )),
+            _ => Ok(name),
+        };
+    }
+    if let Some(path) = path {
+        let matching = settings.apis.iter().filter(|(_, api)| is_within(path, &api.path));
+        let longest = matching.max_by_key(|(_, api)| api.path.len());
+        return longest
+            .map(|(name, _)| name.as_str())
+            .ok_or_else(|| format!("no api has the path {path}"));
+    }
+    let mut guarded = settings
+        .apis
+        .iter()
+        .filter(|(_, api)| matches!(api.access, Access::Guarded(_)));
+    match (guarded.next(), guarded.next()) {
+        (Some((name, _)), None) => Ok(name),
+        _ => Err(format!(
+            "say which api is called, with --api or --path; there are: {}",
+            known()
+        )),
+    }
+}
+
+/// The revocations of the gateway's store, or why they cannot be looked at. The file is only read.
+pub(crate) fn revocations(path: &Path, clock: &Arc<dyn Clock>) -> (Revocations, Option<String>) {
+    if !path.exists() {
+        let why = format!("not looked at: there is no store {}", path.display());
+        return (Revocations::in_memory(), Some(why));
+    }
+    match SqliteStore::open_read_only(path, clock.clone()) {
+        Ok(store) => (Revocations::stored(Arc::new(store)), None),
+        Err(error) => (Revocations::in_memory(), Some(format!("not looked at: {error}"))),
+    }
+}
