@@ -29,7 +29,7 @@ pub(crate) async fn show(State(provider): State<Arc<Provider>>, uri: Uri, header
     let Some(client) = provider.registry.client(&request.client_id) else {
         return gone();
     };
-    let granted = grantable(&request.scopes, client, provider.registry.person(&session.username));
+    let granted = grantable(&request.scopes, &client, provider.registry.person(&session.username));
     let template = ConsentPage {
         action: &provider.url("/consent"),
         interaction: id,
@@ -70,7 +70,7 @@ pub(crate) async fn submit(
     if let Some(cookie) = provider.session_cookie(&headers) {
         provider.state().agree(cookie, &request.client_id, &request.scopes);
     }
-    agreed(&provider, client, &request, &session)
+    agreed(&provider, &client, &request, &session)
 }
 
 fn session_of(provider: &Provider, headers: &HeaderMap, sub: &str) -> Option<Session> {

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use portcullis_jose::{Algorithm, AlgorithmSet};
+use portcullis_oidc::client_auth::AuthMethod;
 use serde_json::json;
 
 use crate::dev::OTHER_ISSUER;
@@ -15,7 +16,7 @@ pub(crate) async fn discovery(State(provider): State<Arc<Provider>>) -> Response
     let wrong_issuer = provider.dev.behaviour().discovery_wrong_issuer;
     let issuer = if wrong_issuer { OTHER_ISSUER } else { &provider.issuer };
     let scopes: Vec<&str> = provider.registry.all_scopes().collect();
-    cacheable(Json(json!({
+    let mut document = json!({
         "issuer": issuer,
         "authorization_endpoint": provider.url("/authorize"),
         "token_endpoint": provider.url("/token"),
@@ -32,11 +33,13 @@ pub(crate) async fn discovery(State(provider): State<Arc<Provider>>) -> Response
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [provider.keys.algorithm().name()],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "token_endpoint_auth_methods_supported": methods(&provider, true),
+        "revocation_endpoint_auth_methods_supported": methods(&provider, true),
+        "introspection_endpoint_auth_methods_supported": methods(&provider, false),
+        "token_endpoint_auth_signing_alg_values_supported": algorithms(),
+        "tls_client_certificate_bound_access_tokens": provider.settings.mtls_port.is_some(),
         // RFC 9449 s5.1.
-        "dpop_signing_alg_values_supported": AlgorithmSet::asymmetric().iter().map(Algorithm::name).collect::<Vec<_>>(),
+        "dpop_signing_alg_values_supported": algorithms(),
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "name", "email"],
@@ -46,7 +49,38 @@ pub(crate) async fn discovery(State(provider): State<Arc<Provider>>) -> Response
         "authorization_response_iss_parameter_supported": true,
         // Nobody should trust this provider by accident; whoever wants to can tell it apart.
         "portcullis_development_provider": true,
-    })))
+    });
+    if let (Some(aliases), Some(members)) = (mtls_aliases(&provider), document.as_object_mut()) {
+        members.insert("mtls_endpoint_aliases".into(), aliases);
+    }
+    cacheable(Json(document))
+}
+
+/// How clients may prove themselves.
+fn methods(provider: &Provider, public: bool) -> Vec<&'static str> {
+    let offered = |method: &AuthMethod| match method {
+        AuthMethod::None => public,
+        AuthMethod::Tls => provider.client_authorities.is_some(),
+        AuthMethod::SelfSignedTls => provider.settings.mtls_port.is_some(),
+        _ => true,
+    };
+    let methods = AuthMethod::ALL.into_iter().filter(offered);
+    methods.map(AuthMethod::name).collect()
+}
+
+fn algorithms() -> Vec<&'static str> {
+    AlgorithmSet::asymmetric().iter().map(Algorithm::name).collect()
+}
+
+/// RFC 8705 s5
+fn mtls_aliases(provider: &Provider) -> Option<serde_json::Value> {
+    let url = |path: &str| provider.mtls_url(path);
+    Some(json!({
+        "token_endpoint": url("/token")?,
+        "userinfo_endpoint": url("/userinfo")?,
+        "revocation_endpoint": url("/revoke")?,
+        "introspection_endpoint": url("/introspect")?,
+    }))
 }
 
 /// The public keys.

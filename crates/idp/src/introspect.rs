@@ -3,10 +3,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::client_auth::authenticate;
+use crate::client_auth::{Caller, authenticate};
 use crate::config::Client;
 use crate::dev::LogNote;
 use crate::form::FormBody;
@@ -19,19 +18,19 @@ use crate::token::scope_text;
 /// too, and about refresh tokens of its own.
 pub(crate) async fn introspect(
     State(provider): State<Arc<Provider>>,
-    headers: HeaderMap,
+    caller: Caller,
     FormBody(form): FormBody,
 ) -> Response {
     // RFC 7662 s2.1: the endpoint must require authorization, so a public client cannot use it.
-    let client = match authenticate(&provider, &headers, &form) {
-        Ok(client) if client.secret.is_some() => client,
+    let client = match authenticate(&provider, &caller, &form).await {
+        Ok(client) if !client.is_public() => client,
         Ok(_) => return OAuthError::invalid_client().into_response(),
         Err(error) => return error.into_response(),
     };
     let Some(token) = form.get("token").filter(|_| !form.has_repeated()) else {
         return OAuthError::invalid_request("exactly one token is needed").into_response();
     };
-    let mut response = no_store(Json(describe(&provider, client, token)).into_response());
+    let mut response = no_store(Json(describe(&provider, &client, token)).into_response());
     response.extensions_mut().insert(LogNote {
         client_id: Some(client.client_id.clone()),
         ..LogNote::default()

@@ -12,7 +12,8 @@
 //!
 //! Discovery and RFC 8414 metadata; the authorization code flow with PKCE (S256; a must for public clients), `nonce`,
 //! `prompt`, `max_age`, `login_hint`, `id_token_hint` and the `iss` parameter of RFC 9207; refresh with rotation and
-//! reuse detection; client credentials; `client_secret_basic` and `client_secret_post`; resource indicators
+//! reuse detection; client credentials; `client_secret_basic`, `client_secret_post`, `private_key_jwt` (also with a
+//! workload's assertion of somebody else's), `tls_client_auth` and `self_signed_tls_client_auth`; resource indicators
 //! (RFC 8707); JWT access tokens (RFC 9068); userinfo, revocation (RFC 7009), introspection (RFC 7662), and logout
 //! that the client begins.
 //!
@@ -116,6 +117,7 @@ mod introspect;
 mod keys;
 mod login;
 mod logout;
+mod mtls;
 mod oauth_error;
 mod pages;
 mod passwords;
@@ -128,7 +130,7 @@ mod state;
 mod token;
 mod userinfo;
 
-pub use config::{AccessTokenFormat, Api, Client, GrantType, IdpConfig, User};
+pub use config::{AccessTokenFormat, Api, Client, Federated, GrantType, IdpConfig, MutualTls, User};
 pub use dev::{Behaviour, Control, Defect, Endpoint, FailNext, Mint, RequestLogEntry, RotateHow, TokenError};
 pub use error::IdpError;
 pub use server::Idp;

@@ -82,7 +82,7 @@ pub(crate) async fn submit(
         .set_cookie(&provider.session_cookie_name(), &cookie)
         .into_iter()
         .collect();
-    go_on(&provider, &headers, client, request, Some(&session), true, cookies)
+    go_on(&provider, &headers, &client, request, Some(&session), true, cookies)
 }
 
 fn page(

@@ -101,7 +101,11 @@ fn read(provider: &Provider, params: &Params) -> Result<(LogoutRequest, Option<H
     let target = match params.get("post_logout_redirect_uri") {
         None => None,
         // s3: exactly one of those that the client has registered.
-        Some(uri) if client.is_some_and(|client| client.post_logout_redirect_uris.iter().any(|known| known == uri)) => {
+        Some(uri)
+            if client
+                .as_ref()
+                .is_some_and(|client| client.post_logout_redirect_uris.iter().any(|known| known == uri)) =>
+        {
             let state = params.get("state").map(|state| ("state", state));
             Some((uri.to_owned(), with_query(uri, state.as_slice())))
         }

@@ -5,6 +5,7 @@ use portcullis_jose::{Clock, SignError, UnixTime, random_array, random_token};
 use serde_json::{Map, Value};
 
 use crate::IdpError;
+use crate::client_auth::{Authorities, JwksFetcher};
 use crate::config::{Client, Registry};
 use crate::dev::{Defect, Dev};
 use crate::keys::{Keys, Signing};
@@ -24,6 +25,9 @@ pub(crate) struct Provider {
     /// Makes the tokens of the forms.
     pub(crate) form_key: [u8; 32],
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) jwks_fetcher: JwksFetcher,
+    /// Who issues the certificates of clients.
+    pub(crate) client_authorities: Option<Authorities>,
     pub(crate) state: Mutex<State>,
 }
 
@@ -38,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) port: u16,
     /// Whether browsers come through https.
     pub(crate) https: bool,
+    /// The port of the listener that asks for certificates.
+    pub(crate) mtls_port: Option<u16>,
 }
 
 impl Provider {
@@ -62,6 +68,8 @@ impl Provider {
             dev: Dev::new(),
             form_key: random_array(),
             clock,
+            jwks_fetcher: JwksFetcher::default(),
+            client_authorities: None,
             state: Mutex::new(State::new()),
         }
     }
@@ -77,6 +85,12 @@ impl Provider {
     /// The address of a page or endpoint.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.issuer)
+    }
+
+    /// The address of an endpoint for clients that show a certificate.
+    pub(crate) fn mtls_url(&self, path: &str) -> Option<String> {
+        let port = self.settings.mtls_port?;
+        Some(format!("https://localhost:{port}{}{path}", self.prefix))
     }
 
     /// Whether this client needs to be agreed to.

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
-use crate::client_auth::authenticate;
+use crate::client_auth::{Caller, authenticate};
 use crate::dev::LogNote;
 use crate::form::FormBody;
 use crate::oauth_error::OAuthError;
@@ -14,10 +14,10 @@ use crate::response::no_store;
 /// Token revocation (RFC 7009).
 pub(crate) async fn revoke(
     State(provider): State<Arc<Provider>>,
-    headers: HeaderMap,
+    caller: Caller,
     FormBody(form): FormBody,
 ) -> Response {
-    let client = match authenticate(&provider, &headers, &form) {
+    let client = match authenticate(&provider, &caller, &form).await {
         Ok(client) => client,
         Err(error) => return error.into_response(),
     };

@@ -1,27 +1,17 @@
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+mod request;
+
 use bytes::Bytes;
-use form_urlencoded::Serializer;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION};
 use portcullis_jose::{Claims, Secret, Verified};
 use url::Url;
 
+use crate::client_auth::{AssertionAudience, AuthMethod, ClientAuth, sensitive};
 use crate::id_token::IdTokenRules;
 use crate::login::{self, LoginAttempt, LoginRequest, ValidatedCallback};
 use crate::token_response::{self, TokenResponse};
 use crate::{HttpsUrl, Provider, ProviderError};
 
-/// How a client proves itself at the token endpoint (OpenID Connect Core 1.0 s9).
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClientAuth {
-    /// `client_secret_basic`
-    Basic(Secret),
-    /// `client_secret_post`
-    Post(Secret),
-    /// `none`: a public client, protected by PKCE alone.
-    None,
-}
+use request::{INTROSPECTION, REVOCATION, TOKEN};
 
 /// A client of a provider: makes the requests of a login, of grants and of a logout, and judges their answers.
 #[derive(Debug, Clone)]
@@ -29,6 +19,7 @@ pub struct Client {
     provider: Provider,
     client_id: String,
     auth: ClientAuth,
+    assertion_audience: AssertionAudience,
 }
 
 /// The parameters of a form, in order.
@@ -42,6 +33,16 @@ impl Client {
             provider,
             client_id: client_id.into(),
             auth,
+            assertion_audience: AssertionAudience::default(),
+        }
+    }
+
+    /// The same, whose assertions of `private_key_jwt` name this as their audience.
+    #[must_use]
+    pub fn with_assertion_audience(self, audience: AssertionAudience) -> Client {
+        Client {
+            assertion_audience: audience,
+            ..self
         }
     }
 
@@ -57,13 +58,24 @@ impl Client {
         &self.client_id
     }
 
+    /// How the client proves itself.
+    #[must_use]
+    pub fn auth(&self) -> &ClientAuth {
+        &self.auth
+    }
+
+    fn method(&self) -> AuthMethod {
+        self.auth.method()
+    }
+
     /// Begins a login: where to send the browser, and what to remember until it comes back.
     ///
     /// # Errors
     /// When the metadata cannot be had, or names no authorization endpoint.
     pub async fn begin_login(&self, request: &LoginRequest<'_>) -> Result<(Url, LoginAttempt), ProviderError> {
         let metadata = self.provider.metadata().await?;
-        let endpoint = need(metadata.authorization_endpoint.as_ref(), "authorization_endpoint")?;
+        let endpoint = metadata.authorization_endpoint.as_ref();
+        let endpoint = endpoint.ok_or(ProviderError::EndpointMissing("authorization_endpoint"))?;
         Ok(login::authorization_url(
             endpoint,
             self.provider.issuer(),
@@ -207,23 +219,18 @@ impl Client {
     /// # Errors
     /// The provider's refusal, or why it could not be asked.
     pub async fn revoke(&self, token: &Secret, hint: &str) -> Result<(), ProviderError> {
-        const ENDPOINT: &str = "revocation endpoint";
         let metadata = self.provider.metadata().await?;
-        let Some(url) = &metadata.revocation_endpoint else {
+        let Some(url) = REVOCATION.of(&metadata, self.method()) else {
             return Ok(());
         };
-        let request = self.form(
-            url,
-            vec![("token", token.expose()), ("token_type_hint", hint)],
-            ENDPOINT,
-        )?;
-        let response = self.send(request, ENDPOINT).await?;
+        let form = vec![("token", token.expose()), ("token_type_hint", hint)];
+        let response = self.post(&REVOCATION, url, &form).await?;
         // RFC 7009 s2.2: 200, also for a token that is not known.
         if response.status() == http::StatusCode::OK {
             return Ok(());
         }
         Err(token_response::parse_failure(
-            ENDPOINT,
+            REVOCATION.words,
             response.status(),
             response.body(),
         ))
@@ -235,17 +242,16 @@ impl Client {
         url: Option<&HttpsUrl>,
         token: &Secret,
     ) -> Result<http::Response<Bytes>, ProviderError> {
-        const ENDPOINT: &str = "introspection endpoint";
-        let metadata = match url {
-            Some(_) => None,
-            None => Some(self.provider.metadata().await?),
-        };
-        let named = metadata
-            .as_ref()
-            .and_then(|metadata| metadata.introspection_endpoint.as_ref());
-        let url = need(url.or(named), "introspection_endpoint")?;
         let form = vec![("token", token.expose()), ("token_type_hint", "access_token")];
-        self.send(self.form(url, form, ENDPOINT)?, ENDPOINT).await
+        match url {
+            // With an address of its own the endpoint is asked while the discovery document cannot be had.
+            Some(url) => self.post(&INTROSPECTION, url, &form).await,
+            None => {
+                let metadata = self.provider.metadata().await?;
+                let url = INTROSPECTION.need(&metadata, self.method())?;
+                self.post(&INTROSPECTION, url, &form).await
+            }
+        }
     }
 
     /// Where to send the browser so that the session at the provider ends too (RP-Initiated Logout 1.0 s2). `None`
@@ -275,73 +281,11 @@ impl Client {
     }
 
     async fn grant(&self, form: Form<'_>) -> Result<TokenResponse, ProviderError> {
-        const ENDPOINT: &str = "token endpoint";
         let metadata = self.provider.metadata().await?;
-        let url = need(metadata.token_endpoint.as_ref(), "token_endpoint")?;
-        let response = self.send(self.form(url, form, ENDPOINT)?, ENDPOINT).await?;
+        let url = TOKEN.need(&metadata, self.method())?;
+        let response = self.post(&TOKEN, url, &form).await?;
         TokenResponse::parse(response.status(), response.body())
     }
-
-    /// A form POST with the client's authentication.
-    fn form<'a>(
-        &'a self,
-        url: &HttpsUrl,
-        mut form: Form<'a>,
-        endpoint: &'static str,
-    ) -> Result<http::Request<Bytes>, ProviderError> {
-        let mut request = http::Request::post(url.as_str())
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header(ACCEPT, "application/json");
-        match &self.auth {
-            ClientAuth::Basic(secret) => {
-                // RFC 6749 s2.3.1: both are form-urlencoded before they are joined.
-                let pair = format!("{}:{}", urlencode(&self.client_id), urlencode(secret.expose()));
-                let value = sensitive(&format!("Basic {}", STANDARD.encode(pair)));
-                request = request.header(
-                    AUTHORIZATION,
-                    value.unwrap_or_else(|| HeaderValue::from_static("Basic")),
-                );
-            }
-            ClientAuth::Post(secret) => {
-                form.push(("client_id", &self.client_id));
-                form.push(("client_secret", secret.expose()));
-            }
-            ClientAuth::None => form.push(("client_id", &self.client_id)),
-        }
-        let body = Serializer::new(String::new()).extend_pairs(form).finish();
-        request
-            .body(Bytes::from(body))
-            .map_err(|error| ProviderError::BadAnswer {
-                endpoint,
-                why: error.to_string(),
-            })
-    }
-
-    async fn send(
-        &self,
-        request: http::Request<Bytes>,
-        endpoint: &'static str,
-    ) -> Result<http::Response<Bytes>, ProviderError> {
-        self.provider
-            .http()
-            .send(request, token_response::LIMIT)
-            .await
-            .map_err(|error| ProviderError::Unreachable { endpoint, error })
-    }
-}
-
-fn need<'a>(endpoint: Option<&'a HttpsUrl>, name: &'static str) -> Result<&'a HttpsUrl, ProviderError> {
-    endpoint.ok_or(ProviderError::EndpointMissing(name))
-}
-
-fn urlencode(text: &str) -> String {
-    form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-fn sensitive(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 #[cfg(test)]

@@ -85,6 +85,12 @@ pub enum ProviderError {
     /// A token that the provider sent breaks a rule.
     #[error("the provider sent a token that is not acceptable: {0}")]
     Token(Refusal),
+    /// What proves the client cannot be had or used.
+    #[error("the client cannot prove itself: {why}")]
+    Credential {
+        /// Why.
+        why: String,
+    },
     /// Userinfo speaks of somebody else (OpenID Connect Core 1.0 s5.3.2).
     #[error("the userinfo answer is about another subject than the ID token")]
     SubjectMismatch,
@@ -104,6 +110,7 @@ impl ProviderError {
             ProviderError::OAuth(error) if error.error == "invalid_grant" => "refresh.rejected",
             ProviderError::OAuth(_) => "provider.bad_answer",
             ProviderError::Token(refusal) => refusal.code(),
+            ProviderError::Credential { .. } => "client.no_credential",
             ProviderError::SubjectMismatch => "login.userinfo_mismatch",
         }
     }

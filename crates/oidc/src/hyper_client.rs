@@ -9,8 +9,9 @@ use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
+use portcullis_jose::Secret;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::{BoxFuture, HttpClient, HttpError};
 
@@ -32,13 +33,7 @@ impl HyperClient {
     /// # Errors
     /// [`HttpError::Unreachable`] when the platform's trust store cannot be used.
     pub fn new() -> Result<HyperClient, HttpError> {
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let config = rustls::ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .and_then(ConfigBuilderExt::try_with_platform_verifier)
-            .map_err(|error| HttpError::Unreachable(format!("the platform's trust store: {error}")))?
-            .with_no_client_auth();
-        Ok(HyperClient::with_tls_config(config))
+        Ok(HyperClient::with_tls_config(trusting(None)?.with_no_client_auth()))
     }
 
     /// A client that trusts the authorities of a PEM file instead.
@@ -46,21 +41,26 @@ impl HyperClient {
     /// # Errors
     /// [`HttpError::Unreachable`] when the text holds no certificate that can be used.
     pub fn with_ca(pem: &[u8]) -> Result<HyperClient, HttpError> {
-        let unusable = |why: String| HttpError::Unreachable(format!("the authorities: {why}"));
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-            roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+        Ok(HyperClient::with_tls_config(trusting(Some(pem))?.with_no_client_auth()))
+    }
+
+    /// A client that shows a certificate where it is asked for one (RFC 8705 s2): PEM texts of the certificate, with
+    /// its chain, and of its private key. `ca` as in [`HyperClient::with_ca`]; the platform's trust store without.
+    ///
+    /// # Errors
+    /// [`HttpError::Unreachable`] when certificate and key cannot be used, or nobody can be trusted.
+    pub fn with_certificate(ca: Option<&[u8]>, certificate: &[u8], key: &Secret) -> Result<HyperClient, HttpError> {
+        let unusable = |what: &str, why: String| HttpError::Unreachable(format!("the client's {what}: {why}"));
+        let chain: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+        let chain = chain.map_err(|error| unusable("certificate", error.to_string()))?;
+        if chain.is_empty() {
+            return Err(unusable("certificate", "no certificate in PEM form".into()));
         }
-        if roots.is_empty() {
-            return Err(unusable("no certificate in PEM form".into()));
-        }
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let config = rustls::ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| unusable(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
+            .map_err(|_| unusable("private key", "no private key in PEM form".into()))?;
+        let config = trusting(ca)?
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| unusable("certificate and key", error.to_string()))?;
         Ok(HyperClient::with_tls_config(config))
     }
 
@@ -88,6 +88,31 @@ impl HyperClient {
     pub fn within(self, total: Duration) -> HyperClient {
         HyperClient { total, ..self }
     }
+}
+
+/// Who is trusted: the authorities of a PEM text, or those of the platform.
+fn trusting(
+    ca: Option<&[u8]>,
+) -> Result<rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>, HttpError> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let builder = rustls::ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| HttpError::Unreachable(error.to_string()))?;
+    let Some(pem) = ca else {
+        return builder
+            .try_with_platform_verifier()
+            .map_err(|error| HttpError::Unreachable(format!("the platform's trust store: {error}")));
+    };
+    let unusable = |why: String| HttpError::Unreachable(format!("the authorities: {why}"));
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable("no certificate in PEM form".into()));
+    }
+    Ok(builder.with_root_certificates(roots))
 }
 
 impl HttpClient for HyperClient {

@@ -21,6 +21,7 @@
 
 mod binding;
 mod client;
+pub mod client_auth;
 pub mod dpop;
 mod error;
 mod flight;
@@ -43,7 +44,8 @@ mod unknown_kid;
 mod url;
 
 pub use binding::Binding;
-pub use client::{Client, ClientAuth};
+pub use client::Client;
+pub use client_auth::ClientAuth;
 pub use error::{OAuthError, ProviderError};
 pub use http_client::{BoxFuture, HttpClient, HttpError};
 pub use hyper_client::HyperClient;
@@ -51,7 +53,7 @@ pub use introspection::Introspection;
 pub use issuer::{IssuerError, IssuerRule};
 pub use key_cache::KeySnapshot;
 pub use keys::RefreshTask;
-pub use metadata::Metadata;
+pub use metadata::{Metadata, MtlsAliases};
 pub use provider::{Observer, Provider, ProviderEvent};
 pub use settings::ProviderSettings;
 pub use token_response::TokenResponse;

@@ -24,6 +24,23 @@ pub struct Metadata {
     pub end_session_endpoint: Option<HttpsUrl>,
     /// RFC 9207 s3: every authorization response has the parameter `iss`.
     pub iss_parameter_supported: bool,
+    /// RFC 8705 s5: where clients go that show a certificate.
+    pub mtls_aliases: MtlsAliases,
+}
+
+/// Addresses of endpoints for clients that show a certificate (RFC 8705 s5). Where there is none, the endpoint's own
+/// address is meant for them too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MtlsAliases {
+    /// Where grants become tokens.
+    pub token: Option<HttpsUrl>,
+    /// RFC 7009
+    pub revocation: Option<HttpsUrl>,
+    /// RFC 7662
+    pub introspection: Option<HttpsUrl>,
+    /// OpenID Connect Core 1.0 s5.3
+    pub userinfo: Option<HttpsUrl>,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +55,16 @@ struct Document {
     end_session_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+    #[serde(default)]
+    mtls_endpoint_aliases: Aliases,
+}
+
+#[derive(Default, Deserialize)]
+struct Aliases {
+    token_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
+    introspection_endpoint: Option<String>,
+    userinfo_endpoint: Option<String>,
 }
 
 impl Metadata {
@@ -74,7 +101,15 @@ impl Metadata {
             text.map(|text| HttpsUrl::parse(&text).map_err(|error| ProviderError::Url { what, error }))
                 .transpose()
         };
+        let aliases = document.mtls_endpoint_aliases;
+        let mtls_aliases = MtlsAliases {
+            token: url("token_endpoint", aliases.token_endpoint)?,
+            revocation: url("revocation_endpoint", aliases.revocation_endpoint)?,
+            introspection: url("introspection_endpoint", aliases.introspection_endpoint)?,
+            userinfo: url("userinfo_endpoint", aliases.userinfo_endpoint)?,
+        };
         Ok(Metadata {
+            mtls_aliases,
             issuer: document.issuer,
             authorization_endpoint: url("authorization_endpoint", document.authorization_endpoint)?,
             token_endpoint: url("token_endpoint", document.token_endpoint)?,

@@ -88,6 +88,13 @@ impl TokenResponse {
     }
 }
 
+/// The error code of an answer that refuses (RFC 6749 s5.2); `None` for one that does not.
+pub(crate) fn error_of(response: &http::Response<bytes::Bytes>) -> Option<String> {
+    let refuses = matches!(response.status().as_u16(), 400 | 401 | 403);
+    let failure = refuses.then(|| serde_json::from_slice::<Failure>(response.body()).ok());
+    failure.flatten().map(|failure| failure.error)
+}
+
 /// Reads an OAuth error, by its JSON alone: a web page that happens to hold "invalid_grant" is none.
 pub(crate) fn parse_failure(endpoint: &'static str, status: http::StatusCode, body: &[u8]) -> ProviderError {
     let status = status.as_u16();

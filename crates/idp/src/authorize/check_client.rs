@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use crate::config::{Client, GrantType};
 use crate::form::Params;
 use crate::pages::{PageError, Reason};
 use crate::provider::Provider;
 
 /// Who asks, and where the answer may go. Whatever is wrong here is told to the person, never to the URI.
-pub(super) fn run<'a, 'p>(provider: &'a Provider, params: &'p Params) -> Result<(&'a Client, &'p str), PageError> {
+pub(super) fn run<'p>(provider: &Provider, params: &'p Params) -> Result<(Arc<Client>, &'p str), PageError> {
     let refused = |reason| Err(PageError::new(reason));
     if params.repeats("client_id") || params.repeats("redirect_uri") {
         return refused(Reason::Repeated);

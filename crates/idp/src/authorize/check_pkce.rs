@@ -12,11 +12,11 @@ pub(super) fn run(
 ) -> Result<(), AuthorizeError> {
     let refused = |description| Err(AuthorizeError::new("invalid_request", description));
     let Some(challenge) = params.get("code_challenge") else {
-        return match (params.get("code_challenge_method"), &client.secret) {
+        return match (params.get("code_challenge_method"), client.is_public()) {
             (Some(_), _) => refused("code_challenge_method without code_challenge"),
             // RFC 7636 s4.4.1
-            (None, None) => refused("code_challenge is missing; a public client must use PKCE"),
-            (None, Some(_)) => Ok(()),
+            (None, true) => refused("code_challenge is missing; a public client must use PKCE"),
+            (None, false) => Ok(()),
         };
     };
     // RFC 7636 s4.3: an absent method means plain.

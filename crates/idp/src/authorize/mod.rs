@@ -98,6 +98,7 @@ fn authorize(provider: &Provider, headers: &HeaderMap, params: &Params) -> Respo
         Ok(found) => found,
         Err(error) => return error.into_response(),
     };
+    let client = &*client;
     let mut request = AuthorizationRequest::begin(client, redirect_uri, params);
     let mut response = match CHECKS
         .iter()

@@ -1,5 +1,7 @@
 use std::collections::HashSet;
 
+use portcullis_jose::JwkSet;
+use portcullis_oidc::HttpsUrl;
 use url::{Host, Url};
 
 use super::{Client, GrantType, IDENTITY_SCOPES, IdpConfig, User};
@@ -102,14 +104,41 @@ fn check_client(client: &Client, faults: &mut Vec<String>) {
     if client.client_id.is_empty() {
         fault("client_id is missing");
     }
-    if client.secret.as_ref().is_some_and(portcullis_jose::Secret::is_empty) {
+    if client.all_secrets().any(portcullis_jose::Secret::is_empty) {
         fault("secret is empty; leave it out for a public client");
     }
     if client.may(GrantType::AuthorizationCode) && client.redirect_uris.is_empty() {
         fault("redirect_uris is needed for the grant authorization_code");
     }
-    if client.may(GrantType::ClientCredentials) && client.secret.is_none() {
-        fault("the grant client_credentials needs a secret"); // RFC 6749 s4.4
+    if client.may(GrantType::ClientCredentials) && client.is_public() {
+        fault("the grant client_credentials needs a secret, or a key or certificate in its place"); // RFC 6749 s4.4
+    }
+    if let Some(method) = client
+        .token_endpoint_auth_method
+        .filter(|method| !client.may_use(*method))
+    {
+        fault(&format!("there is nothing to check {} with", method.name()));
+    }
+    if client.jwks.is_some() && client.jwks_uri.is_some() {
+        fault("give jwks or jwks_uri, not both"); // RFC 7591 s2
+    }
+    if client
+        .jwks_uri
+        .as_ref()
+        .is_some_and(|uri| HttpsUrl::parse(uri).is_err())
+    {
+        fault("jwks_uri must be https, or http on this machine");
+    }
+    let federated = client.federated.as_ref().map(|federated| &federated.jwks);
+    for jwks in client.jwks.iter().chain(federated) {
+        if JwkSet::parse(jwks.to_string().as_bytes()).is_err() {
+            fault("jwks is no JWK set with a usable key");
+        }
+    }
+    for pem in &client.tls_client_certificates {
+        if portcullis_jose::certificate_from_pem(pem).is_err() {
+            fault("tls_client_certificates has something that is no certificate in PEM");
+        }
     }
     for uri in client.redirect_uris.iter().chain(&client.post_logout_redirect_uris) {
         if let Some(text) = redirect_fault(uri) {

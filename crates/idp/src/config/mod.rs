@@ -7,6 +7,7 @@ mod registry;
 use std::net::SocketAddr;
 
 use portcullis_jose::{Algorithm, Secret};
+use portcullis_oidc::client_auth::AuthMethod;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -52,6 +53,8 @@ pub struct IdpConfig {
     /// The APIs.
     #[serde(rename = "api")]
     pub apis: Vec<Api>,
+    /// The listener for clients with certificates.
+    pub mtls: Option<MutualTls>,
 }
 
 /// A person who may sign in.
@@ -78,8 +81,26 @@ pub struct User {
 pub struct Client {
     /// Its identifier.
     pub client_id: String,
-    /// Its secret; a client without one is public.
+    /// Its secret. A client that has neither a secret nor anything else to prove itself with is public.
     pub secret: Option<Secret>,
+    /// More secrets, each as good as the other, as while one is being replaced.
+    pub secrets: Vec<Secret>,
+    /// The one way in which it must prove itself, by its name in OpenID Connect: `client_secret_basic`,
+    /// `private_key_jwt`, ... Without it any that it has the means for.
+    #[serde(deserialize_with = "auth_method")]
+    pub token_endpoint_auth_method: Option<AuthMethod>,
+    /// Its public keys as a JWK set, for `private_key_jwt` and signed requests.
+    pub jwks: Option<Value>,
+    /// Where its public keys are, in place of `jwks`: plain http on this machine, or https.
+    pub jwks_uri: Option<String>,
+    /// Its certificates in PEM, for `self_signed_tls_client_auth` (RFC 8705 s2.2).
+    pub tls_client_certificates: Vec<String>,
+    /// A name that its certificate must have, for `tls_client_auth` (RFC 8705 s2.1.2).
+    pub tls_client_auth_san_dns: Option<String>,
+    /// Assertions of somebody else's that count as its own (RFC 7523 s2.2), for workloads.
+    pub federated: Option<Federated>,
+    /// Whether its access tokens are bound to its certificate (RFC 8705 s3).
+    pub tls_client_certificate_bound_access_tokens: bool,
     /// Where it may be sent after a login. Compared exactly, but for the port of a loopback IP address.
     pub redirect_uris: Vec<String>,
     /// Where it may be sent after a logout. Compared exactly.
@@ -96,6 +117,35 @@ pub struct Client {
     pub consent: bool,
     /// The form of its access tokens.
     pub access_token_format: AccessTokenFormat,
+}
+
+/// Whose assertions stand for a client's own, and what they must say.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Federated {
+    /// Their `iss`.
+    pub issuer: String,
+    /// Their `sub`.
+    pub subject: String,
+    /// Their `aud`.
+    pub audience: String,
+    /// The keys that sign them, as a JWK set.
+    pub jwks: Value,
+}
+
+/// A second listener, on https, which asks clients for a certificate (RFC 8705). The metadata names it in
+/// `mtls_endpoint_aliases`, as `https://localhost` and its port.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MutualTls {
+    /// Where to listen: a loopback address. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The certificate to serve, for `localhost`, in PEM.
+    pub certificate: String,
+    /// Its private key in PEM.
+    pub key: Secret,
+    /// The authorities of client certificates in PEM, for `tls_client_auth`.
+    pub client_ca: Option<String>,
 }
 
 /// An API: the audience of access tokens, and the scopes that belong to it.
@@ -150,6 +200,7 @@ impl Default for IdpConfig {
             users: Vec::new(),
             clients: Vec::new(),
             apis: Vec::new(),
+            mtls: None,
         }
     }
 }
@@ -161,6 +212,14 @@ impl Default for Client {
         Client {
             client_id: String::new(),
             secret: None,
+            secrets: Vec::new(),
+            token_endpoint_auth_method: None,
+            jwks: None,
+            jwks_uri: None,
+            tls_client_certificates: Vec::new(),
+            tls_client_auth_san_dns: None,
+            federated: None,
+            tls_client_certificate_bound_access_tokens: false,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
             backchannel_logout_uri: None,
@@ -177,6 +236,43 @@ impl Client {
     pub(crate) fn may(&self, grant: GrantType) -> bool {
         self.grants.contains(&grant)
     }
+
+    /// The secrets that count.
+    pub(crate) fn all_secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.secret.iter().chain(&self.secrets)
+    }
+
+    /// Whether it may prove itself in this way, and has the means.
+    pub(crate) fn may_use(&self, method: AuthMethod) -> bool {
+        let means = match method {
+            AuthMethod::Basic | AuthMethod::Post => self.all_secrets().next().is_some(),
+            AuthMethod::PrivateKeyJwt => self.has_keys() || self.federated.is_some(),
+            AuthMethod::Tls => self.tls_client_auth_san_dns.is_some(),
+            AuthMethod::SelfSignedTls => !self.tls_client_certificates.is_empty(),
+            _ => !AuthMethod::ALL
+                .into_iter()
+                .any(|method| method != AuthMethod::None && self.may_use(method)),
+        };
+        means && self.token_endpoint_auth_method.is_none_or(|only| only == method)
+    }
+
+    /// Whether nothing proves it but PKCE.
+    pub(crate) fn is_public(&self) -> bool {
+        self.may_use(AuthMethod::None)
+    }
+
+    pub(crate) fn has_keys(&self) -> bool {
+        self.jwks.is_some() || self.jwks_uri.is_some()
+    }
+}
+
+fn auth_method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AuthMethod>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let method = AuthMethod::from_name(&name);
+    method.map(Some).ok_or_else(|| {
+        let names: Vec<_> = AuthMethod::ALL.into_iter().map(AuthMethod::name).collect();
+        serde::de::Error::custom(format!("not a client authentication method: use {}", names.join(", ")))
+    })
 }
 
 fn algorithm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Algorithm, D::Error> {

@@ -1,6 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use portcullis_jose::{base64url_encode, sha256};
+use portcullis_jose::{Secret, base64url_encode, sha256};
 use serde_json::{Map, Value};
 
 use super::{Api, Client, GrantType, IDENTITY_SCOPES, User};
@@ -14,12 +15,12 @@ pub(crate) struct Person {
     scopes: Vec<String>,
 }
 
-/// Users, clients and APIs, fixed at start.
+/// Users and APIs, fixed at start, and clients, whose registrations change.
 #[derive(Debug)]
 pub(crate) struct Registry {
     people: HashMap<String, Person>,
     first_person: Option<String>,
-    clients: HashMap<String, Client>,
+    clients: RwLock<HashMap<String, Arc<Client>>>,
     first_client: Option<String>,
     apis: Vec<Api>,
 }
@@ -32,10 +33,12 @@ impl Registry {
                 .map(|user| (user.username.clone(), Person::new(user)))
                 .collect(),
             first_person: users.first().map(|user| user.username.clone()),
-            clients: clients
-                .iter()
-                .map(|client| (client.client_id.clone(), client.clone()))
-                .collect(),
+            clients: RwLock::new(
+                clients
+                    .iter()
+                    .map(|client| (client.client_id.clone(), Arc::new(client.clone())))
+                    .collect(),
+            ),
             first_client: clients.first().map(|client| client.client_id.clone()),
             apis,
         }
@@ -49,16 +52,37 @@ impl Registry {
         self.people.get(self.first_person.as_ref()?)
     }
 
-    pub(crate) fn client(&self, client_id: &str) -> Option<&Client> {
-        self.clients.get(client_id)
+    pub(crate) fn client(&self, client_id: &str) -> Option<Arc<Client>> {
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        clients.get(client_id).cloned()
     }
 
-    pub(crate) fn clients(&self) -> impl Iterator<Item = &Client> {
-        self.clients.values()
+    pub(crate) fn clients(&self) -> Vec<Arc<Client>> {
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        clients.values().cloned().collect()
     }
 
-    pub(crate) fn first_client(&self) -> Option<&Client> {
-        self.clients.get(self.first_client.as_ref()?)
+    pub(crate) fn first_client(&self) -> Option<Arc<Client>> {
+        self.client(self.first_client.as_ref()?)
+    }
+
+    /// Puts a client in the place of the one of the same identifier, or adds it.
+    pub(crate) fn put_client(&self, client: Client) {
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        clients.insert(client.client_id.clone(), Arc::new(client));
+    }
+
+    /// From now on the client has these secrets and no other. Says whether there is such a client.
+    pub(crate) fn set_secrets(&self, client_id: &str, secrets: Vec<Secret>) -> bool {
+        let Some(client) = self.client(client_id) else {
+            return false;
+        };
+        self.put_client(Client {
+            secret: None,
+            secrets,
+            ..(*client).clone()
+        });
+        true
     }
 
     pub(crate) fn api(&self, audience: &str) -> Option<&Api> {

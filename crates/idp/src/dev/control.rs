@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use portcullis_jose::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::{Behaviour, Mint, RequestLogEntry, mint};
@@ -50,6 +51,12 @@ impl Control {
     #[must_use]
     pub fn behaviour(&self) -> Behaviour {
         self.0.dev.behaviour().clone()
+    }
+
+    /// From now on a client has these secrets and no other. Says whether there is such a client.
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
+    pub fn set_client_secrets(&self, client_id: &str, secrets: Vec<Secret>) -> bool {
+        self.0.registry.set_secrets(client_id, secrets)
     }
 
     /// From now on misbehave like this; `Behaviour::default()` ends it.

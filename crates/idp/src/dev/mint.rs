@@ -7,7 +7,7 @@ use crate::IdpError;
 use crate::config::{Client, Person};
 use crate::provider::Provider;
 use crate::state::AccessToken;
-use crate::token::{AccessClaims, IdClaims, access_claims, id_claims};
+use crate::token::{AccessClaims, Binding, IdClaims, access_claims, id_claims};
 
 /// A token to be made, valid but for its defect.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -36,6 +36,7 @@ pub(crate) fn mint(provider: &Provider, mint: &Mint) -> Result<String, IdpError>
         None => registry.first_client(),
     }
     .ok_or(IdpError::UnknownClient)?;
+    let client = &*client;
     let person = match (&mint.user, &mint.client) {
         (Some(username), _) => Some(registry.person(username).ok_or(IdpError::UnknownUser)?),
         (None, Some(_)) => None,
@@ -77,7 +78,7 @@ fn access_token(
             scopes: &scopes,
             auth_time: person.map(|_| now),
             lifetime,
-            jkt: None,
+            binding: &Binding::default(),
         },
     );
     if let Some(cnf) = &mint.cnf {

@@ -6,7 +6,7 @@ mod browsers;
 mod codes;
 mod grants;
 
-use portcullis_jose::sha256;
+use portcullis_jose::{UnixTime, sha256};
 use serde::Serialize;
 
 pub(crate) use bounded::Bounded;
@@ -19,6 +19,7 @@ const SESSIONS: usize = 10_000;
 const CODES: usize = 10_000;
 const GRANTS: usize = 20_000;
 const TOKENS: usize = 50_000;
+const ASSERTIONS: usize = 50_000;
 
 /// SHA-256 of a code, a token or a cookie's value.
 pub(crate) type Digest = [u8; 32];
@@ -57,6 +58,8 @@ pub(crate) struct State {
     grants: Bounded<GrantId, Grant>,
     refresh_tokens: Bounded<Digest, RefreshToken>,
     access_tokens: Bounded<Digest, AccessToken>,
+    /// When assertions of clients expire that were used, by the hash of client and `jti`.
+    assertions: Bounded<Digest, UnixTime>,
     next_grant: u64,
     pub(crate) counts: TokenCounts,
 }
@@ -70,8 +73,19 @@ impl State {
             grants: Bounded::new(GRANTS),
             refresh_tokens: Bounded::new(TOKENS),
             access_tokens: Bounded::new(TOKENS),
+            assertions: Bounded::new(ASSERTIONS),
             next_grant: 0,
             counts: TokenCounts::default(),
         }
+    }
+
+    /// Marks an assertion as used until it expires. Says whether it was not used before.
+    pub(crate) fn use_assertion(&mut self, id: &str, expires: UnixTime, now: UnixTime) -> bool {
+        let id = digest(id);
+        if self.assertions.get(&id).is_some_and(|expires| now < *expires) {
+            return false;
+        }
+        self.assertions.insert(id, expires);
+        true
     }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use portcullis_jose::{UnixTime, random_token};
 use serde_json::{Map, Value, json};
 
-use super::scope_text;
+use super::{Binding, scope_text};
 use crate::config::Person;
 use crate::provider::Provider;
 
@@ -19,8 +19,8 @@ pub(crate) struct AccessClaims<'a> {
     pub(crate) scopes: &'a BTreeSet<String>,
     pub(crate) auth_time: Option<UnixTime>,
     pub(crate) lifetime: i64,
-    /// The thumbprint of the key that the token is bound to.
-    pub(crate) jkt: Option<&'a str>,
+    /// What the token is bound to.
+    pub(crate) binding: &'a Binding,
 }
 
 /// The claims of RFC 9068 s2.2.
@@ -48,9 +48,8 @@ pub(crate) fn access_claims(provider: &Provider, what: &AccessClaims<'_>) -> Map
     if let Some(auth_time) = what.auth_time {
         claims.insert("auth_time".into(), json!(auth_time));
     }
-    if let Some(jkt) = what.jkt {
-        // RFC 9449 s6.1.
-        claims.insert("cnf".into(), json!({ "jkt": jkt }));
+    if let Some(confirmation) = what.binding.confirmation() {
+        claims.insert("cnf".into(), confirmation);
     }
     claims
 }

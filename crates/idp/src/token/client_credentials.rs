@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{AccessClaims, access_claims, audience, parse_scopes, proof, scope_text};
+use super::{AccessClaims, Binding, access_claims, audience, parse_scopes, scope_text};
 use crate::config::{Client, grantable};
 use crate::form::Params;
 use crate::oauth_error::OAuthError;
@@ -12,10 +12,10 @@ pub(super) fn exchange(
     provider: &Provider,
     client: &Client,
     form: &Params,
-    jkt: Option<&str>,
+    binding: &Binding,
 ) -> Result<Value, OAuthError> {
     // A public client has no credentials; the configuration is refused too, so this is the second lock.
-    if client.secret.is_none() {
+    if client.is_public() {
         return Err(OAuthError::new(
             "unauthorized_client",
             "a public client has no credentials",
@@ -40,7 +40,7 @@ pub(super) fn exchange(
             scopes: &target.scopes,
             auth_time: None,
             lifetime,
-            jkt,
+            binding,
         },
     );
     let defect = provider.dev.behaviour().access_token_defect;
@@ -57,7 +57,7 @@ pub(super) fn exchange(
     provider.state().keep_access_token(&token, kept);
     Ok(json!({
         "access_token": token,
-        "token_type": proof::token_type(jkt),
+        "token_type": binding.token_type(),
         "expires_in": lifetime,
         "scope": scope_text(&target.scopes),
     }))

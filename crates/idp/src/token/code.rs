@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::issue::{Login, token_answer};
-use super::pkce;
+use super::{Binding, pkce};
 use crate::config::Client;
 use crate::form::Params;
 use crate::oauth_error::OAuthError;
@@ -13,7 +13,7 @@ pub(super) fn exchange(
     provider: &Provider,
     client: &Client,
     form: &Params,
-    jkt: Option<&str>,
+    binding: &Binding,
 ) -> Result<Value, OAuthError> {
     let code = form
         .get("code")
@@ -46,7 +46,7 @@ pub(super) fn exchange(
         id: grant_id,
         grant: &code.grant,
         scopes: &code.grant.scopes,
-        jkt,
+        binding,
         first: true,
     };
     token_answer(provider, client, &login, super::resource(form)?)

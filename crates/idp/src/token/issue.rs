@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use portcullis_jose::random_token;
 use serde_json::{Map, Value, json};
 
-use super::{AccessClaims, IdClaims, access_claims, audience, id_claims, proof, scope_text};
+use super::{AccessClaims, Binding, IdClaims, access_claims, audience, id_claims, scope_text};
 use crate::IdpError;
 use crate::config::{Client, Person};
 use crate::dev::Defect;
@@ -17,8 +17,8 @@ pub(super) struct Login<'a> {
     pub(super) grant: &'a Grant,
     /// What of the grant's scopes is asked for now.
     pub(super) scopes: &'a BTreeSet<String>,
-    /// The thumbprint of the key that access tokens are bound to.
-    pub(super) jkt: Option<&'a str>,
+    /// What access tokens are bound to.
+    pub(super) binding: &'a Binding,
     /// Whether this is the code's exchange, not a refresh.
     pub(super) first: bool,
 }
@@ -53,7 +53,7 @@ pub(super) fn token_answer(
             scopes: &target.scopes,
             auth_time: Some(grant.auth_time),
             lifetime,
-            jkt: login.jkt,
+            binding: login.binding,
         },
     );
     let access_defect = provider.dev.behaviour().access_token_defect;
@@ -81,7 +81,7 @@ pub(super) fn token_answer(
         answer.insert("refresh_token".into(), refresh_token.into());
     }
     answer.insert("access_token".into(), access_token.into());
-    answer.insert("token_type".into(), proof::token_type(login.jkt).into());
+    answer.insert("token_type".into(), login.binding.token_type().into());
     answer.insert("expires_in".into(), lifetime.into());
     answer.insert("scope".into(), scope_text(&target.scopes).into());
     Ok(answer.into())

@@ -16,10 +16,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::Value;
 
-use crate::client_auth::authenticate;
+use crate::client_auth::{Caller, authenticate};
 use crate::config::GrantType;
 use crate::dev::LogNote;
 use crate::form::{FormBody, Params};
@@ -29,14 +29,11 @@ use crate::response::no_store;
 
 pub(crate) use access::{AccessClaims, access_claims};
 pub(crate) use id::{IdClaims, id_claims, person_claims};
+pub(crate) use proof::Binding;
 
-pub(crate) async fn token(
-    State(provider): State<Arc<Provider>>,
-    headers: HeaderMap,
-    FormBody(form): FormBody,
-) -> Response {
+pub(crate) async fn token(State(provider): State<Arc<Provider>>, caller: Caller, FormBody(form): FormBody) -> Response {
     let mut note = LogNote::default();
-    let mut response = match handle(&provider, &headers, &form, &mut note) {
+    let mut response = match handle(&provider, &caller, &form, &mut note).await {
         Ok(answer) => no_store(Json(answer).into_response()),
         Err(error) => {
             note.error = Some(error.error.clone().into_owned());
@@ -47,20 +44,21 @@ pub(crate) async fn token(
     response
 }
 
-fn handle(provider: &Provider, headers: &HeaderMap, form: &Params, note: &mut LogNote) -> Result<Value, OAuthError> {
+async fn handle(provider: &Provider, caller: &Caller, form: &Params, note: &mut LogNote) -> Result<Value, OAuthError> {
     let grant_type = grant_type(form);
     note.grant_type = grant_type.map(name);
-    if let Some(ordered) = &provider.dev.behaviour().token_error {
+    let ordered = provider.dev.behaviour().token_error.clone();
+    if let Some(ordered) = ordered {
         return Err(OAuthError {
             status: StatusCode::from_u16(ordered.status).unwrap_or(StatusCode::BAD_REQUEST),
-            error: ordered.error.clone().into(),
-            description: ordered.description.clone().unwrap_or_default().into(),
+            error: ordered.error.into(),
+            description: ordered.description.unwrap_or_default().into(),
         });
     }
     if form.has_repeated() {
         return Err(OAuthError::invalid_request("a parameter comes twice"));
     }
-    let client = authenticate(provider, headers, form)?;
+    let client = authenticate(provider, caller, form).await?;
     note.client_id = Some(client.client_id.clone());
     if form.get("grant_type").is_none() {
         return Err(OAuthError::invalid_request("grant_type is missing"));
@@ -77,12 +75,12 @@ fn handle(provider: &Provider, headers: &HeaderMap, form: &Params, note: &mut Lo
             "the client's configuration does not have this grant",
         ));
     }
-    let jkt = proof::proven_key(provider, headers)?;
-    let jkt = jkt.as_deref();
+    let client = &*client;
+    let binding = &proof::binding(provider, client, caller)?;
     match grant_type {
-        GrantType::AuthorizationCode => code::exchange(provider, client, form, jkt),
-        GrantType::RefreshToken => refresh::exchange(provider, client, form, jkt),
-        GrantType::ClientCredentials => client_credentials::exchange(provider, client, form, jkt),
+        GrantType::AuthorizationCode => code::exchange(provider, client, form, binding),
+        GrantType::RefreshToken => refresh::exchange(provider, client, form, binding),
+        GrantType::ClientCredentials => client_credentials::exchange(provider, client, form, binding),
     }
 }
 

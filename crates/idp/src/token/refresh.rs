@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::issue::{Login, token_answer};
-use super::{audience, parse_scopes};
+use super::{Binding, audience, parse_scopes};
 use crate::config::Client;
 use crate::form::Params;
 use crate::oauth_error::OAuthError;
@@ -15,7 +15,7 @@ pub(super) fn exchange(
     provider: &Provider,
     client: &Client,
     form: &Params,
-    jkt: Option<&str>,
+    binding: &Binding,
 ) -> Result<Value, OAuthError> {
     let token = form
         .get("refresh_token")
@@ -82,7 +82,7 @@ pub(super) fn exchange(
             id,
             grant: &grant,
             scopes: &scopes,
-            jkt,
+            binding,
             first: false,
         },
         resource,

@@ -4,6 +4,7 @@
 mod authorize;
 mod client_auth;
 mod client_credentials;
+mod client_methods;
 mod code;
 mod config;
 mod consent;

@@ -1,0 +1,161 @@
+//! Requests in the client's own name: to the token, revocation and introspection endpoint.
+
+use bytes::Bytes;
+use form_urlencoded::Serializer;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+
+use super::{Client, Form};
+use crate::client_auth::{Asking, AssertionAudience, AuthMethod, Carried, Credential};
+use crate::token_response::{self, error_of};
+use crate::{HttpsUrl, Metadata, ProviderError};
+
+/// An endpoint that clients prove themselves at.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    /// In errors.
+    pub(super) words: &'static str,
+    /// Its member of the metadata.
+    member: &'static str,
+    own: fn(&Metadata) -> Option<&HttpsUrl>,
+    /// RFC 8705 s5: the address for those who show a certificate.
+    alias: fn(&Metadata) -> Option<&HttpsUrl>,
+}
+
+pub(super) const TOKEN: Endpoint = Endpoint {
+    words: "token endpoint",
+    member: "token_endpoint",
+    own: |metadata| metadata.token_endpoint.as_ref(),
+    alias: |metadata| metadata.mtls_aliases.token.as_ref(),
+};
+
+pub(super) const REVOCATION: Endpoint = Endpoint {
+    words: "revocation endpoint",
+    member: "revocation_endpoint",
+    own: |metadata| metadata.revocation_endpoint.as_ref(),
+    alias: |metadata| metadata.mtls_aliases.revocation.as_ref(),
+};
+
+pub(super) const INTROSPECTION: Endpoint = Endpoint {
+    words: "introspection endpoint",
+    member: "introspection_endpoint",
+    own: |metadata| metadata.introspection_endpoint.as_ref(),
+    alias: |metadata| metadata.mtls_aliases.introspection.as_ref(),
+};
+
+impl Endpoint {
+    /// Its address for a client of this method.
+    pub(super) fn of<'m>(&self, metadata: &'m Metadata, method: AuthMethod) -> Option<&'m HttpsUrl> {
+        let alias = (self.alias)(metadata).filter(|_| method.is_tls());
+        alias.or_else(|| (self.own)(metadata))
+    }
+
+    pub(super) fn need<'m>(&self, metadata: &'m Metadata, method: AuthMethod) -> Result<&'m HttpsUrl, ProviderError> {
+        self.of(metadata, method)
+            .ok_or(ProviderError::EndpointMissing(self.member))
+    }
+}
+
+impl Client {
+    /// Posts a form with the client's authentication. Where the provider does not know the client by its credential,
+    /// and there is another, once more with that one: a client that is not known has had nothing done for it
+    /// (RFC 6749 s5.2), so nothing happens twice.
+    pub(super) async fn post(
+        &self,
+        endpoint: &Endpoint,
+        url: &HttpsUrl,
+        form: &Form<'_>,
+    ) -> Result<http::Response<Bytes>, ProviderError> {
+        let now = || self.provider.clock().now();
+        let mut credential = self.auth.choose(now(), &[]).await?;
+        let response = self.post_once(endpoint, url, form, credential.as_ref()).await?;
+        if !is_unknown_client(&response) {
+            self.note_success(&response, credential.as_ref());
+            return Ok(response);
+        }
+        let refused: Vec<Credential> = credential.take().into_iter().collect();
+        match self.auth.refused(now(), refused.first(), &refused).await {
+            None => Ok(response),
+            Some(next) => {
+                let response = self.post_once(endpoint, url, form, Some(&next)).await?;
+                if is_unknown_client(&response) {
+                    let refused = [refused, vec![next.clone()]].concat();
+                    self.auth.refused(now(), Some(&next), &refused).await;
+                } else {
+                    self.note_success(&response, Some(&next));
+                }
+                Ok(response)
+            }
+        }
+    }
+
+    fn note_success(&self, response: &http::Response<Bytes>, credential: Option<&Credential>) {
+        if response.status().is_success() {
+            self.auth.taken(credential);
+        }
+    }
+
+    async fn post_once(
+        &self,
+        endpoint: &Endpoint,
+        url: &HttpsUrl,
+        form: &Form<'_>,
+        credential: Option<&Credential>,
+    ) -> Result<http::Response<Bytes>, ProviderError> {
+        let token_endpoint;
+        let audience = match self.assertion_audience {
+            AssertionAudience::Issuer => self.provider.issuer(),
+            AssertionAudience::TokenEndpoint => {
+                token_endpoint = self.provider.metadata().await?;
+                TOKEN.need(&token_endpoint, AuthMethod::None)?.as_str()
+            }
+        };
+        let asking = Asking {
+            client_id: &self.client_id,
+            audience,
+            now: self.provider.clock().now(),
+        };
+        let carried = Carried::by(self.method(), credential, asking)?;
+        let own = carried.form.iter().map(|(name, value)| (*name, value.expose()));
+        let body = Serializer::new(String::new())
+            .extend_pairs(form)
+            .extend_pairs(own)
+            .finish();
+        let mut request = http::Request::post(url.as_str())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "application/json");
+        if let Some(value) = carried.authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        let request = request
+            .body(Bytes::from(body))
+            .map_err(|error| ProviderError::BadAnswer {
+                endpoint: endpoint.words,
+                why: error.to_string(),
+            })?;
+        match carried.http {
+            Some(http) => http.send(request, token_response::LIMIT).await,
+            None => self.provider.http().send(request, token_response::LIMIT).await,
+        }
+        .map_err(|error| ProviderError::Unreachable {
+            endpoint: endpoint.words,
+            error,
+        })
+    }
+
+    /// A request without the client's authentication.
+    pub(super) async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        endpoint: &'static str,
+    ) -> Result<http::Response<Bytes>, ProviderError> {
+        self.provider
+            .http()
+            .send(request, token_response::LIMIT)
+            .await
+            .map_err(|error| ProviderError::Unreachable { endpoint, error })
+    }
+}
+
+fn is_unknown_client(response: &http::Response<Bytes>) -> bool {
+    error_of(response).as_deref() == Some("invalid_client")
+}
