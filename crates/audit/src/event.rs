@@ -288,6 +288,38 @@ pub enum Event {
         provider: String,
     },
 
+    /// The provider does not know a client by one of its secrets, keys or certificates.
+    ClientCredentialRefused {
+        /// The client's name in the configuration.
+        client: String,
+        /// Which of its credentials, in words.
+        credential: String,
+        /// Which one was tried in its place; absent where there is no other.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<String>,
+    },
+    /// A secret or key of a client expires soon, or has: told 30, 14, 7 and 1 days before, and then.
+    ClientCredentialExpiring {
+        /// The client's name in the configuration.
+        client: String,
+        /// Which of its credentials, in words.
+        credential: String,
+        /// Whole days that are left.
+        days: i64,
+        /// When it expires.
+        #[serde(serialize_with = "crate::record::serialize_rfc3339")]
+        expires: UnixTime,
+    },
+    /// A secret, key or certificate of a client has changed and cannot be used; the one before stays in use.
+    ClientCredentialUnreadable {
+        /// The client's name in the configuration.
+        client: String,
+        /// Which of its credentials, in words.
+        credential: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// A revocation took effect here.
     Revoked {
         /// `token`, `session`, `subject`, `client` or `issuer`: never the token itself.
@@ -356,6 +388,9 @@ impl Event {
     pub const NAMES: &'static [&'static str] = &[
         "call_forwarded",
         "call_refused",
+        "client_credential_expiring",
+        "client_credential_refused",
+        "client_credential_unreadable",
         "csrf_blocked",
         "events_dropped",
         "keys_refreshed",

@@ -5,8 +5,9 @@ mod names;
 mod route;
 mod tally;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis_jose::{Clock, UnixTime};
 use prometheus_client::registry::Registry;
@@ -61,6 +62,7 @@ struct Data {
     routes: Names<Series>,
     frontends: Names<Frontend>,
     providers: Names<Provider>,
+    clients: Names<Client>,
     events: Tally,
     refusals: Tally,
     dropped_routine: AtomicU64,
@@ -88,6 +90,13 @@ struct Provider {
     failures: AtomicU64,
 }
 
+#[derive(Debug, Default)]
+struct Client {
+    refused: AtomicU64,
+    /// When each of its credentials expires, by its name.
+    expiries: Mutex<BTreeMap<String, UnixTime>>,
+}
+
 impl Default for Provider {
     fn default() -> Self {
         Self {
@@ -111,6 +120,7 @@ impl Metrics {
             routes: Names::default(),
             frontends: Names::default(),
             providers: Names::default(),
+            clients: Names::default(),
             events: Tally::new(Event::NAMES.iter().copied()),
             refusals: Tally::new(catalogue::entries().iter().map(|entry| entry.code)),
             dropped_routine: AtomicU64::new(0),
@@ -163,6 +173,13 @@ impl Metrics {
         provider.keys_fetched.store(now.as_secs(), Ordering::Relaxed);
         let keys = u64::try_from(keys).unwrap_or(u64::MAX);
         provider.keys.store(keys, Ordering::Relaxed);
+    }
+
+    /// Says when a secret or key of a client expires.
+    pub fn client_credential_expires(&self, client: &str, credential: &str, at: UnixTime) {
+        let client = self.data.clients.get(client);
+        let mut expiries = client.expiries.lock().unwrap_or_else(PoisonError::into_inner);
+        expiries.insert(credential.to_owned(), at);
     }
 
     /// Counts a request to a provider that failed and is no event, since the outage is known.
@@ -238,6 +255,7 @@ impl Metrics {
                 ..
             } => add_one(&data.frontends.get(frontend).ended),
             Event::UpstreamFailed { route, refused } => data.routes.get(route).upstream_failed(refused.code),
+            Event::ClientCredentialRefused { client, .. } => add_one(&data.clients.get(client).refused),
             Event::ProviderUnavailable { provider, .. } => self.provider_failed(provider),
             _ => {}
         }
@@ -385,6 +403,11 @@ mod tests {
                 route: "orders".into(),
                 refused: Refused::new("upstream.timeout"),
             },
+            Event::ClientCredentialRefused {
+                client: "web".into(),
+                credential: "secret".into(),
+                next: None,
+            },
         ];
         for event in &events {
             metrics.observe(event);
@@ -393,6 +416,7 @@ mod tests {
         metrics.revocations_read(12);
         metrics.served_with_stale_revocations();
         metrics.keys_fetched("entra", 3);
+        metrics.client_credential_expires("web", "secret", clock.now().plus(80));
         metrics.provider_failed("entra");
         clock.advance(90);
         let text = metrics.render();
@@ -408,6 +432,11 @@ mod tests {
         has(&text, r#"portcullis_provider_key_age_seconds{provider="entra"} 90"#);
         has(&text, r#"portcullis_provider_keys{provider="entra"} 3"#);
         has(&text, r#"portcullis_provider_errors_total{provider="entra"} 2"#);
+        has(&text, r#"portcullis_client_credentials_refused_total{client="web"} 1"#);
+        has(
+            &text,
+            r#"portcullis_client_credential_expires_seconds{client="web",credential="secret"} -10"#,
+        );
         has(&text, "portcullis_revocations 12");
         has(&text, "portcullis_revocations_age_seconds 90");
         has(&text, "portcullis_stale_revocations_served_total 1");

@@ -5,10 +5,13 @@
 pub mod admin;
 pub mod cli;
 mod client_certificate;
+mod client_key;
 pub mod config;
+mod dates;
 pub mod demo;
 pub mod diagnostic;
 mod doctor;
 pub mod gateway;
+mod secret_source;
 pub mod serve;
 pub mod server;

@@ -136,6 +136,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Compare `client_id`, the secret's source and the method of client authentication with the registration at the provider. Secrets expire: create a new one there, and put it into the file or variable that the configuration names.",
     ),
     entry(
+        ("client.no_credential", "no_credential"),
+        502,
+        "The client has nothing to prove itself with",
+        "The file of the client's assertion cannot be read or holds no JWT, its key cannot sign, or none of its secrets is valid yet.",
+        "Look at `assertion_file`, `private_key` or the `not_before` of the secrets of the `client` table; the event names the file and what is wrong with it. In Kubernetes check that the service account's token is mounted at that path.",
+    ),
+    entry(
         ("provider.rate_limited", "provider_rate_limited"),
         503,
         "The provider asks us to slow down",

@@ -26,6 +26,9 @@ impl Event {
             Self::KeysUnavailable { .. } => "keys_unavailable",
             Self::ProviderUnavailable { .. } => "provider_unavailable",
             Self::ProviderRecovered { .. } => "provider_recovered",
+            Self::ClientCredentialRefused { .. } => "client_credential_refused",
+            Self::ClientCredentialExpiring { .. } => "client_credential_expiring",
+            Self::ClientCredentialUnreadable { .. } => "client_credential_unreadable",
             Self::Revoked { .. } => "revoked",
             Self::RevocationRemoved { .. } => "revocation_removed",
             Self::RevocationsStale { .. } => "revocations_stale",
@@ -93,6 +96,33 @@ impl Event {
                 tidy(frontend);
                 tidy(subject);
                 tidy_option(client_id);
+            }
+            Self::ClientCredentialRefused {
+                client,
+                credential,
+                next,
+            } => {
+                tidy(client);
+                tidy(credential);
+                tidy_option(next);
+            }
+            Self::ClientCredentialExpiring {
+                client,
+                credential,
+                days: _,
+                expires: _,
+            } => {
+                tidy(client);
+                tidy(credential);
+            }
+            Self::ClientCredentialUnreadable {
+                client,
+                credential,
+                reason,
+            } => {
+                tidy(client);
+                tidy(credential);
+                tidy(reason);
             }
             Self::LoginFailed { frontend, refused } | Self::LogoutRefused { frontend, refused } => {
                 tidy(frontend);

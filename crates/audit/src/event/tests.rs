@@ -49,6 +49,22 @@ fn samples() -> Vec<Event> {
             subject: text(),
             how: "local",
         },
+        Event::ClientCredentialRefused {
+            client: text(),
+            credential: text(),
+            next: None,
+        },
+        Event::ClientCredentialExpiring {
+            client: text(),
+            credential: text(),
+            days: 1,
+            expires: UnixTime::from_secs(1),
+        },
+        Event::ClientCredentialUnreadable {
+            client: text(),
+            credential: text(),
+            reason: text(),
+        },
         Event::LogoutRefused {
             frontend: text(),
             refused: refused(),

@@ -1,8 +1,8 @@
 //! The counters as OpenMetrics text.
 
 use std::fmt::Error;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -24,6 +24,7 @@ impl Collector for Exposition {
         tallies(&self.0, &mut encoder)?;
         sessions(&self.0, &mut encoder)?;
         providers(&self.0, &mut encoder)?;
+        clients(&self.0, &mut encoder)?;
         revocations(&self.0, &mut encoder)?;
         process(&self.0, &mut encoder)
     }
@@ -163,6 +164,38 @@ fn providers(data: &Data, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Err
         )
     });
     gauges(encoder, "provider_keys", "Usable keys of the provider", None, rows)
+}
+
+fn clients(data: &Data, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+    let clients = data.clients.all();
+    let rows = clients
+        .iter()
+        .map(|(name, c)| ([("client", &**name)], c.refused.load(Ordering::Relaxed)));
+    counters(
+        encoder,
+        "client_credentials_refused",
+        "Times that a provider did not know a client by one of its credentials",
+        rows,
+    )?;
+    let now = data.clock.now();
+    let mut rows: Vec<(Box<str>, String, i64)> = Vec::new();
+    for (name, client) in &clients {
+        let expiries = client.expiries.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = expiries
+            .iter()
+            .map(|(credential, at)| (credential.clone(), at.since(now)));
+        rows.extend(left.map(|(credential, left)| (name.clone(), credential, left)));
+    }
+    let rows = rows
+        .iter()
+        .map(|(client, credential, left)| ([("client", &**client), ("credential", credential.as_str())], *left));
+    gauges(
+        encoder,
+        "client_credential_expires",
+        "Time until a credential of a client expires; below 0 it has",
+        Some(&Unit::Seconds),
+        rows,
+    )
 }
 
 fn revocations(data: &Data, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {

@@ -54,6 +54,13 @@ pub(crate) fn check(config: &IdpConfig) -> Vec<String> {
     faults
 }
 
+/// The faults of one client.
+pub(crate) fn check_one(client: &Client) -> Vec<String> {
+    let mut faults = Vec::new();
+    check_client(client, &mut faults);
+    faults
+}
+
 fn check_issuer(issuer: &str, faults: &mut Vec<String>) {
     let fault = match Url::parse(issuer) {
         Err(_) => "is not an absolute URL",

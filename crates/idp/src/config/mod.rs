@@ -11,7 +11,7 @@ use portcullis_oidc::client_auth::AuthMethod;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-pub(crate) use check::{check, is_scope_token};
+pub(crate) use check::{check, check_one, is_scope_token};
 pub(crate) use registry::{Person, Registry, grantable};
 
 /// Scopes that are the protocol's own. Every client may ask for them and every user has them.

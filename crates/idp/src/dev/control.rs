@@ -5,6 +5,7 @@ use portcullis_jose::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::{Behaviour, Mint, RequestLogEntry, mint};
+use crate::config::{Client, check_one};
 use crate::keys::Signing;
 use crate::provider::Provider;
 use crate::{IdpError, TokenCounts};
@@ -51,6 +52,19 @@ impl Control {
     #[must_use]
     pub fn behaviour(&self) -> Behaviour {
         self.0.dev.behaviour().clone()
+    }
+
+    /// Puts a client in the place of the one of the same identifier, or adds it.
+    ///
+    /// # Errors
+    /// [`IdpError::Config`] with its faults; then nothing changes.
+    pub fn put_client(&self, client: Client) -> Result<(), IdpError> {
+        let faults = check_one(&client);
+        if !faults.is_empty() {
+            return Err(IdpError::Config { faults });
+        }
+        self.0.registry.put_client(client);
+        Ok(())
     }
 
     /// From now on a client has these secrets and no other. Says whether there is such a client.

@@ -120,8 +120,12 @@ impl Credential {
         self.expires
     }
 
-    fn is_valid(&self, now: UnixTime) -> bool {
-        self.not_before.is_none_or(|from| from <= now) && self.expires.is_none_or(|until| now < until)
+    fn has_begun(&self, now: UnixTime) -> bool {
+        self.not_before.is_none_or(|from| from <= now)
+    }
+
+    fn is_over(&self, now: UnixTime) -> bool {
+        self.expires.is_some_and(|until| until <= now)
     }
 
     /// Tells two of them apart without keeping either.
@@ -166,7 +170,7 @@ impl Credentials {
         self.0.source.load(false).await
     }
 
-    /// The best of those that are valid and not in `refused`.
+    /// The best of those that are not in `refused`.
     pub(super) async fn choose(&self, now: UnixTime, refused: &[Credential]) -> Result<Credential, ProviderError> {
         let all = self.0.source.load(false).await?;
         self.best(all, now, refused).ok_or_else(|| ProviderError::Credential {
@@ -208,7 +212,7 @@ impl Credentials {
         let just_refused: Vec<[u8; 32]> = refused.iter().map(Credential::fingerprint).collect();
         let mut fit: Vec<(Credential, [u8; 32])> = all
             .into_iter()
-            .filter(|credential| credential.is_valid(now))
+            .filter(|credential| credential.has_begun(now))
             .map(|credential| {
                 let fingerprint = credential.fingerprint();
                 (credential, fingerprint)
@@ -221,7 +225,8 @@ impl Credentials {
             let begins = credential.not_before.map_or(i64::MIN, UnixTime::as_secs);
             let proven = !just_refused.is_empty() && marks.taken == Some(*fingerprint);
             let refused = marks.refused.contains_key(fingerprint);
-            (refused, !proven, std::cmp::Reverse(begins))
+            // What has expired may be good all the same, if somebody wrote the wrong date.
+            (credential.is_over(now), refused, !proven, std::cmp::Reverse(begins))
         });
         fit.into_iter().next().map(|(credential, _)| credential)
     }

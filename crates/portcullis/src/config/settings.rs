@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use http::HeaderName;
 use portcullis_guard::SenderConstraint;
-use portcullis_jose::{Algorithm, Secret};
+use portcullis_jose::{Algorithm, Secret, UnixTime};
+use portcullis_oidc::client_auth::AssertionAudience;
 use portcullis_policy::{Decision, NamedPolicy, RouteTable};
 use url::Url;
 
 use super::network::Network;
+pub use crate::secret_source::SecretSource;
 
 /// The whole configuration. Every name that one part uses for another exists.
 #[derive(Clone, Debug)]
@@ -183,6 +185,22 @@ pub struct ClientSettings {
     pub client_id: String,
     /// How the client proves itself.
     pub auth: ClientAuth,
+    /// Whom its assertions name as their audience.
+    pub assertion_audience: AssertionAudience,
+}
+
+/// A secret or private key of a client, and when it is valid.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientSecret {
+    /// What it was when the configuration was read.
+    pub value: Secret,
+    /// Where it is read again.
+    pub source: SecretSource,
+    /// It is not used before.
+    pub not_before: Option<UnixTime>,
+    /// It is not used from then on, as long as there is another.
+    pub expires: Option<UnixTime>,
 }
 
 /// How a client proves itself at the token endpoint.
@@ -190,9 +208,27 @@ pub struct ClientSettings {
 #[non_exhaustive]
 pub enum ClientAuth {
     /// `client_secret_basic`.
-    Basic(Secret),
+    Basic(Vec<ClientSecret>),
     /// `client_secret_post`.
-    Post(Secret),
+    Post(Vec<ClientSecret>),
+    /// `private_key_jwt`, with keys of our own.
+    PrivateKeyJwt {
+        /// The keys, as PEM or JWK.
+        keys: Vec<ClientSecret>,
+        /// What they sign with; absent: what each is for.
+        algorithm: Option<Algorithm>,
+    },
+    /// `private_key_jwt`, with an assertion that somebody else signs and keeps fresh in this file.
+    AssertionFile(PathBuf),
+    /// `tls_client_auth` or `self_signed_tls_client_auth`.
+    Tls {
+        /// PEM file of the certificate and its chain.
+        cert: PathBuf,
+        /// PEM file of its private key.
+        key: PathBuf,
+        /// Whether the certificate itself is registered, and no authority is asked about it.
+        self_signed: bool,
+    },
     /// `none`: a public client, which has PKCE alone.
     None,
 }

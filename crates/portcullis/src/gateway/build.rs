@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::assets::{Assets, CONTENT_POLICY};
 use super::certificate::Certificates;
+use super::expiry::{self, Expiring};
 use super::providers::{Providers, Trusted, client, providers, trusted};
 use super::revocations;
 use super::routes::{Api, GuardedApi, Routes};
@@ -49,6 +50,7 @@ pub struct Running {
     store: Arc<dyn Store>,
     revocations: Revocations,
     admin: Admin,
+    expiring: Vec<Expiring>,
     clock: Arc<dyn Clock>,
     _refresh: Vec<RefreshTask>,
     tasks: Vec<JoinHandle<()>>,
@@ -124,7 +126,9 @@ impl Running {
             discloses_reason: settings.server.development,
             audit: audit.clone(),
         }));
+        let expiring = expiry::expiring(settings);
         let tasks = vec![
+            tokio::spawn(expiry::keep_telling(expiring.clone(), audit.clone(), clock.clone())),
             tokio::spawn(purge(store.clone(), audit.clone())),
             tokio::spawn(revocations::keep_up(revocations.clone(), audit.clone(), clock.clone())),
         ];
@@ -134,6 +138,7 @@ impl Running {
             store,
             revocations,
             admin,
+            expiring,
             clock: clock.clone(),
             _refresh: refresh,
             tasks,
@@ -163,6 +168,7 @@ impl Running {
     pub fn readiness(&self) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
         let (gateway, providers) = (self.gateway.clone(), self.providers.clone());
         let (revocations, clock) = (self.revocations.clone(), self.clock.clone());
+        let expiring = self.expiring.clone();
         Arc::new(move || {
             let keys = providers.iter().map(|provider| {
                 let name = format!("keys of provider {}", provider.name());
@@ -182,7 +188,8 @@ impl Running {
                 })
             });
             let list = revocations::check(&revocations, clock.now());
-            Readiness::of(keys.chain([list]).chain(guards).collect())
+            let expiring = expiry::checks(&expiring, clock.now());
+            Readiness::of(keys.chain([list]).chain(guards).chain(expiring).collect())
         })
     }
 }
@@ -225,7 +232,7 @@ fn frontend(
     let Some((name, configured)) = settings.frontend() else {
         return Ok(None);
     };
-    let client = client(settings, providers, &configured.client)?;
+    let client = client(settings, providers, &configured.client, audit)?;
     let mut frontend = FrontendSettings::new(name, settings.server.public_url.clone(), client);
     frontend.scopes.clone_from(&configured.scopes);
     frontend.resource.clone_from(&configured.resource);

@@ -9,6 +9,8 @@ pub(crate) mod body;
 mod build;
 mod call;
 mod certificate;
+mod credentials;
+mod expiry;
 mod providers;
 mod revocations;
 mod routes;

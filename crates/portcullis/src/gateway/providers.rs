@@ -8,10 +8,11 @@ use portcullis_guard::report_keys;
 use portcullis_jose::{AlgorithmSet, Clock, JwkSet, Secret, SharedSecret};
 use portcullis_oidc::token_rules::TokenType;
 use portcullis_oidc::{
-    Client, ClientAuth, HttpClient, HttpsUrl, HyperClient, Introspection, IssuerRule, Provider, ProviderSettings,
+    Client, HttpClient, HttpsUrl, HyperClient, Introspection, IssuerRule, Provider, ProviderSettings,
 };
 
 use super::build::{BuildError, failed, seconds};
+use super::credentials;
 use crate::config::{self, AccessTokenType, Keys, Settings};
 
 /// A provider, and how opaque tokens are asked about there, if they are.
@@ -42,7 +43,7 @@ pub(crate) fn providers(settings: &Settings, audit: &Audit, clock: &Arc<dyn Cloc
         let Some(asking) = &configured.introspection else {
             continue;
         };
-        let client = client(settings, &providers, &asking.client)?;
+        let client = client(settings, &providers, &asking.client, audit)?;
         let mut introspection = Introspection::new(client).cache_for(seconds(asking.cache));
         if let Some(url) = &asking.url {
             introspection = introspection.at(https(name, url)?);
@@ -81,16 +82,21 @@ pub(crate) fn provider_alone(
 }
 
 /// The client of this name.
-pub(crate) fn client(settings: &Settings, providers: &Providers, name: &str) -> Result<Client, BuildError> {
+pub(crate) fn client(
+    settings: &Settings,
+    providers: &Providers,
+    name: &str,
+    audit: &Audit,
+) -> Result<Client, BuildError> {
     let client = settings.clients.get(name);
     let client = client.ok_or_else(|| failed("the configuration")(format!("there is no client {name}")))?;
-    let auth = match &client.auth {
-        config::ClientAuth::Basic(secret) => ClientAuth::Basic(secret.clone()),
-        config::ClientAuth::Post(secret) => ClientAuth::Post(secret.clone()),
-        config::ClientAuth::None => ClientAuth::None,
-    };
     let provider = trusted(providers, &client.provider)?.provider.clone();
-    Ok(Client::new(provider, &client.client_id, auth))
+    let ca_file = settings.providers.get(&client.provider);
+    let ca_file = ca_file.and_then(|provider| provider.ca_file.as_deref());
+    let auth = credentials::client_auth(name, &client.auth, ca_file, audit, provider.clock());
+    let auth = auth.map_err(failed(format!("client {name}")))?;
+    let client = Client::new(provider, &client.client_id, auth).with_assertion_audience(client.assertion_audience);
+    Ok(client)
 }
 
 fn provider(

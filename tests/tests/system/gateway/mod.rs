@@ -2,6 +2,7 @@
 
 mod again;
 mod canaries;
+mod client_credentials;
 mod dpop;
 mod forward;
 mod heads;
@@ -30,7 +31,7 @@ use portcullis::config;
 use portcullis::gateway::{Extras, Running};
 use portcullis::server;
 use portcullis_audit::{Audit, AuditSettings};
-use portcullis_idp::{Api, Behaviour, Client, GrantType, Idp, IdpConfig, Mint, User};
+use portcullis_idp::{Api, Behaviour, Client, GrantType, Idp, IdpConfig, Mint, MutualTls, User};
 use portcullis_jose::{Algorithm, Clock, ManualClock, Secret, SystemClock};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
@@ -356,6 +357,12 @@ fn provider_of(origin: &str) -> IdpConfig {
             audience: AUDIENCE.into(),
             scopes,
         }],
+        mtls: Some(MutualTls {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            certificate: mtls::SERVER.into(),
+            key: Secret::new(mtls::SERVER_KEY),
+            client_ca: Some(mtls::CLIENT_CA.into()),
+        }),
         ..IdpConfig::default()
     }
 }

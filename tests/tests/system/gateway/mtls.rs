@@ -17,18 +17,18 @@ use super::Gate;
 use super::dpop::bound_token;
 use super::raw::Reply;
 
-const SERVER: &str = include_str!("../../../../crates/proxy/tests/data/localhost.pem");
-const SERVER_KEY: &str = include_str!("../../../../crates/proxy/tests/data/localhost.key.pem");
-const SERVER_CA: &str = include_str!("../../../../crates/proxy/tests/data/ca.pem");
-const SELF_SIGNED: (&str, &str) = (
+pub(super) const SERVER: &str = include_str!("../../../../crates/proxy/tests/data/localhost.pem");
+pub(super) const SERVER_KEY: &str = include_str!("../../../../crates/proxy/tests/data/localhost.key.pem");
+pub(super) const SERVER_CA: &str = include_str!("../../../../crates/proxy/tests/data/ca.pem");
+pub(super) const SELF_SIGNED: (&str, &str) = (
     include_str!("../../../data/tls/self-signed.pem"),
     include_str!("../../../data/tls/self-signed.key.pem"),
 );
-const ISSUED: (&str, &str) = (
+pub(super) const ISSUED: (&str, &str) = (
     include_str!("../../../data/tls/issued.pem"),
     include_str!("../../../data/tls/issued.key.pem"),
 );
-const CLIENT_CA: &str = include_str!("../../../data/tls/client-ca.pem");
+pub(super) const CLIENT_CA: &str = include_str!("../../../data/tls/client-ca.pem");
 
 /// A gateway that ends TLS itself, with this beside certificate and key.
 async fn gate(setting: &str) -> Gate {

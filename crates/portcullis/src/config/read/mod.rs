@@ -1,6 +1,7 @@
 //! From the tree of a TOML file to settings, section by section.
 
 mod api;
+mod client;
 mod frontend;
 mod overlap;
 mod policy;
@@ -47,7 +48,7 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
         provider::provider(reader, public_is_loopback)
     });
     let clients = named(cx, tree, "client", |reader, _| {
-        provider::client(reader, &providers, public_is_loopback)
+        client::client(reader, &providers, public_is_loopback)
     });
     provider::check_introspection(cx, &providers, &clients);
     let frontends = named(cx, tree, "frontend", |reader, _| frontend::frontend(reader));

@@ -1,4 +1,4 @@
-//! `[provider.NAME]` and `[client.NAME]`.
+//! `[provider.NAME]`.
 
 use std::collections::BTreeMap;
 
@@ -219,7 +219,7 @@ pub(super) fn check_introspection(
 }
 
 /// Whether a secret may be written in line: where everything is on this machine.
-fn dev_only(public_is_loopback: Option<bool>, issuer_is_loopback: Option<bool>) -> DevOnly {
+pub(super) fn dev_only(public_is_loopback: Option<bool>, issuer_is_loopback: Option<bool>) -> DevOnly {
     match (public_is_loopback, issuer_is_loopback) {
         (Some(false), _) => DevOnly::Refused("`public_url`"),
         (_, Some(false)) => DevOnly::Refused("the provider's issuer"),
@@ -228,70 +228,7 @@ fn dev_only(public_is_loopback: Option<bool>, issuer_is_loopback: Option<bool>) 
     }
 }
 
-pub(super) fn client(
-    reader: &Reader<'_>,
-    providers: &BTreeMap<String, ProviderSettings>,
-    public_is_loopback: Option<bool>,
-) -> Option<ClientSettings> {
-    let provider = reader.get("provider", reference);
-    let client_id = reader.get("client_id", client_id);
-    let auth = reader.get("auth", word);
-    let issuer_is_loopback = provider
-        .as_ref()
-        .and_then(|name| providers.get(&name.value))
-        .and_then(|provider| Url::parse(&provider.issuer).ok())
-        .map(|issuer| is_loopback(&issuer));
-    let dev_only = dev_only(public_is_loopback, issuer_is_loopback);
-    let shared = provider.as_ref().and_then(|name| providers.get(&name.value));
-    if let (Some(name), Some(Keys::Shared(_))) = (&provider, shared.map(|provider| &provider.keys)) {
-        let message = format!("{} is of a provider with a shared secret", reader.title());
-        let fault = FaultKind::Contradiction.says(message);
-        let fault = fault.at(name.span.clone(), "it has no endpoints");
-        reader
-            .cx
-            .push(fault.help("nobody can sign in there; it can only be the `provider` of an API"));
-    }
-    let secret = reader.get("secret", |cx, item| secret(cx, item, dev_only));
-    let auth = auth?;
-    let auth = if auth.value == "none" {
-        if reader.has("secret") {
-            let fault = FaultKind::Contradiction
-                .says(format!("{} has a `secret`, but `auth` is \"none\"", reader.title()))
-                .at(auth.span, "a public client has no secret")
-                .related(reader.key_span("secret"), "it would never be used");
-            reader.cx.push(fault.help("leave out one of them"));
-        }
-        ClientAuth::None
-    } else {
-        reader.missing("secret");
-        match auth.value {
-            "client_secret_post" => ClientAuth::Post(secret?.value),
-            _ => ClientAuth::Basic(secret?.value),
-        }
-    };
-    Some(ClientSettings {
-        provider: provider?.value,
-        client_id: client_id?.value,
-        auth,
-    })
-}
-
-/// RFC 6749 A.1: `client-id = *VSCHAR`.
-fn client_id(cx: &Context<'_>, item: &Item<'_>) -> Option<String> {
-    let given = text(cx, item)?;
-    if given.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) {
-        return Some(given);
-    }
-    let fault = FaultKind::InvalidValue.says(format!("{} is no client identifier", item.what));
-    cx.push(
-        fault
-            .at(item.span.clone(), "")
-            .expected("visible ASCII characters (RFC 6749 A.1)"),
-    );
-    None
-}
-
-fn algorithm(cx: &Context<'_>, item: &Item<'_>) -> Option<Algorithm> {
+pub(super) fn algorithm(cx: &Context<'_>, item: &Item<'_>) -> Option<Algorithm> {
     let given = text(cx, item)?;
     if let Some(algorithm) = Algorithm::from_name(&given).filter(|algorithm| !algorithm.is_symmetric()) {
         return Some(algorithm);

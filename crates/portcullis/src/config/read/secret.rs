@@ -2,18 +2,17 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
 
-use portcullis_jose::Secret;
+use portcullis_jose::{Secret, UnixTime};
 use toml::de::DeValue;
 
 use crate::config::faults::FaultKind;
 use crate::config::kinds::{list, path, text};
 use crate::config::reader::{Context, Item, Reader, shown};
-use crate::config::schema::{Kind, SECRET};
+use crate::config::schema::{CLIENT_SECRET, Kind, SECRET};
+use crate::config::settings::ClientSecret;
 use crate::diagnostic::Diagnostic;
+use crate::secret_source::{MAX_BYTES, SecretSource, Shape, mode_of, run};
 
 /// Whether `dev_only` may be used here.
 #[derive(Clone, Copy, Debug)]
@@ -24,9 +23,6 @@ pub(crate) enum DevOnly {
     /// What decides is itself wrong, and reported.
     Unknown,
 }
-
-const MAX_BYTES: u64 = 64 * 1024;
-const COMMAND_TIME: Duration = Duration::from_secs(10);
 
 /// Reads a secret reference and what it leads to.
 pub(crate) fn secret(cx: &Context<'_>, item: &Item<'_>, dev_only: DevOnly) -> Option<Secret> {
@@ -45,11 +41,75 @@ pub(crate) fn secret(cx: &Context<'_>, item: &Item<'_>, dev_only: DevOnly) -> Op
         }
     };
     let reader = Reader::new(cx, &SECRET, item.what.clone(), table, item.span.clone());
+    read_one(&reader, dev_only, Shape::Line).map(|(secret, _)| secret)
+}
+
+/// The secrets of a client: one or a list, each perhaps with the times between which it is valid.
+pub(super) fn of_client(
+    cx: &Context<'_>,
+    item: &Item<'_>,
+    dev_only: DevOnly,
+    shape: Shape,
+) -> Option<Vec<ClientSecret>> {
+    static ONE: Kind = Kind::Secret;
+    let one = |cx: &Context<'_>, item: &Item<'_>| match item.value {
+        DeValue::Table(table) => {
+            let reader = Reader::new(cx, &CLIENT_SECRET, item.what.clone(), table, item.span.clone());
+            dated(&reader, dev_only, shape)
+        }
+        // It says what is wrong with it.
+        _ => secret(cx, item, dev_only).and(None),
+    };
+    match item.value {
+        DeValue::Array(_) => {
+            let all = list(cx, item, &ONE, one)?;
+            Some(all.into_iter().map(|secret| secret.value).collect())
+        }
+        _ => Some(vec![one(cx, &item.of_kind(&ONE))?]),
+    }
+}
+
+fn dated(reader: &Reader<'_>, dev_only: DevOnly, shape: Shape) -> Option<ClientSecret> {
+    let not_before = reader.get("not_before", date);
+    let expires = reader.get("expires", date);
+    let (value, source) = read_one(reader, dev_only, shape)?;
+    let wrong = |name: &str, read: bool| reader.has(name) && !read;
+    if wrong("not_before", not_before.is_some()) || wrong("expires", expires.is_some()) {
+        return None;
+    }
+    if let (Some(from), Some(until)) = (&not_before, &expires)
+        && from.value >= until.value
+    {
+        let fault = FaultKind::Contradiction.says(format!("{} expires before it begins", reader.title()));
+        let fault = fault.at(until.span.clone(), "not later than `not_before`");
+        reader.cx.push(fault.related(from.span.clone(), "begins here"));
+        return None;
+    }
+    Some(ClientSecret {
+        value,
+        source,
+        not_before: not_before.map(|at| at.value),
+        expires: expires.map(|at| at.value),
+    })
+}
+
+fn date(cx: &Context<'_>, item: &Item<'_>) -> Option<UnixTime> {
+    let given = text(cx, item)?;
+    let parsed = crate::dates::parse(&given);
+    if parsed.is_none() {
+        let message = format!("{} is no date", item.what);
+        let fault = item.fault(FaultKind::InvalidValue, message, "not understood");
+        cx.push(fault.help("a day in quotes, \"2027-05-01\", or a time in UTC, \"2027-05-01T12:00:00Z\""));
+    }
+    parsed
+}
+
+fn read_one(reader: &Reader<'_>, dev_only: DevOnly, shape: Shape) -> Option<(Secret, SecretSource)> {
     match reader.exactly_one(&["file", "env", "command", "dev_only"], None)? {
-        "file" => reader.get("file", from_file),
-        "env" => reader.get("env", from_env),
-        "command" => reader.get("command", |cx, item| from_command(cx, item, COMMAND_TIME)),
-        _ => reader.get("dev_only", |cx, item| from_text(cx, item, dev_only)),
+        "file" => reader.get("file", |cx, item| from_file(cx, item, shape)),
+        "env" => reader.get("env", |cx, item| from_env(cx, item, shape)),
+        "command" => reader.get("command", |cx, item| from_command(cx, item, shape)),
+        _ => reader.get("dev_only", |cx, item| from_text(cx, item, dev_only, shape)),
     }
     .map(|secret| secret.value)
 }
@@ -69,7 +129,7 @@ pub(crate) fn is_private(cx: &Context<'_>, item: &Item<'_>, file: &Path) -> bool
     false
 }
 
-fn from_file(cx: &Context<'_>, item: &Item<'_>) -> Option<Secret> {
+fn from_file(cx: &Context<'_>, item: &Item<'_>, shape: Shape) -> Option<(Secret, SecretSource)> {
     let file = path(cx, item)?;
     let unreadable = |why: String| unavailable(item, "the file cannot be read", why);
     let opened = match std::fs::File::open(&file) {
@@ -91,13 +151,17 @@ fn from_file(cx: &Context<'_>, item: &Item<'_>) -> Option<Secret> {
         cx.push(unreadable(error.to_string()));
         return None;
     }
-    from_bytes(cx, item, bytes)
+    let secret = from_bytes(cx, item, bytes, shape)?;
+    Some((secret, SecretSource::File(file)))
 }
 
-fn from_env(cx: &Context<'_>, item: &Item<'_>) -> Option<Secret> {
+fn from_env(cx: &Context<'_>, item: &Item<'_>, shape: Shape) -> Option<(Secret, SecretSource)> {
     let name = text(cx, item)?;
     match cx.env.var(&name) {
-        Some(value) => from_bytes(cx, item, value.into_encoded_bytes()),
+        Some(value) => {
+            let secret = from_bytes(cx, item, value.into_encoded_bytes(), shape)?;
+            Some((secret, SecretSource::Env(name)))
+        }
         None => {
             let fault = unavailable(item, "the variable is not set", "not set".to_owned());
             cx.push(fault.help(format!("set {} where portcullis is started", shown(&name))));
@@ -106,7 +170,7 @@ fn from_env(cx: &Context<'_>, item: &Item<'_>) -> Option<Secret> {
     }
 }
 
-fn from_command(cx: &Context<'_>, item: &Item<'_>, time: Duration) -> Option<Secret> {
+fn from_command(cx: &Context<'_>, item: &Item<'_>, shape: Shape) -> Option<(Secret, SecretSource)> {
     let words = list(cx, item, &Kind::Text, |cx, item| match item.value.as_str() {
         Some(word) => Some(word.to_owned()),
         None => {
@@ -114,18 +178,13 @@ fn from_command(cx: &Context<'_>, item: &Item<'_>, time: Duration) -> Option<Sec
             None
         }
     })?;
-    let mut words = words.into_iter().map(|word| word.value);
-    let mut command = Command::new(words.next()?);
-    command
-        .args(words)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    if !cx.base_dir.as_os_str().is_empty() {
-        command.current_dir(cx.base_dir);
-    }
-    match run(command, time) {
-        Ok(bytes) => from_bytes(cx, item, bytes),
+    let words: Vec<String> = words.into_iter().map(|word| word.value).collect();
+    match run(&words, cx.base_dir) {
+        Ok(bytes) => {
+            let secret = from_bytes(cx, item, bytes, shape)?;
+            let dir = cx.base_dir.to_owned();
+            Some((secret, SecretSource::Command { words, dir }))
+        }
         Err(why) => {
             let fault = unavailable(item, "the command failed", why);
             cx.push(fault.help("run it by hand, as the same user, to see its messages"));
@@ -134,10 +193,14 @@ fn from_command(cx: &Context<'_>, item: &Item<'_>, time: Duration) -> Option<Sec
     }
 }
 
-fn from_text(cx: &Context<'_>, item: &Item<'_>, dev_only: DevOnly) -> Option<Secret> {
-    let secret = text(cx, item)?;
+fn from_text(cx: &Context<'_>, item: &Item<'_>, dev_only: DevOnly, shape: Shape) -> Option<(Secret, SecretSource)> {
+    // A key has several lines.
+    let secret = match (shape, item.value.as_str()) {
+        (Shape::Key, Some(given)) => given.to_owned(),
+        _ => text(cx, item)?,
+    };
     match dev_only {
-        DevOnly::Allowed => Some(Secret::new(secret)),
+        DevOnly::Allowed => Some((Secret::new(secret), SecretSource::Written)),
         DevOnly::Unknown => None,
         DevOnly::Refused(what) => {
             let message = format!("{} is not for this configuration: {what} is not loopback", item.what);
@@ -148,27 +211,14 @@ fn from_text(cx: &Context<'_>, item: &Item<'_>, dev_only: DevOnly) -> Option<Sec
     }
 }
 
-fn from_bytes(cx: &Context<'_>, item: &Item<'_>, bytes: Vec<u8>) -> Option<Secret> {
-    let problem = if bytes.len() as u64 > MAX_BYTES {
-        "more than 64 KiB"
-    } else {
-        match String::from_utf8(bytes) {
-            Err(_) => "not UTF-8",
-            Ok(text) => {
-                let text = text.strip_suffix('\n').unwrap_or(&text);
-                let text = text.strip_suffix('\r').unwrap_or(text);
-                if text.trim().is_empty() {
-                    "nothing in it"
-                } else if text.trim() != text || text.chars().any(char::is_control) {
-                    "a space, line break or control character too many"
-                } else {
-                    return Some(Secret::new(text));
-                }
-            }
+fn from_bytes(cx: &Context<'_>, item: &Item<'_>, bytes: Vec<u8>, shape: Shape) -> Option<Secret> {
+    match shape.read(bytes) {
+        Ok(secret) => Some(secret),
+        Err(problem) => {
+            cx.push(unavailable(item, "what it gives is no secret", problem.to_owned()));
+            None
         }
-    };
-    cx.push(unavailable(item, "what it gives is no secret", problem.to_owned()));
-    None
+    }
 }
 
 fn unavailable(item: &Item<'_>, what: &str, why: String) -> Diagnostic {
@@ -176,69 +226,4 @@ fn unavailable(item: &Item<'_>, what: &str, why: String) -> Diagnostic {
         .says(format!("{}: {what}", item.what))
         .at(item.span.clone(), why)
         .expected("one line of text")
-}
-
-/// The standard output of a program that ends well and in time.
-fn run(mut command: Command, time: Duration) -> Result<Vec<u8>, String> {
-    let mut child = command.spawn().map_err(|error| error.to_string())?;
-    let (sender, receiver) = mpsc::channel();
-    if let Some(stdout) = child.stdout.take() {
-        std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let read = stdout.take(MAX_BYTES + 1).read_to_end(&mut bytes);
-            // Nobody listens any more where the time was over.
-            let _ = sender.send(read.map(|_| bytes));
-        });
-    }
-    let Ok(output) = receiver.recv_timeout(time) else {
-        // It may have ended in this moment.
-        let _ = child.kill();
-        let _ = child.wait();
-        return Err(format!("it took longer than {} s", time.as_secs()));
-    };
-    let status = child.wait().map_err(|error| error.to_string())?;
-    match output {
-        Ok(bytes) if status.success() => Ok(bytes),
-        Ok(_) => Err(status.to_string()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-#[cfg(unix)]
-fn mode_of(file: &Path) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt;
-    Some(std::fs::metadata(file).ok()?.permissions().mode())
-}
-
-#[cfg(not(unix))]
-fn mode_of(_: &Path) -> Option<u32> {
-    None
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::*;
-
-    fn shell(script: &str) -> Command {
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", script])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        command
-    }
-
-    #[test]
-    fn a_command_gives_its_output_when_it_ends_well_and_in_time() {
-        let long = Duration::from_secs(60);
-        assert_eq!(run(shell("echo abc"), long).unwrap(), b"abc\n");
-        assert!(run(shell("echo abc; exit 3"), long).unwrap_err().contains('3'));
-        assert!(run(Command::new("/no/such/program"), long).is_err());
-        assert!(
-            run(shell("exec sleep 600"), Duration::from_millis(20))
-                .unwrap_err()
-                .contains("longer")
-        );
-    }
 }

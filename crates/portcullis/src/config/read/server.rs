@@ -202,9 +202,7 @@ fn dev_only(public_is_loopback: Option<bool>) -> DevOnly {
 
 fn read_tls(reader: &Reader<'_>) -> Option<TlsSettings> {
     let cert = reader.get("cert", existing_file);
-    let key = reader.get("key", |cx, item| {
-        existing_file(cx, item).filter(|file| is_private(cx, item, file))
-    });
+    let key = reader.get("key", private_file);
     let any = reader.get("client_certificates", only_true);
     let authorities = reader.get("client_ca", existing_file);
     if reader.has("client_ca") && authorities.is_none() {
@@ -257,6 +255,11 @@ fn read_certificate_header(reader: &Reader<'_>) -> Option<CertificateHeader> {
 }
 
 /// A file that is there and can be read.
+/// A file that others cannot read.
+pub(super) fn private_file(cx: &Context<'_>, item: &Item<'_>) -> Option<PathBuf> {
+    existing_file(cx, item).filter(|file| is_private(cx, item, file))
+}
+
 pub(super) fn existing_file(cx: &Context<'_>, item: &Item<'_>) -> Option<PathBuf> {
     let file = path(cx, item)?;
     let why = match std::fs::File::open(&file).and_then(|file| file.metadata()) {

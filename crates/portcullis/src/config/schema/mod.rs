@@ -1,9 +1,11 @@
 //! What a configuration may hold, declared once: the reader checks by it and the manual is made from it.
 
 mod access;
+mod client;
 mod tables;
 
 pub(crate) use access::*;
+pub(crate) use client::*;
 pub(crate) use tables::*;
 
 /// A table: `[server]`, every `[api.NAME]`, or one written in line.
@@ -57,6 +59,8 @@ pub(crate) enum Kind {
     /// The NAME of a table of this section.
     Reference(&'static str),
     Secret,
+    /// The same, or a list of them with dates.
+    Secrets,
     /// A table; the words say which.
     Table(&'static str),
     /// Only `true`.
@@ -146,6 +150,7 @@ impl Kind {
             Self::Secret => {
                 "{ file = \"PATH\" }, { env = \"VARIABLE\" } or { command = [\"PROGRAM\", \"ARGUMENT\"] }".to_owned()
             }
+            Self::Secrets => format!("{}, or a list of them", Self::Secret.expected()),
             Self::Table(what) => (*what).to_owned(),
             Self::True => "true".to_owned(),
             Self::Switch => "true or false".to_owned(),

@@ -3,6 +3,7 @@
 use super::Kind::{Address, Count, Duration, List, OneOf, Path, Reference, Secret, Switch, Text, True, Url};
 use super::Presence::{Default, Depends, Optional, Required};
 use super::access::{API, API_POLICY, API_REVOCATIONS, CLAIM, MEMBER, POLICY, ROUTE};
+use super::client::{CLIENT, CLIENT_CERTIFICATE, CLIENT_SECRET, SECRET};
 use super::{Key, Kind, Section, Table};
 
 const MINUTE: u64 = 60;
@@ -68,6 +69,8 @@ pub(crate) const TABLES: &[&Table] = &[
     &PROVIDER,
     &INTROSPECTION,
     &CLIENT,
+    &CLIENT_CERTIFICATE,
+    &CLIENT_SECRET,
     &SECRET,
     &FRONTEND,
     &ASSETS,
@@ -218,7 +221,7 @@ pub(crate) const STORE: Table = Table {
     ],
 };
 
-const ALGORITHM: Kind = OneOf(&ALGORITHMS);
+pub(super) const ALGORITHM: Kind = OneOf(&ALGORITHMS);
 /// Signature algorithms by name; symmetric ones and `none` are not among them.
 pub(crate) const ALGORITHMS: [&str; 11] = [
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
@@ -292,76 +295,6 @@ pub(crate) const INTROSPECTION: Table = Table {
             "Where to ask. Absent: discovery says it.",
         )
         .also(&["endpoint", "introspection_endpoint"]),
-    ],
-};
-
-pub(crate) const CLIENT: Table = Table {
-    name: "client.NAME",
-    about: "A registration at a provider.",
-    keys: &[
-        Key::new(
-            "provider",
-            Reference("provider"),
-            Required,
-            r#""entra""#,
-            "NAME of the provider.",
-        ),
-        Key::new(
-            "client_id",
-            Text,
-            Required,
-            r#""6cb04018-a3f5-46a7-b995-940c78f5aef3""#,
-            "The identifier that the provider gave out.",
-        )
-        .also(&["id", "clientid"]),
-        Key::new(
-            "secret",
-            Secret,
-            Depends("required, unless `auth` is `none`: a public client"),
-            r#"{ file = "/run/secrets/web" }"#,
-            "The client's secret.",
-        )
-        .also(&["client_secret", "password"]),
-        Key::new(
-            "auth",
-            OneOf(&["client_secret_basic", "client_secret_post", "none"]),
-            Default(r#""client_secret_basic""#),
-            r#""client_secret_post""#,
-            "How the client proves itself at the token endpoint (RFC 6749 s2.3.1). `none`: a public client.",
-        )
-        .also(&["token_endpoint_auth_method", "authentication", "method"]),
-    ],
-};
-
-pub(crate) const SECRET: Table = Table {
-    name: "a secret",
-    about: "A secret is never written into the configuration. It is a table with exactly one of these keys.",
-    keys: &[
-        Key::new(
-            "file",
-            Path,
-            Optional,
-            r#""/run/secrets/web""#,
-            "A file that no other user can read (`chmod 600`). A line break at its end is left out.",
-        )
-        .also(&["path"]),
-        Key::new("env", Text, Optional, r#""WEB_SECRET""#, "An environment variable.")
-            .also(&["variable", "environment"]),
-        Key::new(
-            "command",
-            List("the program and its arguments"),
-            Optional,
-            r#"["op", "read", "op://vault/web/secret"]"#,
-            "A program whose standard output is the secret. No shell; 10 seconds.",
-        )
-        .also(&["cmd", "exec", "run"]),
-        Key::new(
-            "dev_only",
-            Text,
-            Optional,
-            r#""web-secret""#,
-            "The secret itself. Accepted only where `public_url` and the provider's issuer are both loopback.",
-        ),
     ],
 };
 

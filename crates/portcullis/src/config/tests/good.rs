@@ -61,7 +61,7 @@ fn the_manuals_example_is_a_configuration() {
     let ClientAuth::Basic(secret) = &settings.clients["web"].auth else {
         panic!("another method")
     };
-    assert_eq!(secret.expose(), "from a file");
+    assert_eq!(secret[0].value.expose(), "from a file");
     let (name, shop) = settings.frontend().unwrap();
     assert_eq!(name, "shop");
     assert_eq!(shop.assets, Some(Assets::Dir(dir.path().join("dist"))));
@@ -300,7 +300,7 @@ fn a_later_setting_is_what_was_written() {
     let ClientAuth::Post(secret) = &settings.clients["web"].auth else {
         panic!("another method")
     };
-    assert_eq!(secret.expose(), "web-secret");
+    assert_eq!(secret[0].value.expose(), "web-secret");
     let shop = &settings.frontends["shop"];
     // Byte for byte, where `Url` would add a slash.
     assert_eq!(shop.resource.as_deref(), Some("https://api.example.com"));

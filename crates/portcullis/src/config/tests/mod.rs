@@ -2,6 +2,7 @@
 
 mod algebra;
 mod apis;
+mod clients;
 mod damage;
 mod every_key;
 mod frontends;

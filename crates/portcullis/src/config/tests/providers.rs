@@ -317,9 +317,9 @@ error[config.missing_key]: missing key `secret` in [client.web]
 7 | [client.web]
   | ^^^^^^^^^^^^ add `secret = { file = "/run/secrets/web" }`
   |
-  = note: expected { file = "PATH" }, { env = "VARIABLE" } or { command = ["PROGRAM", "ARGUMENT"] }
-  = help: The client's secret.
-  = help: required, unless auth is none: a public client
+  = note: expected { file = "PATH" }, { env = "VARIABLE" } or { command = ["PROGRAM", "ARGUMENT"] }, or a list of them
+  = help: The client's secret, or several while one is replaced by another. It is read again when it changes.
+  = help: one of secret, private_key, certificate and assertion_file is required, unless auth is none: a public client
 "#,
     );
 }
@@ -361,7 +361,7 @@ error[config.invalid_value]: `auth` in [client.web] cannot be `basic`
 11 | auth = "basic"
    |        ^^^^^^^ not known here
    |
-   = note: expected "client_secret_basic", "client_secret_post" or "none"
+   = note: expected "client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth" or "none"
 "#,
     );
 }

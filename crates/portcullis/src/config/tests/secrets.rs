@@ -25,7 +25,7 @@ fn with(secret: &str, dir: &Path, env: &[(&str, &str)]) -> Result<Settings, Faul
 
 fn expose(settings: &Settings) -> &str {
     match &settings.clients["web"].auth {
-        ClientAuth::Basic(secret) => secret.expose(),
+        ClientAuth::Basic(secrets) => secrets[0].value.expose(),
         other => panic!("{other:?}"),
     }
 }

@@ -170,7 +170,7 @@ error[config.unknown_key]: unknown key `dev_onyl` in `secret` in [client.web]
 10 | secret = { dev_onyl = "**********" }
    |            ^^^^^^^^ did you mean `dev_only`?
    |
-   = note: expected one of file, env, command, dev_only
+   = note: expected one of file, env, command, dev_only, not_before, expires
 "#,
     );
 }

@@ -1,0 +1,188 @@
+//! `[client.NAME]` and secrets.
+
+use super::Kind::{List, OneOf, Path, Reference, Secrets, Text};
+use super::Presence::{Default, Depends, Optional, Required};
+use super::tables::ALGORITHM;
+use super::{Key, Kind, Table};
+
+pub(crate) const CLIENT: Table = Table {
+    name: "client.NAME",
+    about: "A registration at a provider.",
+    keys: &[
+        Key::new(
+            "provider",
+            Reference("provider"),
+            Required,
+            r#""entra""#,
+            "NAME of the provider.",
+        ),
+        Key::new(
+            "client_id",
+            Text,
+            Required,
+            r#""6cb04018-a3f5-46a7-b995-940c78f5aef3""#,
+            "The identifier that the provider gave out.",
+        )
+        .also(&["id", "clientid"]),
+        Key::new(
+            "secret",
+            Secrets,
+            Depends("one of `secret`, `private_key`, `certificate` and `assertion_file` is required, unless `auth` is `none`: a public client"),
+            r#"{ file = "/run/secrets/web" }"#,
+            "The client's secret, or several while one is replaced by another. It is read again when it changes.",
+        )
+        .also(&["client_secret", "password", "secrets"]),
+        Key::new(
+            "private_key",
+            Secrets,
+            Optional,
+            r#"{ file = "/run/secrets/web.pem" }"#,
+            "The key that signs the client's assertions (`private_key_jwt`, RFC 7523), as PEM or JWK, or several while one is replaced by another. A JWK keeps its `kid`, a PEM's is its thumbprint (RFC 7638).",
+        )
+        .also(&["private_keys", "signing_key"]),
+        Key::new(
+            "certificate",
+            Kind::Table("a table { cert = \"FILE\", key = \"FILE\" }"),
+            Optional,
+            r#"{ cert = "client.pem", key = "client.key" }"#,
+            "The certificate that the client shows (RFC 8705). It is read again when it changes.",
+        )
+        .also(&["client_certificate", "tls"]),
+        Key::new(
+            "assertion_file",
+            Path,
+            Optional,
+            r#""/var/run/secrets/tokens/portcullis""#,
+            "A file with an assertion that the platform signs and keeps fresh (RFC 7523): the token of a Kubernetes service account, of GitHub Actions, of a workload identity in the cloud. It is read for each request and need not be there at the start.",
+        )
+        .also(&["federated_token_file", "workload_identity"]),
+        Key::new(
+            "auth",
+            OneOf(&[
+                "client_secret_basic",
+                "client_secret_post",
+                "private_key_jwt",
+                "tls_client_auth",
+                "self_signed_tls_client_auth",
+                "none",
+            ]),
+            Depends("`client_secret_basic` with `secret`, `private_key_jwt` with `private_key` or `assertion_file`, `tls_client_auth` with `certificate`"),
+            r#""client_secret_post""#,
+            "How the client proves itself at the token, revocation and introspection endpoint. `none`: a public client.",
+        )
+        .also(&["token_endpoint_auth_method", "authentication", "method"]),
+        Key::new(
+            "algorithm",
+            ALGORITHM,
+            Depends("that of the JWK; for PEM `RS256`, `EdDSA`, or the one of the curve"),
+            r#""PS256""#,
+            "What `private_key` signs with.",
+        )
+        .also(&["token_endpoint_auth_signing_alg", "alg"]),
+        Key::new(
+            "assertion_audience",
+            OneOf(&["issuer", "token_endpoint"]),
+            Default(r#""issuer""#),
+            r#""token_endpoint""#,
+            "The `aud` of assertions that `private_key` signs. `token_endpoint` is for providers that do not take their issuer, such as Entra ID.",
+        ),
+    ],
+};
+
+pub(crate) const CLIENT_CERTIFICATE: Table = Table {
+    name: "certificate of [client.NAME]",
+    about: "PEM files, relative to the configuration's directory.",
+    keys: &[
+        Key::new(
+            "cert",
+            Path,
+            Required,
+            r#""client.pem""#,
+            "The certificate and its chain.",
+        )
+        .also(&["chain"]),
+        Key::new(
+            "key",
+            Path,
+            Required,
+            r#""client.key""#,
+            "Its private key. Other users must not be able to read it.",
+        ),
+    ],
+};
+
+pub(crate) const CLIENT_SECRET: Table = Table {
+    name: "a secret of [client.NAME]",
+    about: "As any secret, and when it is valid. Of several the newest is used that is valid and that the provider takes; where no dates tell, the one that stands first. 30, 14, 7 and 1 days before `expires` there is an event, and `/readyz` says so.",
+    keys: &[
+        Key::new(
+            "file",
+            Path,
+            Optional,
+            r#""/run/secrets/web""#,
+            "A file that no other user can read (`chmod 600`). It is read again when it changes.",
+        ),
+        Key::new("env", Text, Optional, r#""WEB_SECRET""#, "An environment variable."),
+        Key::new(
+            "command",
+            List("the program and its arguments"),
+            Optional,
+            r#"["op", "read", "op://vault/web/secret"]"#,
+            "A program whose standard output it is. No shell; 10 seconds. It is run again every five minutes, and when the provider refuses what it gave.",
+        ),
+        Key::new(
+            "dev_only",
+            Text,
+            Optional,
+            r#""web-secret""#,
+            "The secret itself. Accepted only where `public_url` and the provider's issuer are both loopback.",
+        ),
+        Key::new(
+            "not_before",
+            Text,
+            Optional,
+            r#""2026-11-01""#,
+            "It is not used before this day, or time in UTC.",
+        ),
+        Key::new(
+            "expires",
+            Text,
+            Optional,
+            r#""2027-05-01T12:00:00Z""#,
+            "From then on it is only used where there is no other.",
+        )
+        .also(&["expiry", "not_after"]),
+    ],
+};
+
+pub(crate) const SECRET: Table = Table {
+    name: "a secret",
+    about: "A secret is never written into the configuration. It is a table with exactly one of these keys.",
+    keys: &[
+        Key::new(
+            "file",
+            Path,
+            Optional,
+            r#""/run/secrets/web""#,
+            "A file that no other user can read (`chmod 600`). A line break at its end is left out.",
+        )
+        .also(&["path"]),
+        Key::new("env", Text, Optional, r#""WEB_SECRET""#, "An environment variable.")
+            .also(&["variable", "environment"]),
+        Key::new(
+            "command",
+            List("the program and its arguments"),
+            Optional,
+            r#"["op", "read", "op://vault/web/secret"]"#,
+            "A program whose standard output is the secret. No shell; 10 seconds.",
+        )
+        .also(&["cmd", "exec", "run"]),
+        Key::new(
+            "dev_only",
+            Text,
+            Optional,
+            r#""web-secret""#,
+            "The secret itself. Accepted only where `public_url` and the provider's issuer are both loopback.",
+        ),
+    ],
+};

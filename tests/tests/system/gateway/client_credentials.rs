@@ -1,0 +1,268 @@
+//! How the gateway proves itself to the provider, and what happens while that changes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use portcullis_audit::{Event, rfc3339};
+use portcullis_idp::Client;
+use portcullis_jose::{Algorithm, Clock, Secret, SigningKey};
+use serde_json::json;
+
+use super::mtls::{ISSUED, SELF_SIGNED, SERVER_CA};
+use super::{Gate, START, STEP, WEB_SECRET};
+
+const INLINE: &str = "secret = { env = \"WEB_SECRET\" }";
+
+/// Writes a file whose place others keep: the new one is there in one step.
+fn put(gate: &Gate, name: &str, content: &str) {
+    let path = gate.dir.path().join(name);
+    let new = path.with_extension("new");
+    std::fs::write(&new, content).unwrap();
+    private(&new);
+    std::fs::rename(new, path).unwrap();
+}
+
+#[cfg(unix)]
+fn private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn private(_: &Path) {}
+
+/// A gateway whose client proves itself with this.
+async fn gate(setting: &str, files: &[(&str, &str)]) -> Gate {
+    let mut gate = Gate::start().await;
+    for (name, content) in files {
+        put(&gate, name, content);
+    }
+    gate.text = gate.text.replacen(INLINE, setting, 1);
+    gate.restart().await;
+    gate
+}
+
+/// The client `web` with other means to prove itself.
+fn web(gate: &Gate, change: impl FnOnce(&mut Client)) {
+    let mut client = super::provider_of(&gate.origin).clients.remove(0);
+    client.secret = None;
+    change(&mut client);
+    gate.idp.control().put_client(client).unwrap();
+}
+
+/// The events about credentials, in words.
+fn told(gate: &Gate) -> Vec<String> {
+    let records = gate.audit.recent(0);
+    let words = records.iter().filter_map(|record| match &record.event {
+        Event::ClientCredentialRefused {
+            client,
+            credential,
+            next,
+        } => Some(format!(
+            "{client}: {credential} refused, next {}",
+            next.as_deref().unwrap_or("none")
+        )),
+        Event::ClientCredentialUnreadable { credential, reason, .. } => Some(format!("{credential}: {reason}")),
+        _ => None,
+    });
+    words.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_replaced_under_load_without_one_failed_login() {
+    // People are of this thread; the gateway and the provider have the others.
+    tokio::task::LocalSet::new().run_until(replaced_under_load()).await;
+}
+
+async fn replaced_under_load() {
+    let gate = Arc::new(gate("secret = { file = \"web.secret\" }", &[("web.secret", WEB_SECRET)]).await);
+    let (stop, logins) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let people: Vec<_> = (0..4)
+        .map(|_| {
+            let (gate, stop, logins) = (gate.clone(), stop.clone(), logins.clone());
+            tokio::task::spawn_local(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    // It asserts that there is a session.
+                    let browser = gate.sign_in().await;
+                    drop(browser);
+                    logins.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let more_logins = async |count: usize| {
+        let goal = logins.load(Ordering::Relaxed) + count;
+        let reached = async {
+            while logins.load(Ordering::Relaxed) < goal {
+                tokio::time::sleep(STEP).await;
+            }
+        };
+        tokio::time::timeout(START, reached).await.expect("people sign in");
+    };
+    let knows = |secrets: &[&str]| {
+        let secrets = secrets.iter().map(|secret| Secret::new(*secret)).collect();
+        assert!(gate.idp.control().set_client_secrets("web", secrets));
+    };
+    more_logins(4).await;
+    // The provider first, as one does it.
+    knows(&[WEB_SECRET, "second"]);
+    more_logins(4).await;
+    put(&gate, "web.secret", "second\n");
+    more_logins(8).await;
+    knows(&["second"]);
+    more_logins(4).await;
+    // The file first: until the provider knows the new one, the old one is the next that is tried.
+    put(&gate, "web.secret", "third\n");
+    more_logins(8).await;
+    knows(&["second", "third"]);
+    more_logins(4).await;
+    knows(&["third"]);
+    more_logins(4).await;
+    stop.store(true, Ordering::Relaxed);
+    for person in people {
+        person.await.unwrap();
+    }
+    let told = told(&gate);
+    assert!(
+        !told.is_empty() && told.iter().all(|line| line.contains("secret (file ")),
+        "{told:#?}"
+    );
+    let log = gate.logged();
+    for secret in [WEB_SECRET, "second", "third"] {
+        assert!(!log.contains(&format!("\"{secret}")), "{secret}");
+    }
+    // The one that is refused is not tried again with each login.
+    assert!(told.len() < 8, "{told:#?}");
+}
+
+#[tokio::test]
+async fn of_several_secrets_the_one_that_works_is_found_and_kept() {
+    let gate = gate(
+        "secret = [{ file = \"new\" }, { file = \"old\" }]",
+        &[("new", "not known yet"), ("old", WEB_SECRET)],
+    )
+    .await;
+    gate.idp.control().clear_request_log();
+    let refused = || {
+        let log = gate.idp.control().request_log();
+        let refused = log
+            .iter()
+            .filter(|entry| entry.error.as_deref() == Some("invalid_client"));
+        refused.count()
+    };
+    drop(gate.sign_in().await);
+    let first = format!("secret 1 (file {})", gate.dir.path().join("new").display());
+    let second = format!("secret 2 (file {})", gate.dir.path().join("old").display());
+    assert_eq!(told(&gate), [format!("web: {first} refused, next {second}")]);
+    assert_eq!(refused(), 1);
+    drop(gate.sign_in().await);
+    assert_eq!(refused(), 1, "that is remembered");
+    let metrics = gate.audit.metrics().render();
+    assert!(
+        metrics.contains("portcullis_client_credentials_refused_total{client=\"web\"} 1"),
+        "{metrics}"
+    );
+    // A file that others could read, or that holds nothing, is told of once; what was there stays in use.
+    put(&gate, "old", "\n");
+    drop(gate.sign_in().await);
+    drop(gate.sign_in().await);
+    assert_eq!(told(&gate)[1..], [format!("{second}: nothing in it")]);
+    assert_eq!(refused(), 1);
+}
+
+#[tokio::test]
+async fn people_sign_in_through_a_client_with_a_key() {
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let pem = key.to_pkcs8_pem().unwrap();
+    let gate = gate("private_key = { file = \"key.pem\" }", &[("key.pem", pem.expose())]).await;
+    web(&gate, |client| {
+        client.jwks = Some(json!({ "keys": [key.public_jwk()] }))
+    });
+    let mut browser = gate.sign_in().await;
+    assert_eq!(gate.fetch(&mut browser, "/api/orders").await.status, 200);
+    // Another key at the provider, and then here too.
+    let next = SigningKey::generate(Algorithm::ES256).unwrap();
+    web(&gate, |client| {
+        client.jwks = Some(json!({ "keys": [next.public_jwk()] }))
+    });
+    let mut browser = crate::demo::Browser::new();
+    let callback = gate.until_callback(&mut browser).await;
+    let answer = gate.visit(&mut browser, callback.as_str()).await;
+    assert_eq!(
+        (answer.status.as_u16(), gate.last_code().as_str()),
+        (502, "provider.client_rejected")
+    );
+    put(&gate, "key.pem", next.to_pkcs8_pem().unwrap().expose());
+    drop(gate.sign_in().await);
+}
+
+#[tokio::test]
+async fn people_sign_in_through_a_client_with_a_certificate() {
+    let setting =
+        "certificate = { cert = \"client.pem\", key = \"client.key\" }\nauth = \"self_signed_tls_client_auth\"";
+    let files = [
+        ("client.pem", SELF_SIGNED.0),
+        ("client.key", SELF_SIGNED.1),
+        ("ca.pem", SERVER_CA),
+    ];
+    let mut gate = gate(setting, &files).await;
+    gate.text = gate.text.replacen(
+        "id_token_algorithm",
+        "ca_file = \"ca.pem\"\n        id_token_algorithm",
+        1,
+    );
+    gate.restart().await;
+    web(&gate, |client| {
+        client.tls_client_certificates = vec![SELF_SIGNED.0.into()]
+    });
+    let mut browser = gate.sign_in().await;
+    assert_eq!(gate.fetch(&mut browser, "/api/orders").await.status, 200);
+    // Another certificate, here and there, without a restart.
+    web(&gate, |client| client.tls_client_certificates = vec![ISSUED.0.into()]);
+    put(&gate, "client.key", ISSUED.1);
+    put(&gate, "client.pem", ISSUED.0);
+    drop(gate.sign_in().await);
+}
+
+#[tokio::test]
+async fn a_secret_that_expires_is_told_of_and_the_gateway_stays_ready() {
+    let start = Gate::start().await;
+    let expires = rfc3339(start.clock.now().plus(6 * 86_400 + 60));
+    drop(start);
+    let setting = format!("secret = {{ file = \"web.secret\", expires = \"{expires}\" }}");
+    let gate = gate(&setting, &[("web.secret", WEB_SECRET)]).await;
+    let told = async {
+        loop {
+            let records = gate.audit.recent(0);
+            let found = records.iter().find_map(|record| match &record.event {
+                Event::ClientCredentialExpiring {
+                    client,
+                    credential,
+                    days,
+                    ..
+                } => Some((client.clone(), credential.clone(), *days)),
+                _ => None,
+            });
+            match found {
+                Some(found) => return found,
+                None => tokio::time::sleep(STEP).await,
+            }
+        }
+    };
+    let (client, credential, days) = tokio::time::timeout(START, told).await.expect("it is told");
+    assert_eq!((client.as_str(), days), ("web", 6));
+    let readiness = gate.running.as_ref().unwrap().readiness()();
+    let name = format!("{credential} of client web");
+    let check = readiness.checks.iter().find(|check| check.name == name).unwrap();
+    assert!(readiness.ready && check.ready);
+    assert_eq!(check.detail, format!("expires in 6 days, at {expires}"));
+    let metrics = gate.audit.metrics().render();
+    assert!(
+        metrics.contains("portcullis_client_credential_expires_seconds{client=\"web\""),
+        "{metrics}"
+    );
+    // Once it has expired it is tried all the same: the date may be wrong, and there is no other.
+    gate.clock.advance(7 * 86_400);
+    drop(gate.sign_in().await);
+}
