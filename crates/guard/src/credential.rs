@@ -175,6 +175,34 @@ impl<'r> Presented<'r> {
     }
 }
 
+impl<'r> Presented<'r> {
+    /// The token of the most usual request as it was sent: one header of the form `Bearer token` and no query. Nothing is
+    /// known of it but where it is; what is presented with it is told without its text.
+    pub(crate) fn as_sent(
+        method: &'r Method,
+        uri: &'r Uri,
+        headers: &'r HeaderMap,
+        extensions: &'r Extensions,
+    ) -> Option<(&'r [u8], Presented<'r>)> {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let token = values.next()?.as_bytes().strip_prefix(b"Bearer ")?;
+        if values.next().is_some() || uri.query().is_some() {
+            return None;
+        }
+        let presented = Presented {
+            token: "",
+            scheme: Scheme::Bearer,
+            method: method.as_str(),
+            path: uri.path(),
+            target: uri.path(),
+            headers: Some(headers),
+            certificate: extensions.get::<ClientCertificate>(),
+            used: None,
+        };
+        Some((token, presented))
+    }
+}
+
 /// Never the token.
 impl fmt::Debug for Presented<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -106,7 +106,7 @@ async fn checks(
     report: &mut Report,
 ) -> Result<(), Stop> {
     let inner = guard.inner();
-    let asked_about = inner.asked_about(presented.text());
+    let asked_about = inner.asked_about(presented.text().as_bytes());
     let (claims, rules) = match asked_about {
         Some((opaque, issuer)) => vouched(inner, opaque, issuer, presented, report).await?,
         None => signed(inner, presented, report).await?,

@@ -136,13 +136,17 @@ impl Guard {
         if self.must_mark(presented) {
             return None;
         }
-        let done = self.remembered(presented)?.map(Admitted::finished).transpose()?;
+        let done = self
+            .remembered(presented.text().as_bytes(), presented)?
+            .map(Admitted::finished)
+            .transpose()?;
         Some(done.map(|admitted| admitted.token))
     }
 
-    fn remembered(&self, presented: &Presented<'_>) -> Option<Result<Admitted, GuardError>> {
+    /// A token that is remembered, by its text or by the bytes of its header: where they are found they are those of a token
+    /// that was verified, so that nothing else has to be asked of them.
+    pub(crate) fn remembered(&self, token: &[u8], presented: &Presented<'_>) -> Option<Result<Admitted, GuardError>> {
         let inner = &*self.0;
-        let token = presented.text();
         if token.len() > inner.limits.token {
             return None;
         }
@@ -181,14 +185,18 @@ impl Guard {
         if self.must_mark(presented) {
             return None;
         }
-        let done = match self.remembered(presented) {
-            Some(done) => done,
-            None => match self.0.step(presented, true) {
-                Step::Done(done) => done,
-                Step::NeedsKeys { .. } | Step::NeedsRevocations | Step::NeedsIntrospection => return None,
-            },
-        };
-        done.map(Admitted::finished).transpose()
+        match self.remembered(presented.text().as_bytes(), presented) {
+            Some(done) => done.map(Admitted::finished).transpose(),
+            None => self.try_admit_new(presented),
+        }
+    }
+
+    /// The same for a token that is not remembered and no proof.
+    pub(crate) fn try_admit_new(&self, presented: &Presented<'_>) -> Option<Result<Admitted, GuardError>> {
+        match self.0.step(presented, true) {
+            Step::Done(done) => done.map(Admitted::finished).transpose(),
+            Step::NeedsKeys { .. } | Step::NeedsRevocations | Step::NeedsIntrospection => None,
+        }
     }
 
     /// Verifies a token. It waits only where keys must be fetched, the provider be asked about an opaque token, or the
@@ -219,7 +227,7 @@ impl Guard {
     }
 
     async fn judge(&self, presented: &Presented<'_>) -> Result<Admitted, GuardError> {
-        if let Some(done) = self.remembered(presented) {
+        if let Some(done) = self.remembered(presented.text().as_bytes(), presented) {
             return done;
         }
         let (mut asked, mut may_read) = (false, true);

@@ -88,23 +88,25 @@ impl Refused {
 
 impl Inner {
     /// Who is to be asked about this token; `None` where it speaks for itself, or nobody can be asked.
-    pub(crate) fn asked_about(&self, token: &str) -> Option<(&Opaque, &Issuer)> {
+    pub(crate) fn asked_about(&self, token: &[u8]) -> Option<(&Opaque, &Issuer)> {
         let opaque = self.opaque.as_ref().filter(|_| !is_jwt(token))?;
         Some((opaque, self.issuers.get(opaque.issuer)?))
     }
 
     /// What the cache knows a token by: a JWT by itself, which only its issuer can make, an opaque one by its hash. No
     /// JWT is a hash: it has dots.
-    pub(crate) fn cache_key<'t>(&self, token: &'t str) -> Cow<'t, str> {
+    pub(crate) fn cache_key<'t>(&self, token: &'t [u8]) -> Cow<'t, [u8]> {
         match self.asked_about(token) {
             None => Cow::Borrowed(token),
-            Some(_) => Cow::Owned(base64url_encode(&sha256(token.as_bytes()))),
+            Some(_) => Cow::Owned(base64url_encode(&sha256(token)).into()),
         }
     }
 
     /// Asks about a token and judges the answer. The revocations have been read.
     pub(crate) async fn introspect(&self, presented: &Presented<'_>) -> Result<Admitted, GuardError> {
-        let (opaque, issuer) = self.asked_about(presented.text()).ok_or(GuardError::NotGuarded)?;
+        let (opaque, issuer) = self
+            .asked_about(presented.text().as_bytes())
+            .ok_or(GuardError::NotGuarded)?;
         let hash = sha256(presented.text().as_bytes());
         if let Some(refusal) = opaque.refused.find(&hash, self.clock.now()) {
             return Err(refusal.into());
@@ -121,7 +123,7 @@ impl Inner {
         let verified = self.verified(claims, &issuer.rules, origin, binding, until)?;
         if until > now {
             self.cache
-                .insert(&self.cache_key(presented.text()), Arc::clone(&verified));
+                .insert(&self.cache_key(presented.text().as_bytes()), Arc::clone(&verified));
         }
         self.admit(verified, presented, now)
     }
@@ -155,10 +157,9 @@ impl Inner {
 
 /// Whether a token is a JWS in compact form (RFC 7515 s3.1): two dots, and a header that is a JSON object. It is asked on
 /// every request, so it looks at the first byte of the header alone: `{` is `e` and the upper bits of the next letter.
-fn is_jwt(token: &str) -> bool {
-    let bytes = token.as_bytes();
-    let object = matches!(bytes, [b'e', b'w'..=b'z' | b'0'..=b'9' | b'-' | b'_', ..]);
-    object && bytes.iter().filter(|byte| **byte == b'.').count() == 2
+fn is_jwt(token: &[u8]) -> bool {
+    let object = matches!(token, [b'e', b'w'..=b'z' | b'0'..=b'9' | b'-' | b'_', ..]);
+    object && token.iter().filter(|byte| **byte == b'.').count() == 2
 }
 
 #[cfg(test)]
@@ -173,7 +174,7 @@ mod tests {
             "e30.e30.e30",
             "eyAiYWxnIjo..",
         ] {
-            assert!(is_jwt(jwt), "{jwt}");
+            assert!(is_jwt(jwt.as_bytes()), "{jwt}");
         }
         for opaque in [
             "",
@@ -185,7 +186,7 @@ mod tests {
             "bm90IGpzb24.e30.",
             ".e30.",
         ] {
-            assert!(!is_jwt(opaque), "{opaque}");
+            assert!(!is_jwt(opaque.as_bytes()), "{opaque}");
         }
     }
 }

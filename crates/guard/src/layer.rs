@@ -192,12 +192,21 @@ type Checked = Result<Option<Permit>, Box<Response<Bytes>>>;
 impl Route {
     /// Decides without waiting; `None` where the provider or the store must be asked first.
     fn check(&self, head: Head<'_>) -> Option<Checked> {
+        let sent = Presented::as_sent(head.method, head.uri, head.headers, head.extensions);
+        if let Some((token, presented)) = &sent
+            && let Some(admitted) = self.guard.remembered(token, presented)
+        {
+            return Some(self.authorize(admitted, presented, head));
+        }
         let presented = match self.credential(head) {
             Ok(Some(presented)) => presented,
             Ok(None) => return Some(Ok(None)),
             Err(error) => return Some(Err(self.refuse(&error, head, None))),
         };
-        let admitted = self.guard.try_admit(&presented)?;
+        let admitted = match sent {
+            Some(_) => self.guard.try_admit_new(&presented)?,
+            None => self.guard.try_admit(&presented)?,
+        };
         Some(self.authorize(admitted, &presented, head))
     }
 

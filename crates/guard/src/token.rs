@@ -3,7 +3,7 @@
 use std::fmt;
 use std::mem::size_of;
 
-use portcullis_jose::{Claims, Object, UnixTime, Value, Verified};
+use portcullis_jose::{Claims, UnixTime, Verified};
 use portcullis_oidc::Binding;
 use portcullis_policy::{Kind, Scopes};
 
@@ -160,10 +160,7 @@ impl VerifiedToken {
 
     /// The memory that it takes, not less than it really is.
     pub(crate) fn bytes(&self) -> usize {
-        let members: usize = self.claims.iter().map(|(name, value)| member_bytes(name, value)).sum();
-        let room = Object::ROOM * (size_of::<String>() + size_of::<Value>());
-        // Growing doubles a vector, so up to twice of what is used, and never less than the room that it begins with.
-        size_of::<VerifiedToken>() + members + members.max(room)
+        size_of::<VerifiedToken>() + self.claims.heap_bytes()
     }
 }
 
@@ -177,18 +174,4 @@ impl fmt::Debug for VerifiedToken {
             .field("expires", &self.expires)
             .finish_non_exhaustive()
     }
-}
-
-fn member_bytes(name: &str, value: &Value) -> usize {
-    size_of::<String>() + name.len() + value_bytes(value)
-}
-
-fn value_bytes(value: &Value) -> usize {
-    let inner = match value {
-        Value::String(text) => text.len(),
-        Value::Array(list) => list.iter().map(value_bytes).sum(),
-        Value::Object(object) => object.iter().map(|(name, value)| member_bytes(name, value)).sum(),
-        _ => 0,
-    };
-    size_of::<Value>() + inner
 }

@@ -102,7 +102,7 @@ impl Inner {
 
     fn judge(&self, presented: &Presented<'_>, may_read: bool) -> Result<Step, GuardError> {
         let missing = |now| !self.revocations.is_loaded() || (may_read && self.should_read_again(now));
-        if self.asked_about(presented.text()).is_some() {
+        if self.asked_about(presented.text().as_bytes()).is_some() {
             self.check_opaque(presented.text())?;
             return Ok(match missing(self.clock.now()) {
                 true => Step::NeedsRevocations,
@@ -133,7 +133,7 @@ impl Inner {
         };
         let verified = self.verified(claims, &issuer.rules, origin, binding, UnixTime::from_secs(i64::MAX))?;
         // What is remembered is that the token is good; who may send it, and whether it was revoked, is asked each time.
-        self.cache.insert(presented.text(), Arc::clone(&verified));
+        self.cache.insert(presented.text().as_bytes(), Arc::clone(&verified));
         Ok(Step::Done(self.admit(verified, presented, now)))
     }
 

@@ -1,53 +1,33 @@
 use std::ops::Deref;
 
-use crate::json::{Object, USUAL, Value, usual};
+use crate::json::{Object, Value};
 use crate::{Refusal, UnixTime};
 
 /// The latest time that a claim may name: 9999-12-31T23:59:59Z.
 const LATEST: f64 = 253_402_300_799.0;
 
-/// A place that is too far behind to be noted.
-const FAR: u8 = u8::MAX;
-
 /// The claims set of a JWT (RFC 7519 s4): a JSON object without repeated members.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claims {
     object: Object,
-    /// Where the claims are that are asked for on every request: one more than the place, 0 for absent. Claims are read
-    /// far more often than they are parsed, and a look at each name costs a line of the processor's cache.
-    places: [u8; USUAL.len()],
     /// SHA-256 over `header.payload`, the name of the token in revocation lists and caches.
     signed_part: [u8; 32],
 }
 
 impl Claims {
     pub(crate) fn new(object: Object, signed_part: [u8; 32]) -> Claims {
-        let mut places = [0; USUAL.len()];
-        for (at, (name, _)) in object.iter().enumerate() {
-            if let Some(place) = usual(name).and_then(|usual| places.get_mut(usual)) {
-                *place = u8::try_from(at + 1).unwrap_or(FAR);
-            }
-        }
-        Claims {
-            object,
-            places,
-            signed_part,
-        }
+        Claims { object, signed_part }
     }
 
     /// The claim of exactly this name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        match usual(name).and_then(|usual| self.places.get(usual)) {
-            Some(0) => None,
-            Some(&place) if place < FAR => self.object.at(usize::from(place) - 1),
-            _ => self.object.get(name),
-        }
+    pub fn get(&self, name: &str) -> Option<Value<'_>> {
+        self.object.get(name)
     }
 
     /// The claim at a dotted path, such as `realm_access.roles`. A claim whose own name has the dots is found first.
     #[must_use]
-    pub fn get_path(&self, path: &str) -> Option<&Value> {
+    pub fn get_path(&self, path: &str) -> Option<Value<'_>> {
         if let Some(value) = self.get(path) {
             return Some(value);
         }
@@ -119,7 +99,7 @@ impl Claims {
             }
         };
         // RFC 7519 s2: NumericDate may have a fraction. Every whole second up to LATEST is exact in an f64.
-        let seconds = number.as_f64().unwrap_or(f64::NAN);
+        let seconds = number.as_f64();
         if !(0.0..=LATEST).contains(&seconds) {
             return Err(Refusal::ClaimRange {
                 claim: name.into(),
@@ -131,7 +111,7 @@ impl Claims {
     }
 
     /// All claims, in the order of the token.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
         self.object.iter()
     }
 
@@ -139,6 +119,12 @@ impl Claims {
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         self.object.to_json()
+    }
+
+    /// The memory that they have beside their own size, in bytes.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.object.heap_bytes()
     }
 
     /// SHA-256 over the signed part (`header.payload`) of the token.
@@ -181,7 +167,7 @@ mod tests {
     use super::*;
 
     fn claims(text: &str) -> Claims {
-        Claims::new(crate::json::parse_object(text.as_bytes(), 16).unwrap(), [0; 32])
+        Claims::new(crate::json::parse_object(text.into(), 16).unwrap(), [0; 32])
     }
 
     #[test]

@@ -1,5 +1,4 @@
 use crate::json::Value;
-use crate::jws::read;
 use crate::{AlgorithmSet, Claims, Header, Limits, PublicKey, Refusal, UnverifiedJws, Verified};
 
 /// A JWS that carries the public key it is signed with in its header, as a DPoP proof does (RFC 9449 s4.2).
@@ -35,13 +34,13 @@ impl<'a> EmbeddedKeyJws<'a> {
     /// The first rule that is broken. [`Refusal::KeyUnusable`] when there is no `jwk`, or it is private, symmetric,
     /// weak, broken, or of another kind than the algorithm; [`Refusal::AlgorithmNotAllowed`] for a symmetric one.
     pub fn parse(token: &'a str, limits: &Limits) -> Result<EmbeddedKeyJws<'a>, Refusal> {
-        let (jws, header) = read(token, limits)?;
+        let jws = UnverifiedJws::parse(token, limits)?;
         jws.require_algorithm(AlgorithmSet::asymmetric())?;
         let refused = |why: String| Refusal::KeyUnusable {
             kid: "(in the header)".into(),
             why,
         };
-        let jwk = match header.get("jwk") {
+        let jwk = match jws.header().members().get("jwk") {
             Some(Value::Object(jwk)) => jwk,
             Some(other) => return Err(refused(format!("the header's jwk is a {}", other.kind()))),
             None => return Err(refused("the header has no jwk".into())),

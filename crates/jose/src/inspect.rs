@@ -35,7 +35,7 @@ pub fn unverified(token: &str, limits: &Limits) -> Result<Inspected, Refusal> {
         });
     }
     let (header, claims, signature) = split(token)?;
-    let object = |text, part| decode(text, part).and_then(|bytes| Object::parse(&bytes, part, limits));
+    let object = |text, part| decode(text, part).and_then(|bytes| Object::of(bytes, part, limits));
     Ok(Inspected {
         header: object(header, "header"),
         claims: object(claims, "claims"),

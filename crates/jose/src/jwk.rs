@@ -73,12 +73,12 @@ impl JwkSet {
             return Err(JwksError::TooLarge);
         }
         let read = document.keys.into_iter().map(|raw| {
-            let jwk = json::parse_object(raw.get().as_bytes(), 8).map_err(|_| KeyProblem {
+            let jwk = json::parse_object(raw.get().into(), 8).map_err(|_| KeyProblem {
                 kid: None,
                 why: "not one strict JSON object".into(),
                 exposed: false,
             })?;
-            PublicKey::from_jwk_object(&jwk).map_err(|error| KeyProblem::new(kid_of(&jwk), &error))
+            PublicKey::from_jwk_object(jwk.members()).map_err(|error| KeyProblem::new(kid_of(&jwk), &error))
         });
         let set = JwkSet::public(read);
         let problems = set.unusable.clone();

@@ -1,8 +1,7 @@
 use std::borrow::Cow;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64_simd::URL_SAFE_NO_PAD;
 
 use crate::json::{Object, Value};
 use crate::jwk::Signed;
@@ -38,16 +37,9 @@ impl Default for Limits {
 #[derive(Debug, Clone)]
 pub struct Header {
     algorithm: Algorithm,
-    typ: Text,
-    kid: Text,
-}
-
-/// A header member that has to be a string.
-#[derive(Debug, Clone)]
-enum Text {
-    Absent,
-    Is(String),
-    Invalid,
+    members: Object,
+    /// How long a `kid` may be.
+    max_kid: usize,
 }
 
 impl Header {
@@ -62,17 +54,22 @@ impl Header {
     /// # Errors
     /// [`Refusal::KidInvalid`] when it is no string or too long.
     pub fn kid(&self) -> Result<Option<&str>, Refusal> {
-        match &self.kid {
-            Text::Absent => Ok(None),
-            Text::Is(kid) => Ok(Some(kid)),
-            Text::Invalid => Err(Refusal::KidInvalid),
+        match self.members.get("kid") {
+            None => Ok(None),
+            Some(Value::String(kid)) if kid.len() <= self.max_kid => Ok(Some(kid)),
+            Some(_) => Err(Refusal::KidInvalid),
         }
     }
 
     /// `typ`, if it is there and a string.
     #[must_use]
     pub fn typ(&self) -> Option<&str> {
-        if let Text::Is(typ) = &self.typ { Some(typ) } else { None }
+        self.members.get("typ").and_then(Value::as_str)
+    }
+
+    /// The whole header, for who has to see more of it.
+    pub(crate) fn members(&self) -> &Object {
+        &self.members
     }
 
     /// Checks that `typ` is one of `accepted` (media types without `application/`).
@@ -82,16 +79,17 @@ impl Header {
     /// # Errors
     /// [`Refusal::TypeMismatch`]
     pub fn require_type(&self, accepted: &[&str]) -> Result<(), Refusal> {
-        let found = match &self.typ {
-            Text::Is(typ) => typ.as_str(),
-            Text::Absent => "(none)",
-            Text::Invalid => "(not a string)",
+        let typ = self.members.get("typ");
+        let found = match typ {
+            Some(Value::String(typ)) => typ,
+            Some(_) => "(not a string)",
+            None => "(none)",
         };
         let short = match found.get(..12) {
             Some(prefix) if prefix.eq_ignore_ascii_case("application/") => found.get(12..).unwrap_or_default(),
             _ => found,
         };
-        if matches!(self.typ, Text::Is(_)) && accepted.iter().any(|typ| typ.eq_ignore_ascii_case(short)) {
+        if matches!(typ, Some(Value::String(_))) && accepted.iter().any(|typ| typ.eq_ignore_ascii_case(short)) {
             return Ok(());
         }
         Err(Refusal::TypeMismatch {
@@ -118,7 +116,35 @@ impl<'a> UnverifiedJws<'a> {
     /// # Errors
     /// The first rule that is broken, in that order.
     pub fn parse(token: &'a str, limits: &Limits) -> Result<UnverifiedJws<'a>, Refusal> {
-        read(token, limits).map(|(jws, _)| jws)
+        if token.len() > limits.token {
+            return Err(Refusal::TooLarge {
+                part: "token",
+                limit: limits.token,
+            });
+        }
+        let (header_part, payload_part, signature_part) = split(token)?;
+        if header_part.len() > limits.header {
+            return Err(oversized(header_part, limits));
+        }
+        let header_bytes = decode(header_part, "header")?;
+        let payload = decode(payload_part, "claims")?;
+        let signature = decode(signature_part, "signature")?;
+        let header = read_header(Object::of(header_bytes, "header", limits)?, limits)?;
+        // The claims are parsed once, and a fault in them is told when it is their turn.
+        let (claims, claims_fault) = match Object::of(payload, "claims", limits) {
+            Ok(claims) => (claims, None),
+            Err(fault) => (Object::default(), Some(fault)),
+        };
+        let signed_part = token
+            .get(..header_part.len() + 1 + payload_part.len())
+            .unwrap_or_default();
+        Ok(UnverifiedJws {
+            header,
+            signed_part,
+            signature,
+            claims,
+            claims_fault,
+        })
     }
 
     /// The header.
@@ -190,41 +216,6 @@ impl<'a> UnverifiedJws<'a> {
     }
 }
 
-/// Reads a token; hands the whole header out as well, for who has to see more of it than [`Header`].
-pub(crate) fn read<'a>(token: &'a str, limits: &Limits) -> Result<(UnverifiedJws<'a>, Object), Refusal> {
-    if token.len() > limits.token {
-        return Err(Refusal::TooLarge {
-            part: "token",
-            limit: limits.token,
-        });
-    }
-    let (header_part, payload_part, signature_part) = split(token)?;
-    if header_part.len() > limits.header {
-        return Err(oversized(header_part, limits));
-    }
-    let header_bytes = decode(header_part, "header")?;
-    let payload = decode(payload_part, "claims")?;
-    let signature = decode(signature_part, "signature")?;
-    let members = Object::parse(&header_bytes, "header", limits)?;
-    let header = read_header(&members, limits)?;
-    // The claims are parsed once, and a fault in them is told when it is their turn.
-    let (claims, claims_fault) = match Object::parse(&payload, "claims", limits) {
-        Ok(claims) => (claims, None),
-        Err(fault) => (Object::default(), Some(fault)),
-    };
-    let signed_part = token
-        .get(..header_part.len() + 1 + payload_part.len())
-        .unwrap_or_default();
-    let jws = UnverifiedJws {
-        header,
-        signed_part,
-        signature,
-        claims,
-        claims_fault,
-    };
-    Ok((jws, members))
-}
-
 pub(crate) fn split(token: &str) -> Result<(&str, &str, &str), Refusal> {
     if token.is_empty() {
         return Err(Refusal::Malformed { why: "empty" });
@@ -255,7 +246,7 @@ pub(crate) fn split(token: &str) -> Result<(&str, &str, &str), Refusal> {
 /// What is said of a header that is too large: the `kid`, where that is what makes it so.
 fn oversized(header: &str, limits: &Limits) -> Refusal {
     let header = decode(header, "header").ok();
-    let header = header.and_then(|bytes| Object::parse(&bytes, "header", limits).ok());
+    let header = header.and_then(|bytes| Object::of(bytes, "header", limits).ok());
     let kid = header.as_ref().and_then(|header| header.get("kid")?.as_str());
     match kid {
         Some(kid) if kid.len() > limits.kid => Refusal::KidInvalid,
@@ -268,11 +259,11 @@ fn oversized(header: &str, limits: &Limits) -> Refusal {
 
 pub(crate) fn decode(part: &str, name: &'static str) -> Result<Vec<u8>, Refusal> {
     URL_SAFE_NO_PAD
-        .decode(part)
+        .decode_to_vec(part)
         .map_err(|_| Refusal::BadBase64 { part: name })
 }
 
-fn read_header(header: &Object, limits: &Limits) -> Result<Header, Refusal> {
+fn read_header(header: Object, limits: &Limits) -> Result<Header, Refusal> {
     // RFC 7515 s4.1.11: a `crit` that is not understood is refused, and nothing is understood here. RFC 7797 s3 and
     // RFC 7516 s4.1.3: `b64` and `zip` change what was signed, so they are refused without `crit` too.
     for member in ["crit", "b64", "zip"] {
@@ -281,7 +272,7 @@ fn read_header(header: &Object, limits: &Limits) -> Result<Header, Refusal> {
         }
     }
     let algorithm = match header.get("alg") {
-        Some(Value::String(name)) => Algorithm::from_name(name).ok_or(Cow::Owned(name.clone())),
+        Some(Value::String(name)) => Algorithm::from_name(name).ok_or_else(|| Cow::Owned(name.to_owned())),
         Some(other) => Err(Cow::Owned(format!("({})", other.kind()))),
         None => Err(Cow::Borrowed("(none)")),
     };
@@ -289,15 +280,10 @@ fn read_header(header: &Object, limits: &Limits) -> Result<Header, Refusal> {
         found: found.into_owned(),
         accepted: AlgorithmSet::asymmetric().to_string(),
     })?;
-    let text = |name: &str, limit: usize| match header.get(name) {
-        None => Text::Absent,
-        Some(Value::String(text)) if text.len() <= limit => Text::Is(text.clone()),
-        Some(_) => Text::Invalid,
-    };
     Ok(Header {
         algorithm,
-        typ: text("typ", limits.header),
-        kid: text("kid", limits.kid),
+        members: header,
+        max_kid: limits.kid,
     })
 }
 
@@ -448,6 +434,30 @@ mod tests {
             code(format!("{{\"a\":{}{}}}", "[".repeat(20), "]".repeat(20)).as_bytes()),
             "token.too_deep"
         );
+    }
+
+    proptest! {
+        /// What one decoder reads, the other reads alike: nothing is taken that is not canonical (RFC 7515 s2).
+        #[test]
+        fn base64url_is_as_strict_as_another_decoder(text in "[A-Za-z0-9_+/=. \\-]{0,80}") {
+            let theirs = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &text).ok();
+            prop_assert_eq!(decode(&text, "claims").ok(), theirs);
+        }
+
+        #[test]
+        fn base64url_gives_back_what_was_encoded(bytes in proptest::collection::vec(any::<u8>(), 0..200), place in 0usize..300, other: u8) {
+            let text = base64url_encode(&bytes);
+            prop_assert_eq!(decode(&text, "claims").ok(), Some(bytes));
+            // One byte of the text is another, any at all.
+            let mut changed = text.into_bytes();
+            if let Some(byte) = changed.get_mut(place) {
+                *byte = other;
+            }
+            if let Ok(changed) = String::from_utf8(changed) {
+                let theirs = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &changed).ok();
+                prop_assert_eq!(decode(&changed, "claims").ok(), theirs);
+            }
+        }
     }
 
     proptest! {

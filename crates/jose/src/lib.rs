@@ -54,7 +54,7 @@ pub use certificate::{certificate_from_pem, certificate_thumbprint};
 pub use check::Check;
 pub use claims::{Claims, Verified};
 pub use embedded::EmbeddedKeyJws;
-pub use json::{Object, Value};
+pub use json::{Array, Items, Members, Number, Object, Value};
 pub use jwk::{JwkSet, JwksError, KeyProblem};
 pub use jws::{Header, Limits, UnverifiedJws};
 pub use key_error::KeyError;

@@ -7,7 +7,7 @@ use der::asn1::{AnyRef, OctetStringRef, UintRef};
 use der::{Reader as _, SliceReader};
 use zeroize::Zeroizing;
 
-use crate::json::{self, Object, Value};
+use crate::json::{self, Members, Value};
 use crate::public_key::{read_usage, unusable};
 use crate::sign::{Pair, ec_algorithm, rsa_encoding};
 use crate::{Algorithm, KeyError, Secret, SignError, SigningKey, base64url_decode, base64url_encode};
@@ -24,12 +24,12 @@ impl SigningKey {
     /// # Errors
     /// [`SignError`]
     pub fn from_private_jwk(jwk: &Secret, algorithm: Option<Algorithm>) -> Result<SigningKey, SignError> {
-        let mut object = json::parse_object(jwk.expose().as_bytes(), 8).map_err(|_| {
+        let mut object = json::parse_object(jwk.expose().into(), 8).map_err(|_| {
             SignError::Jwk(KeyError::Unreadable {
                 form: "one strict JSON object",
             })
         })?;
-        let key = read(&object, algorithm);
+        let key = read(object.members(), algorithm);
         object.zeroize();
         key
     }
@@ -72,7 +72,7 @@ impl SigningKey {
     }
 }
 
-fn read(jwk: &Object, algorithm: Option<Algorithm>) -> Result<SigningKey, SignError> {
+fn read(jwk: Members<'_>, algorithm: Option<Algorithm>) -> Result<SigningKey, SignError> {
     let usage = read_usage(jwk, "sign").map_err(SignError::Jwk)?;
     // RFC 7518 s6.3.2.7: more than two primes are not supported here.
     if jwk.get("oth").is_some() {

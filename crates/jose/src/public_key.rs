@@ -6,7 +6,7 @@ use serde_json::json;
 use webpki::EndEntityCert;
 
 use crate::algorithm::KeyKind;
-use crate::json::{self, Object, Value};
+use crate::json::{self, Members, Value};
 use crate::{Algorithm, AlgorithmSet, KeyError, base64url_decode, base64url_encode, pem, sha256};
 
 /// JWK members that belong to the owner of the key alone.
@@ -55,17 +55,17 @@ impl PublicKey {
     /// # Errors
     /// [`KeyError`] when it is no JWK, holds a private member, or is not fit to check signatures.
     pub fn from_jwk(text: &[u8]) -> Result<PublicKey, KeyError> {
-        let object = json::parse_object(text, JWK_DEPTH).map_err(|_| KeyError::Unreadable {
+        let object = json::parse_object(text.to_vec(), JWK_DEPTH).map_err(|_| KeyError::Unreadable {
             form: "a JWK (one strict JSON object)",
         })?;
-        PublicKey::from_jwk_object(&object)
+        PublicKey::from_jwk_object(object.members())
     }
 
     /// Takes the members of a JWK that was read before. `x5c` and its like are not looked at.
     ///
     /// # Errors
     /// The same as of [`PublicKey::from_jwk`].
-    pub fn from_jwk_object(jwk: &Object) -> Result<PublicKey, KeyError> {
+    pub fn from_jwk_object(jwk: Members<'_>) -> Result<PublicKey, KeyError> {
         PublicKey::from_jwk_for(jwk, AlgorithmSet::asymmetric())
     }
 
@@ -113,7 +113,7 @@ impl PublicKey {
     }
 
     /// As [`PublicKey::from_jwk_object`], for these algorithms alone.
-    pub(crate) fn from_jwk_for(jwk: &Object, wanted: AlgorithmSet) -> Result<PublicKey, KeyError> {
+    pub(crate) fn from_jwk_for(jwk: Members<'_>, wanted: AlgorithmSet) -> Result<PublicKey, KeyError> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         if let Some(member) = PRIVATE_MEMBERS.into_iter().find(|name| jwk.get(name).is_some()) {
             return Err(KeyError::Private { member: member.into() });
@@ -322,7 +322,7 @@ pub(crate) struct Usage {
 }
 
 /// Reads `kid`, `use`, `key_ops`, `kty`, `crv` and `alg`. `operation` is what the key is wanted for.
-pub(crate) fn read_usage(jwk: &Object, operation: &str) -> Result<Usage, KeyError> {
+pub(crate) fn read_usage(jwk: Members<'_>, operation: &str) -> Result<Usage, KeyError> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     if jwk
         .get("kid")

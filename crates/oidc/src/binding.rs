@@ -1,6 +1,6 @@
 //! What a token is bound to: a key that whoever sends the token must prove to have (RFC 7800 s3.1).
 
-use portcullis_jose::{Claims, Object, Refusal, Value, Verified, base64url_decode};
+use portcullis_jose::{Claims, Members, Refusal, Value, Verified, base64url_decode};
 
 /// The key that a token is bound to. A token of this kind is worth nothing without the proof.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,7 +34,7 @@ impl Binding {
         let mut x5t = None;
         for (name, value) in confirmation.iter() {
             match (name, value) {
-                ("jkt", Value::String(thumbprint)) if is_sha256(thumbprint) => jkt = Some(thumbprint.as_str()),
+                ("jkt", Value::String(thumbprint)) if is_sha256(thumbprint) => jkt = Some(thumbprint),
                 ("x5t#S256", Value::String(thumbprint)) => x5t = sha256(thumbprint),
                 _ => return Err(unknown(name)),
             }
@@ -72,7 +72,7 @@ fn unknown(method: &str) -> Refusal {
     }
 }
 
-fn first_name(confirmation: &Object) -> &str {
+fn first_name(confirmation: Members<'_>) -> &str {
     confirmation.iter().next().map_or("cnf", |(name, _)| name)
 }
 

@@ -74,7 +74,7 @@ impl Policy {
                 .all(|wanted| scopes(claims).any(|scope| *scope == **wanted)),
             Rule::Member { paths, value, .. } => paths.iter().any(|path| {
                 path.find(claims)
-                    .is_some_and(|found| each(found).iter().any(|item| text(item) == Some(&**value)))
+                    .is_some_and(|found| each(found).any(|item| text(item) == Some(&**value)))
             }),
             Rule::Claim { path, test } => path.find(claims).is_some_and(|found| test.passes(found)),
             Rule::Clients(allowed) => {
@@ -206,10 +206,10 @@ impl Policy {
 }
 
 impl ClaimTest {
-    fn passes(&self, found: &Value) -> bool {
+    fn passes(&self, found: Value<'_>) -> bool {
         match self {
             ClaimTest::OneOf(values) => values.iter().any(|value| value.equals(found)),
-            ClaimTest::Contains(value) => each(found).iter().any(|item| value.equals(item)),
+            ClaimTest::Contains(value) => each(found).any(|item| value.equals(item)),
             ClaimTest::Matches(pattern) => pattern.matches(found),
         }
     }
@@ -304,9 +304,9 @@ fn separated<T>(
 }
 
 /// A claim in an explanation: names and numbers as they are, of a list the first few, of an object only that it is one.
-fn shown(value: &Value) -> String {
+fn shown(value: Value<'_>) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.to_owned(),
         Value::Number(number) => number.to_string(),
         Value::Bool(bool) => bool.to_string(),
         Value::Array(list) => {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use portcullis_jose::{Claims, Value};
+use portcullis_jose::{Claims, Items, Value};
 
 /// Where a claim is found: a name, or names one inside the other.
 ///
@@ -27,10 +27,18 @@ pub struct ClaimPath {
 #[derive(Debug)]
 pub struct Scopes<'c>(ScopesFrom<'c>);
 
+/// A claim that holds one value or a list of them, one by one.
+#[derive(Debug)]
+pub(crate) enum Each<'c> {
+    One(Option<Value<'c>>),
+    List(Items<'c>),
+}
+
 #[derive(Debug)]
 enum ScopesFrom<'c> {
     Text(std::str::Split<'c, char>),
-    List(std::slice::Iter<'c, Value>),
+    List(Items<'c>),
+    Nothing,
 }
 
 /// Whether a token was issued to a person or to a program.
@@ -53,7 +61,7 @@ pub fn scopes(claims: &Claims) -> Scopes<'_> {
     Scopes(match claims.get("scope").or_else(|| claims.get("scp")) {
         Some(Value::String(text)) => ScopesFrom::Text(text.split(' ')),
         Some(Value::Array(list)) => ScopesFrom::List(list.iter()),
-        _ => ScopesFrom::List([].iter()),
+        _ => ScopesFrom::Nothing,
     })
 }
 
@@ -120,7 +128,21 @@ impl<'c> Iterator for Scopes<'c> {
     fn next(&mut self) -> Option<&'c str> {
         match &mut self.0 {
             ScopesFrom::Text(words) => words.find(|word| !word.is_empty()),
+            ScopesFrom::Nothing => None,
             ScopesFrom::List(list) => list.find_map(|value| text(value).filter(|word| !word.is_empty())),
+        }
+    }
+}
+
+// === impl Each ===
+
+impl<'c> Iterator for Each<'c> {
+    type Item = Value<'c>;
+
+    fn next(&mut self) -> Option<Value<'c>> {
+        match self {
+            Each::One(value) => value.take(),
+            Each::List(list) => list.next(),
         }
     }
 }
@@ -130,7 +152,7 @@ impl<'c> Iterator for Scopes<'c> {
 impl ClaimPath {
     /// The value at this path.
     #[must_use]
-    pub fn find<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {
+    pub fn find<'c>(&self, claims: &'c Claims) -> Option<Value<'c>> {
         if self.whole {
             let found = claims.get(&self.text);
             if found.is_some() {
@@ -190,17 +212,13 @@ impl fmt::Display for ClaimPath {
     }
 }
 
-pub(crate) fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::String(text) => Some(text),
-        _ => None,
-    }
+pub(crate) fn text(value: Value<'_>) -> Option<&str> {
+    value.as_str()
 }
 
-/// A claim that holds one value or a list of them.
-pub(crate) fn each(value: &Value) -> &[Value] {
+pub(crate) fn each(value: Value<'_>) -> Each<'_> {
     match value {
-        Value::Array(list) => list,
-        single => std::slice::from_ref(single),
+        Value::Array(list) => Each::List(list.iter()),
+        single => Each::One(Some(single)),
     }
 }

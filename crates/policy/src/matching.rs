@@ -43,7 +43,7 @@ impl Pattern {
     }
 
     /// Whether it is all of a text. Values of other kinds, and lists, never match.
-    pub(crate) fn matches(&self, value: &Value) -> bool {
+    pub(crate) fn matches(&self, value: Value<'_>) -> bool {
         value.as_str().is_some_and(|text| self.regex.is_match(text))
     }
 

@@ -411,11 +411,11 @@ impl Literal {
         matches!(self, Literal::Text(text) if text.is_empty())
     }
 
-    pub(crate) fn equals(&self, value: &Value) -> bool {
+    pub(crate) fn equals(&self, value: Value<'_>) -> bool {
         match (self, value) {
-            (Literal::Text(ours), Value::String(theirs)) => **ours == **theirs,
+            (Literal::Text(ours), Value::String(theirs)) => **ours == *theirs,
             (Literal::Integer(ours), Value::Number(theirs)) => theirs.as_i64() == Some(*ours),
-            (Literal::Bool(ours), Value::Bool(theirs)) => ours == theirs,
+            (Literal::Bool(ours), Value::Bool(theirs)) => *ours == theirs,
             _ => false,
         }
     }
