@@ -126,6 +126,7 @@ impl<'a> Array<'a> {
     }
 
     /// The items, in order.
+    #[must_use]
     pub fn iter(self) -> Items<'a> {
         Items(Places::inside(self.object, self.place))
     }
