@@ -180,7 +180,7 @@ impl Bff {
             again: Some(self.login_url(&self.0.settings.endpoint("resubmit"))),
             ..self.over(refused)
         };
-        let session = self.session(&request.headers).await.map_err(again)?;
+        let session = self.session(&request.headers, &request.method).await.map_err(again)?;
         let session = session.ok_or_else(|| again(Refused::new("session.missing")))?;
         let sealed = form_urlencoded::parse(body).find(|(name, _)| name == "sealed");
         let form = sealed.and_then(|(_, sealed)| self.open_form(&sealed));

@@ -92,7 +92,9 @@ impl Bff {
             Err(refused) => refused,
         };
         // A stale or repeated callback of somebody who is signed in by now: they are where they wanted to be.
-        if refused.code == "login.attempt_expired" && matches!(self.session(&request.headers).await, Ok(Some(_))) {
+        if refused.code == "login.attempt_expired"
+            && matches!(self.session(&request.headers, &request.method).await, Ok(Some(_)))
+        {
             return redirect(&return_to.unwrap_or_else(|| self.0.settings.home()), set_cookies);
         }
         let frontend = self.0.settings.name.clone();

@@ -38,6 +38,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "For SQLite look at free disk space, at the file's permissions and whether it lies on a network drive; for a server check `store.url`, the network and its log. Sessions continue as soon as it answers.",
     ),
     entry(
+        ("store.keys_unusable", "keys_unusable"),
+        500,
+        "The sealing keys cannot be used",
+        "What `keys` of `[store]` names was looked at again, and it cannot be read or holds no sealing keys any more. The keys that were read before are still used, so nobody notices yet; a restart would not find any.",
+        "Put the keys back: each is 32 random bytes in hexadecimal or base64url, one in a line, in a file that its owner alone can read. The event says what was found.",
+    ),
+    entry(
         ("store.conflict", "store_conflict"),
         503,
         "Two replicas changed the same session at once",

@@ -165,7 +165,7 @@ fn text(from: impl Read) -> std::io::Result<String> {
 fn question(args: &ExplainTokenArgs, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Question, Wrong> {
     let api = target::api(settings, args.api.as_deref(), args.path.as_deref()).map_err(Wrong)?;
     let audit = Audit::new(AuditSettings::in_memory(), clock.clone());
-    let (revocations, unseen) = target::revocations(&settings.store.sqlite, clock);
+    let (revocations, unseen) = target::revocations(settings, clock);
     let guarded = guard_alone(settings, api, &revocations, &audit, clock).map_err(|error| Wrong(error.to_string()))?;
     let guarded = guarded.ok_or_else(|| Wrong(format!("api {api} is public: it looks at no token")))?;
     let method = args.method.to_ascii_uppercase();

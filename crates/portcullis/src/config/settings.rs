@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::HeaderName;
@@ -10,6 +10,7 @@ use portcullis_guard::SenderConstraint;
 use portcullis_jose::{Algorithm, Secret, UnixTime};
 use portcullis_oidc::client_auth::AssertionAudience;
 use portcullis_policy::{Decision, NamedPolicy, RouteTable};
+use portcullis_store::{PostgresSettings, RedisSettings};
 use url::Url;
 
 use super::network::Network;
@@ -99,10 +100,26 @@ pub struct CertificateHeader {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoreSettings {
-    /// The SQLite file.
-    pub sqlite: PathBuf,
-    /// Texts of 32-byte sealing keys, base64url or hex: the first seals, all open. None: the store keeps its own.
+    /// Where state lives.
+    pub place: StorePlace,
+    /// Texts of 32-byte sealing keys, base64url or hex: the first seals, all open. None: SQLite keeps its own.
     pub keys: Vec<Secret>,
+    /// Where those keys came from, to look again while the gateway runs, and what was there: one key in a line.
+    pub key_sources: Vec<(SecretSource, Secret)>,
+    /// While the store does not answer, a session that was read so recently still counts for reading.
+    pub grace: Duration,
+}
+
+/// Where state lives.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum StorePlace {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// Redis.
+    Redis(RedisSettings),
+    /// PostgreSQL.
+    Postgres(PostgresSettings),
 }
 
 /// `[admin]`.
@@ -404,6 +421,29 @@ impl Settings {
             ));
         }
         dangers
+    }
+}
+
+// === impl StoreSettings ===
+
+impl StoreSettings {
+    /// The SQLite file, where it is one.
+    #[must_use]
+    pub fn sqlite(&self) -> Option<&Path> {
+        match &self.place {
+            StorePlace::Sqlite(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// What kind of store it is, in one word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.place {
+            StorePlace::Sqlite(_) => "sqlite",
+            StorePlace::Redis(_) => "redis",
+            StorePlace::Postgres(_) => "postgres",
+        }
     }
 }
 

@@ -153,7 +153,7 @@ impl Gateway {
             false => bff.check_same_origin(headers),
         };
         same_origin.map_err(&refuse)?;
-        let session = bff.session(headers).await.map_err(&refuse)?;
+        let session = bff.session(headers, &incoming.parts.method).await.map_err(&refuse)?;
         let session = session.ok_or_else(|| refuse(Refused::new("session.missing")))?;
         let access_token = bff.access_token(&session, incoming.id).await.map_err(&refuse)?;
 

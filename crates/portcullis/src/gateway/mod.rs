@@ -14,6 +14,7 @@ mod expiry;
 mod providers;
 mod revocations;
 mod routes;
+mod sealing;
 mod words;
 
 use std::net::IpAddr;

@@ -17,6 +17,7 @@ mod policies;
 mod provider_down;
 mod raw;
 mod restart;
+mod stores;
 mod streams;
 mod tenants;
 mod upgrade;
@@ -84,6 +85,17 @@ impl Gate {
 
     /// Starts with a provider that behaves like this, and does not wait until it is ready.
     async fn begin(public: Option<&str>, behaviour: Behaviour) -> Gate {
+        Gate::begin_on(public, behaviour, r#"url = "sqlite:sessions.db""#).await
+    }
+
+    /// On http, with this for `[store]`. The file `seal.key` holds a key.
+    async fn start_on(store: &str) -> Gate {
+        let gate = Gate::begin_on(None, Behaviour::default(), store).await;
+        gate.ready().await;
+        gate
+    }
+
+    async fn begin_on(public: Option<&str>, behaviour: Behaviour, store: &str) -> Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let origin = public.map_or_else(|| format!("http://{address}"), str::to_owned);
@@ -100,6 +112,7 @@ impl Gate {
             idp.issuer(),
             [address, upstream.address, closed.local_addr().unwrap()],
         );
+        let text = text.replace(r#"url = "sqlite:sessions.db""#, store);
         let mut gate = Gate {
             origin,
             address,
@@ -115,6 +128,7 @@ impl Gate {
             stop: watch::Sender::new(false),
             _closed: closed,
         };
+        stores::write_key(gate.dir.path(), &[stores::KEY]);
         gate.run(listener);
         gate
     }
@@ -292,6 +306,11 @@ impl Gate {
     /// The `Cookie` header of a session.
     fn cookie(&self, browser: &Browser) -> String {
         format!("{}={}", self.cookie_name(), self.session(browser).unwrap())
+    }
+
+    /// The time, in seconds since 1970.
+    fn now(&self) -> i64 {
+        self.clock.now().as_secs()
     }
 
     /// The newest code of a refusal.

@@ -9,6 +9,10 @@ use super::super::{FaultKind, parse};
 /// How a key of a table is written on one line.
 fn line(table: &Table, key: &str, value: &str) -> String {
     let path = match table.name {
+        // Where each of its keys has a meaning.
+        "store" if key != "url" => {
+            return format!("store = {{ url = \"rediss+sentinel://127.0.0.1/main\", {key} = {value} }}");
+        }
         "server" | "store" | "admin" | "danger" => table.name.to_owned(),
         "tls of [server]" => "server.tls".to_owned(),
         "client_certificate_header of [server]" => "server.client_certificate_header".to_owned(),

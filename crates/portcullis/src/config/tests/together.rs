@@ -176,7 +176,10 @@ fn a_file_is_read_from_its_directory() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("portcullis.toml");
     std::fs::write(&file, GOOD).unwrap();
-    assert_eq!(load(&file).unwrap().store.sqlite, dir.path().join("portcullis.db"));
+    assert_eq!(
+        load(&file).unwrap().store.sqlite().unwrap(),
+        dir.path().join("portcullis.db")
+    );
 }
 
 #[test]

@@ -1,9 +1,4 @@
-//! The contract, run by SQLite; and what is SQLite's own: the file.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests are outside a test for the lint"
-)]
+//! SQLite: the contract, and what is its own: the file.
 
 use std::fs;
 use std::path::Path;
