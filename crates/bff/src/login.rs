@@ -177,11 +177,14 @@ impl Bff {
             .set_cookies
             .extend(self.0.settings.set_session_cookie(cookie.expose()));
         let Purpose {
-            max_age, acr_values, ..
+            max_age,
+            acr_values,
+            return_to,
+            ..
         } = pending.purpose;
         if max_age.is_some() || acr_values.is_some() {
             let step_up = StepUp { acr_values, max_age };
-            progress.set_cookies.extend(self.stepped_up(&step_up));
+            progress.set_cookies.extend(self.stepped_up(&step_up, &return_to));
         }
         self.tell_login(&data, id);
         Ok(())

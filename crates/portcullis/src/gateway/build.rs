@@ -459,10 +459,11 @@ fn assets(settings: &Settings, extras: &Extras) -> Result<Option<Assets>, BuildE
         return Ok(None);
     };
     let what = || format!("the assets of frontend {name}");
-    let mut policy = CONTENT_POLICY.to_owned();
-    if !extras.frames.is_empty() {
-        policy.push_str(&format!("; frame-src {}", extras.frames.join(" ")));
-    }
+    // A silent login shows the provider in a frame.
+    let mut frames = vec!["'self'".to_owned()];
+    frames.extend(provider_origin(settings, frontend));
+    frames.extend(extras.frames.iter().cloned());
+    let policy = format!("{CONTENT_POLICY}; frame-src {}", frames.join(" "));
     match &frontend.assets {
         None => Ok(None),
         Some(config::Assets::Dir(dir)) => {
@@ -477,6 +478,14 @@ fn assets(settings: &Settings, extras: &Extras) -> Result<Option<Assets>, BuildE
             Upstream::parse(url.as_str()).map_err(failed(what()))?,
         ))),
     }
+}
+
+fn provider_origin(settings: &Settings, frontend: &config::FrontendSettings) -> Option<String> {
+    let client = settings.clients.get(&frontend.client)?;
+    let provider = settings.providers.get(&client.provider)?;
+    // The issuer of a template has its place for the tenant in its path.
+    let issuer = url::Url::parse(&provider.issuer.replace(['{', '}'], "")).ok()?;
+    Some(issuer.origin().ascii_serialization())
 }
 
 fn check_dir(dir: &Path) -> Result<(), String> {

@@ -11,6 +11,7 @@ mod call;
 mod certificate;
 mod credentials;
 mod expiry;
+mod library;
 mod providers;
 mod revocations;
 mod routes;
@@ -175,6 +176,9 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        if incoming.path.as_str() == bff.settings().endpoint("portcullis.js") {
+            return library::response(&incoming.parts);
+        }
         let body = match bff.body_limit(&incoming.parts) {
             0 => Ok(Bytes::new()),
             limit => body::read(body, limit).await,
