@@ -143,6 +143,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Compare `client_id`, the secret's source and the method of client authentication with the registration at the provider. Secrets expire: create a new one there, and put it into the file or variable that the configuration names.",
     ),
     entry(
+        ("token.not_issued", "token_not_issued"),
+        502,
+        "The provider gives no token for the upstream",
+        "The route's `token` asks the provider for a token, and the provider refused: it does not know the audience, resource or scope, or the client may not use this grant.",
+        "The event has the provider's error. `unauthorized_client`: allow the client the grant (client credentials, token exchange) there. `invalid_target` or `invalid_scope`: compare `audience`, `resource` and `scopes` of `token` with what the provider calls them.",
+    ),
+    entry(
         ("client.no_credential", "no_credential"),
         502,
         "The client has nothing to prove itself with",

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderName;
 use portcullis_guard::SenderConstraint;
 use portcullis_jose::{Algorithm, Secret, UnixTime};
+use portcullis_oidc::TokenTarget;
 use portcullis_oidc::client_auth::AssertionAudience;
 use portcullis_policy::{Decision, NamedPolicy, RouteTable};
 use portcullis_store::{PostgresSettings, RedisSettings};
@@ -328,6 +329,37 @@ pub struct ApiSettings {
     pub timeout: Duration,
     /// The realm of the challenge; the API's name where it is absent.
     pub realm: Option<String>,
+    /// Which token the upstream gets.
+    pub token: UpstreamToken,
+}
+
+/// `token` of an API.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpstreamToken {
+    /// What the call was made with.
+    #[default]
+    Caller,
+    /// The same, exchanged for a narrower one.
+    Exchanged(AskedToken),
+    /// The client's own.
+    Client(AskedToken),
+    /// On a public route: the token of a session, else the client's own.
+    CallerOrClient(AskedToken),
+    /// On a public route: the token of a session, else none.
+    CallerOrNone,
+    /// None.
+    None,
+}
+
+/// A token that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AskedToken {
+    /// Name of the client that asks.
+    pub client: String,
+    /// What it is for.
+    pub target: TokenTarget,
 }
 
 /// Who may call an API.

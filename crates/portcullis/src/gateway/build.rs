@@ -18,6 +18,7 @@ use portcullis_store::{KeyRing, LeaseName, PostgresStore, RedisStore, SqliteStor
 use tokio::task::JoinHandle;
 
 use super::assets::{Assets, CONTENT_POLICY};
+use super::attach::Attach;
 use super::certificate::Certificates;
 use super::expiry::{self, Expiring};
 use super::providers::{Providers, Trusted, client, providers, trusted};
@@ -339,6 +340,7 @@ fn apis(
             path: configured.path.clone(),
             upstream,
             metrics,
+            attach: Attach::of(&configured.token, settings, providers, audit)?,
             guarded,
         });
     }

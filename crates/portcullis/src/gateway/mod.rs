@@ -5,6 +5,7 @@
 mod again;
 pub(crate) mod answer;
 mod assets;
+mod attach;
 pub(crate) mod body;
 mod build;
 mod call;

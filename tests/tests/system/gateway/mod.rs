@@ -20,6 +20,7 @@ mod restart;
 mod stores;
 mod streams;
 mod tenants;
+mod tokens;
 mod upgrade;
 mod upstream;
 
@@ -43,6 +44,7 @@ use raw::Reply;
 use upstream::Upstream;
 
 const AUDIENCE: &str = "https://orders.example.test";
+const BILLING: &str = "https://billing.example.test";
 const WEB_SECRET: &str = "the-secret-of-the-web-client";
 const PASSWORD: &str = "a-password-of-alice";
 const START: Duration = Duration::from_secs(60);
@@ -348,7 +350,7 @@ fn provider_of(origin: &str) -> IdpConfig {
             username: "alice".into(),
             password: Some(Secret::new(PASSWORD)),
             sub: Some("alice".into()),
-            scopes: scopes.clone(),
+            scopes: [&scopes[..], &["billing.read".to_owned()]].concat(),
             ..User::default()
         }],
         clients: vec![
@@ -361,7 +363,13 @@ fn provider_of(origin: &str) -> IdpConfig {
                 backchannel_logout_uri: origin
                     .starts_with("http:")
                     .then(|| format!("{origin}/bff/backchannel-logout")),
-                scopes: scopes.clone(),
+                scopes: [&scopes[..], &["billing.read".to_owned()]].concat(),
+                audience: Some(AUDIENCE.into()),
+                grants: vec![
+                    GrantType::AuthorizationCode,
+                    GrantType::RefreshToken,
+                    GrantType::TokenExchange,
+                ],
                 ..Client::default()
             },
             Client {
@@ -372,10 +380,16 @@ fn provider_of(origin: &str) -> IdpConfig {
                 ..Client::default()
             },
         ],
-        apis: vec![Api {
-            audience: AUDIENCE.into(),
-            scopes,
-        }],
+        apis: vec![
+            Api {
+                audience: AUDIENCE.into(),
+                scopes,
+            },
+            Api {
+                audience: BILLING.into(),
+                scopes: vec!["billing.read".into()],
+            },
+        ],
         mtls: Some(MutualTls {
             listen: "127.0.0.1:0".parse().unwrap(),
             certificate: mtls::SERVER.into(),

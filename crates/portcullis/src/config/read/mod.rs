@@ -11,6 +11,7 @@ mod routes;
 mod secret;
 mod server;
 mod store;
+mod token;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -65,6 +66,7 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
         public_url: server.as_ref().map(|server| &server.public_url),
         providers: &providers,
         has_frontend: !cx.names("frontend").is_empty(),
+        session_client: frontends.values().next().map(|frontend| frontend.client.as_str()),
         session_provider: frontends
             .values()
             .next()

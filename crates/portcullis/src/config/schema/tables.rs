@@ -2,7 +2,7 @@
 
 use super::Kind::{Address, Count, Duration, List, OneOf, Path, Reference, Secret, Switch, Text, True, Url};
 use super::Presence::{Default, Depends, Optional, Required};
-use super::access::{API, API_POLICY, API_REVOCATIONS, CLAIM, MEMBER, POLICY, ROUTE};
+use super::access::{API, API_POLICY, API_REVOCATIONS, API_TOKEN, CLAIM, MEMBER, POLICY, ROUTE};
 use super::client::{CLIENT, CLIENT_CERTIFICATE, CLIENT_SECRET, SECRET};
 use super::{Key, Kind, Section, Table};
 
@@ -79,6 +79,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &API_POLICY,
     &ROUTE,
     &API_REVOCATIONS,
+    &API_TOKEN,
     &POLICY,
     &MEMBER,
     &CLAIM,

@@ -23,6 +23,7 @@ fn line(table: &Table, key: &str, value: &str) -> String {
         "assets of [frontend.NAME]" => "frontend.x.assets".to_owned(),
         "session of [frontend.NAME]" => "frontend.x.session".to_owned(),
         "policy of [api.NAME], by method" => "api.x.policy".to_owned(),
+        "token of [api.NAME]" => "api.x.token".to_owned(),
         "revocations of [api.NAME]" => "api.x.revocations".to_owned(),
         "routes of [api.NAME]" => return format!("api.x.routes = [{{ {key} = {value} }}]"),
         "role or group of a policy" => "policy.x.role".to_owned(),
