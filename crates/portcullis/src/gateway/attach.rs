@@ -142,7 +142,7 @@ async fn of_session(incoming: &Incoming<'_>, bff: Option<&Bff>) -> Result<Option
     let Some(bff) = bff.filter(|bff| bff.has_cookie(headers) && bff.check_same_origin(headers).is_ok()) else {
         return Ok(None);
     };
-    let Some(session) = bff.session(headers).await? else {
+    let Some(session) = bff.session(headers, &incoming.parts.method).await? else {
         return Ok(None);
     };
     match bff.access_token(&session, incoming.id).await {
