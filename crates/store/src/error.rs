@@ -51,24 +51,24 @@ pub enum StoreError {
         limit: usize,
     },
 
-    /// The store was written by a newer version of Portcullis.
+    /// The file was written by a newer version of Portcullis.
     #[error(
-        "{path}: the store has schema version {found}, this program knows versions up to {known}; \
-         run the newer version of Portcullis, or start with another store"
+        "{path}: the file has schema version {found}, this program knows versions up to {known}; \
+         run the newer version of Portcullis, or start with another file"
     )]
     SchemaTooNew {
-        /// The store's file, or its address.
+        /// The store's file.
         path: PathBuf,
-        /// The version that was found.
+        /// The version in the file.
         found: i64,
         /// The newest version that this program knows.
         known: i64,
     },
 
-    /// There is no store to be opened.
+    /// The file cannot be opened as a store.
     #[error("{path}: {cause}; {fix}")]
     CannotOpen {
-        /// The store's file, or its address.
+        /// The store's file.
         path: PathBuf,
         /// What is wrong with it.
         cause: String,
@@ -106,7 +106,7 @@ impl StoreError {
 }
 
 /// What an engine says of itself.
-#[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
+#[cfg(feature = "sqlite")]
 impl StoreError {
     pub(crate) fn unavailable(cause: impl Into<String>) -> Self {
         Self::Unavailable { cause: cause.into() }

@@ -35,8 +35,6 @@ impl Event {
             Self::RevocationsLoaded { .. } => "revocations_loaded",
             Self::StoreUnavailable { .. } => "store_unavailable",
             Self::StoreRecovered { .. } => "store_recovered",
-            Self::SealingKeysLoaded { .. } => "sealing_keys_loaded",
-            Self::SealingKeysRefused { .. } => "sealing_keys_refused",
             Self::EventsDropped { .. } => "events_dropped",
         }
     }
@@ -52,7 +50,6 @@ impl Event {
             | Self::CallRefused { refused, .. }
             | Self::UpstreamFailed { refused, .. }
             | Self::ProviderUnavailable { refused, .. }
-            | Self::SealingKeysRefused { refused }
             | Self::StoreUnavailable { refused, .. } => Some(refused),
             _ => None,
         }
@@ -248,9 +245,7 @@ impl Event {
                 store: _,
                 operation: _,
                 refused,
-            }
-            | Self::SealingKeysRefused { refused } => refused.tidy(),
-            Self::SealingKeysLoaded { keys } => keys.iter_mut().for_each(tidy),
+            } => refused.tidy(),
             Self::Revoked {
                 kind: _,
                 id: _,

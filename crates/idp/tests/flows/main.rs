@@ -10,7 +10,6 @@ mod config;
 mod consent;
 mod dev;
 mod discovery;
-mod exchange;
 mod forms;
 mod introspect;
 mod logout;

@@ -15,7 +15,6 @@ mod secrets;
 mod servers;
 mod structure;
 mod together;
-mod tokens;
 mod types;
 
 use std::collections::BTreeMap;
