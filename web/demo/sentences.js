@@ -38,6 +38,8 @@ const SENTENCES = {
   revocations_stale: (e) => bad(`The list of revocations cannot be read; calls to \`${e.realm}\` are ${e.refusing ? "refused" : "served all the same"}.`),
   revocations_loaded: (e) => info(`Revocations were loaded: ${e.entries} in force.`),
   store_unavailable: (e) => bad(`The store (${e.store}) did not answer.`),
+  sealing_keys_loaded: (e) => good(`New sealing keys are in use, ${e.keys.length} in all.`),
+  sealing_keys_refused: () => bad("The sealing keys cannot be read any more; those of before are used."),
   store_recovered: (e) => good(`The store (${e.store}) answers again.`),
   events_dropped: (e) => bad(`${e.routine + e.security} events were lost: a reader was too slow.`),
 };

@@ -10,7 +10,7 @@ use crate::sh::{self, Failure, Outcome};
 const OLDEST: u32 = 20;
 
 /// Directories whose packages the tests need.
-pub(crate) const PACKAGES: &[&str] = &["web/tests", "interop/oidc-provider", "interop/jose"];
+pub(crate) const PACKAGES: &[&str] = &["web/tests", "examples/react", "interop/oidc-provider", "interop/jose"];
 
 /// Node and npm, installed where they are missing, and every package as its lock file says.
 pub(crate) fn prepare() -> Outcome {

@@ -61,6 +61,24 @@ pub(crate) fn chromium() -> Outcome<std::path::PathBuf> {
     }
 }
 
+/// Redis and PostgreSQL, installed where they are missing.
+pub(crate) fn databases() -> Outcome {
+    let mut wanted: Vec<&str> = [
+        ("redis-server", "redis-server"),
+        ("redis-cli", "redis-tools"),
+        ("openssl", "openssl"),
+    ]
+    .into_iter()
+    .filter_map(|(program, package)| missing(program, package))
+    .collect();
+    // Debian keeps the server's programs off the path, by version.
+    let postgres = Path::new("/usr/lib/postgresql").is_dir() || sh::which("initdb").is_some();
+    if !postgres {
+        wanted.push("postgresql");
+    }
+    install(&wanted)
+}
+
 /// How root is had: directly, through sudo, or not at all.
 fn privilege() -> Option<&'static [&'static str]> {
     let is_root = sh::capture(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");

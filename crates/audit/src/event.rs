@@ -374,6 +374,18 @@ pub enum Event {
         store: &'static str,
     },
 
+    /// The sealing keys were read, and they are others than before.
+    SealingKeysLoaded {
+        /// Their identifiers; the first one seals.
+        keys: Vec<String>,
+    },
+    /// The sealing keys cannot be read any more, or make no ring; those of before are used.
+    SealingKeysRefused {
+        /// Why.
+        #[serde(flatten)]
+        refused: Refused,
+    },
+
     /// Lines were lost because whoever reads them was too slow or stuck.
     EventsDropped {
         /// Routine events that were lost.
@@ -407,6 +419,8 @@ impl Event {
         "revocations_loaded",
         "revocations_stale",
         "revoked",
+        "sealing_keys_loaded",
+        "sealing_keys_refused",
         "session_expired",
         "started",
         "stopping",

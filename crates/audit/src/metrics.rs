@@ -78,6 +78,7 @@ struct Data {
 struct Frontend {
     started: AtomicU64,
     ended: AtomicU64,
+    from_copy: AtomicU64,
     /// One more than the number of sessions, so that 0 says that nobody has set it.
     current: AtomicI64,
 }
@@ -149,6 +150,11 @@ impl Metrics {
             .get(frontend)
             .current
             .store(count.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Counts a request that was served with a copy of its session, since the store did not answer.
+    pub fn session_from_copy(&self, frontend: &str) {
+        add_one(&self.data.frontends.get(frontend).from_copy);
     }
 
     /// Says how many revocations are in force, and that the list was read just now.
@@ -413,6 +419,7 @@ mod tests {
             metrics.observe(event);
         }
         metrics.set_sessions("shop", 0);
+        metrics.session_from_copy("shop");
         metrics.revocations_read(12);
         metrics.served_with_stale_revocations();
         metrics.keys_fetched("entra", 3);
@@ -429,6 +436,7 @@ mod tests {
         has(&text, r#"portcullis_sessions_started_total{frontend="shop"} 2"#);
         has(&text, r#"portcullis_sessions_ended_total{frontend="shop"} 1"#);
         has(&text, r#"portcullis_sessions{frontend="shop"} 0"#);
+        has(&text, r#"portcullis_sessions_from_copy_total{frontend="shop"} 1"#);
         has(&text, r#"portcullis_provider_key_age_seconds{provider="entra"} 90"#);
         has(&text, r#"portcullis_provider_keys{provider="entra"} 3"#);
         has(&text, r#"portcullis_provider_errors_total{provider="entra"} 2"#);

@@ -155,6 +155,7 @@ impl Bff {
     /// s2.7: the session that the `sid` names, or without one all sessions of the subject.
     async fn end_sessions(&self, token: &LogoutToken) -> Result<u64, Refused> {
         let store = &self.0.store;
+        self.0.copies.forget_all();
         let ended = match (&token.sid, &token.subject) {
             (Some(sid), _) => store.delete_by_sid(IndexKey::sid(&token.issuer, sid)).await,
             (None, Some(subject)) => {

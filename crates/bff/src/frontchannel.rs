@@ -29,6 +29,7 @@ impl Bff {
                 ..refused.into()
             })?;
         if let Some((issuer, sid)) = named {
+            self.0.copies.forget_all();
             let ended = self.0.store.delete_by_sid(IndexKey::sid(&issuer, &sid)).await;
             for _ in 0..ended.map_err(store_refused)? {
                 let (frontend, how) = (frontend.clone(), "front_channel");

@@ -60,9 +60,10 @@ impl StepUp {
         })
     }
 
-    /// What is remembered of a demand that was met.
-    fn mark(&self) -> String {
-        let text = format!("{:?}\n{:?}", self.acr_values, self.max_age);
+    /// What is remembered of a demand that was met, for a place to come back to.
+    fn mark(&self, return_to: &str) -> String {
+        let place = return_to.split('#').next().unwrap_or_default();
+        let text = format!("{:?}\n{:?}\n{place}", self.acr_values, self.max_age);
         let hash = base64url_encode(&sha256(text.as_bytes()));
         hash.get(..16).unwrap_or_default().to_owned()
     }
@@ -109,20 +110,21 @@ impl Bff {
         wish.url(&self.0.settings)
     }
 
-    /// Whether the person has just signed in in the way that is demanded: then to demand it again would go in circles.
+    /// Whether the person has just signed in in the way that is demanded and come back to this place: then to demand it
+    /// again would go in circles.
     #[must_use]
-    pub fn has_stepped_up(&self, headers: &HeaderMap, step_up: &StepUp) -> bool {
+    pub fn has_stepped_up(&self, headers: &HeaderMap, step_up: &StepUp, return_to: &str) -> bool {
         let now = self.0.clock.now();
         let stepped = cookies::single(headers, &self.stepped_cookie()).and_then(|value| value.split_once('.'));
         stepped.is_some_and(|(mark, at)| {
             let since = at.parse().map(|at| now.since(UnixTime::from_secs(at)));
-            mark == step_up.mark() && since.is_ok_and(|since| (0..=STEPPED).contains(&since))
+            mark == step_up.mark(return_to) && since.is_ok_and(|since| (0..=STEPPED).contains(&since))
         })
     }
 
-    pub(crate) fn stepped_up(&self, step_up: &StepUp) -> Option<HeaderValue> {
+    pub(crate) fn stepped_up(&self, step_up: &StepUp, return_to: &str) -> Option<HeaderValue> {
         let (name, settings) = (self.stepped_cookie(), &self.0.settings);
-        let value = format!("{}.{}", step_up.mark(), self.0.clock.now().as_secs());
+        let value = format!("{}.{}", step_up.mark(return_to), self.0.clock.now().as_secs());
         settings.set_cookie(&name, &value, Some(STEPPED), SameSite::Lax)
     }
 
@@ -132,6 +134,12 @@ impl Bff {
 
     fn form_key(&self) -> String {
         format!("portcullis-form-{}", self.0.settings.name)
+    }
+
+    /// Whether the form was sent again already, after a login as it is demanded.
+    #[must_use]
+    pub fn has_stepped_up_for_form(&self, headers: &HeaderMap, step_up: &StepUp) -> bool {
+        self.has_stepped_up(headers, step_up, &self.0.settings.endpoint("resubmit"))
     }
 
     /// The page that keeps a form in the tab while the person signs in. `form` is the body where it can be kept;
@@ -180,7 +188,7 @@ impl Bff {
             again: Some(self.login_url(&self.0.settings.endpoint("resubmit"))),
             ..self.over(refused)
         };
-        let session = self.session(&request.headers).await.map_err(again)?;
+        let session = self.session(&request.headers, &request.method).await.map_err(again)?;
         let session = session.ok_or_else(|| again(Refused::new("session.missing")))?;
         let sealed = form_urlencoded::parse(body).find(|(name, _)| name == "sealed");
         let form = sealed.and_then(|(_, sealed)| self.open_form(&sealed));

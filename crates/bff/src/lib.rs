@@ -29,6 +29,7 @@ mod cookies;
 mod csrf;
 mod failure;
 mod frontchannel;
+mod grace;
 mod kept;
 mod login;
 mod logout;
@@ -77,6 +78,7 @@ struct Inner {
     revoke: Revoke,
     refreshing: refresh::Flights,
     watches: watch::Watches,
+    copies: grace::Copies,
 }
 
 impl Bff {
@@ -96,6 +98,7 @@ impl Bff {
         Ok(Bff(Arc::new(Inner {
             sessions: Sealer::new(ring, &format!("session {}", settings.name))?,
             attempts: Sealer::new(ring, &format!("login attempt {}", settings.name))?,
+            copies: grace::Copies::new(settings.grace),
             settings,
             store,
             audit,
@@ -104,6 +107,16 @@ impl Bff {
             refreshing: refresh::Flights::default(),
             watches: watch::Watches::default(),
         })))
+    }
+
+    /// Takes over another key ring: its first key seals from now on, all of its keys open. Each session is sealed anew
+    /// when it is used next.
+    ///
+    /// # Errors
+    /// When the keys cannot be used; those of before stay then.
+    pub fn rekey(&self, ring: &KeyRing) -> Result<(), SealError> {
+        self.0.sessions.rekey(ring)?;
+        self.0.attempts.rekey(ring)
     }
 
     /// The frontend's settings.

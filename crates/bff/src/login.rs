@@ -92,7 +92,9 @@ impl Bff {
             Err(refused) => refused,
         };
         // A stale or repeated callback of somebody who is signed in by now: they are where they wanted to be.
-        if refused.code == "login.attempt_expired" && matches!(self.session(&request.headers).await, Ok(Some(_))) {
+        if refused.code == "login.attempt_expired"
+            && matches!(self.session(&request.headers, &request.method).await, Ok(Some(_)))
+        {
             return redirect(&return_to.unwrap_or_else(|| self.0.settings.home()), set_cookies);
         }
         let frontend = self.0.settings.name.clone();
@@ -175,11 +177,14 @@ impl Bff {
             .set_cookies
             .extend(self.0.settings.set_session_cookie(cookie.expose()));
         let Purpose {
-            max_age, acr_values, ..
+            max_age,
+            acr_values,
+            return_to,
+            ..
         } = pending.purpose;
         if max_age.is_some() || acr_values.is_some() {
             let step_up = StepUp { acr_values, max_age };
-            progress.set_cookies.extend(self.stepped_up(&step_up));
+            progress.set_cookies.extend(self.stepped_up(&step_up, &return_to));
         }
         self.tell_login(&data, id);
         Ok(())

@@ -10,7 +10,7 @@ use crate::{Bff, Failure, Session};
 impl Bff {
     pub(crate) async fn logout(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
         let settings = &self.0.settings;
-        let session = match self.session(&request.headers).await {
+        let session = match self.session(&request.headers, &request.method).await {
             Ok(Some(session)) => session,
             // Nothing to end: a second click, or a session that is over.
             Ok(None) => return redirect(&settings.home(), Vec::new()),

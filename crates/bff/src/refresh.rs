@@ -243,7 +243,7 @@ impl Bff {
     }
 
     async fn end(&self, session: &Session, refused: Refused, id: &RequestId) -> Result<Secret, Refused> {
-        self.0.store.delete(session.key).await.map_err(store_refused)?;
+        self.delete(session.key).await?;
         self.tell_failure(session, true, refused.clone(), id);
         Err(refused)
     }

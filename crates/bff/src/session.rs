@@ -1,8 +1,8 @@
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use portcullis_audit::Refused;
 use portcullis_jose::{Secret, UnixTime, base64url_encode, random_token, sha256};
 use portcullis_oidc::TokenResponse;
-use portcullis_store::{IndexKey, SessionKey, SessionRecord, StoreError, Version};
+use portcullis_store::{IndexKey, SessionKey, SessionRecord, StoreError, Version, Versioned};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -23,6 +23,10 @@ pub struct Session {
     pub(crate) record: SessionRecord,
     pub(crate) data: SessionData,
     pub(crate) logout_token: Secret,
+    /// An old key sealed it.
+    pub(crate) needs_reseal: bool,
+    /// The store did not answer: this was read a moment before.
+    pub(crate) from_copy: bool,
 }
 
 /// What a session knows. In the store it is sealed.
@@ -126,22 +130,49 @@ impl Bff {
         cookies::single(headers, &self.0.settings.session_cookie()).is_some()
     }
 
-    /// The session that a request's cookie names; `None` when it has no such cookie.
+    /// The session that a request's cookie names; `None` when it has no such cookie. While the store does not answer, a
+    /// request that only reads is served with what was read of the session a moment ago.
     ///
     /// # Errors
     /// `session.expired` when the cookie names no session that is alive, `session.invalid` when the session cannot
     /// be opened, `store.unavailable` when it is not known: then the cookie is kept.
-    pub async fn session(&self, headers: &HeaderMap) -> Result<Option<Session>, Refused> {
+    pub async fn session(&self, headers: &HeaderMap, method: &Method) -> Result<Option<Session>, Refused> {
+        let session = self.session_as_is(headers, method).await?;
+        if let Some(session) = session.as_ref().filter(|session| !session.from_copy) {
+            self.slide(session).await?;
+            self.reseal(session).await;
+        }
+        Ok(session)
+    }
+
+    /// The same, and the session does not live longer for it.
+    pub(crate) async fn session_as_is(&self, headers: &HeaderMap, method: &Method) -> Result<Option<Session>, Refused> {
         let Some(cookie) = cookies::single(headers, &self.0.settings.session_cookie()) else {
             return Ok(None);
         };
-        let session = self.read(SessionKey::from_cookie(cookie), logout_token(cookie)).await?;
-        match session {
-            Some(session) => {
-                self.slide(&session).await?;
+        let key = SessionKey::from_cookie(cookie);
+        match self.0.store.get(key).await {
+            Ok(Some(found)) => {
+                self.0.copies.keep(key, &found, self.0.clock.now());
+                self.open(key, found, logout_token(cookie)).map(Some)
+            }
+            Ok(None) => {
+                self.0.copies.forget(key);
+                Err(Refused::new("session.expired"))
+            }
+            // RFC 9110 s9.2.1: GET, HEAD, OPTIONS and TRACE change nothing.
+            Err(error @ StoreError::Unavailable { .. }) if method.is_safe() => {
+                let copy = self
+                    .0
+                    .copies
+                    .find(key, self.0.clock.now())
+                    .ok_or_else(|| store_refused(error))?;
+                self.0.audit.metrics().session_from_copy(&self.0.settings.name);
+                let mut session = self.open(key, copy, logout_token(cookie))?;
+                session.from_copy = true;
                 Ok(Some(session))
             }
-            None => Err(Refused::new("session.expired")),
+            Err(error) => Err(store_refused(error)),
         }
     }
 
@@ -163,32 +194,44 @@ impl Bff {
     /// # Errors
     /// `store.unavailable`
     pub async fn end_session(&self, session: &Session) -> Result<(), Refused> {
-        self.0.store.delete(session.key).await.map_err(store_refused)?;
-        self.0.watches.over(&session.key);
-        Ok(())
+        self.delete(session.key).await.map(|_| ())
+    }
+
+    /// Ends a session. Returns whether there was one.
+    pub(crate) async fn delete(&self, key: SessionKey) -> Result<bool, Refused> {
+        // Whether or not the store answers: here it does not count any more.
+        self.0.copies.forget(key);
+        let ended = self.0.store.delete(key).await.map_err(store_refused)?;
+        self.0.watches.over(&key);
+        Ok(ended)
     }
 
     pub(crate) async fn read(&self, key: SessionKey, logout_token: Secret) -> Result<Option<Session>, Refused> {
-        let Some(found) = self.0.store.get(key).await.map_err(store_refused)? else {
-            return Ok(None);
-        };
-        let opened = self.0.sessions.open(key.as_bytes(), &found.value.sealed);
+        match self.0.store.get(key).await.map_err(store_refused)? {
+            Some(found) => self.open(key, found, logout_token).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn open(&self, key: SessionKey, found: Versioned<SessionRecord>, logout_token: Secret) -> Result<Session, Refused> {
         // A session that cannot be opened (the sealing key is gone) is a clean logout.
-        let data = opened
-            .ok()
-            .and_then(|opened| SessionData::from_sealable(&opened.plaintext));
+        let opened = self.0.sessions.open(key.as_bytes(), &found.value.sealed).ok();
+        let needs_reseal = opened.as_ref().is_some_and(|opened| opened.needs_reseal);
+        let data = opened.and_then(|opened| SessionData::from_sealable(&opened.plaintext));
         // Tokens of one issuer never go to another: after a change of the provider, old sessions are over.
         let rule = self.0.settings.client.provider().issuer_rule();
         let data = data
             .filter(|data| rule.matches(&data.issuer))
             .ok_or_else(|| Refused::new("session.invalid"))?;
-        Ok(Some(Session {
+        Ok(Session {
             key,
             version: found.version,
             record: found.value,
             data,
             logout_token,
-        }))
+            needs_reseal,
+            from_copy: false,
+        })
     }
 
     /// Begins a session under a new name. Returns the cookie's value.
@@ -211,11 +254,7 @@ impl Bff {
     /// Deletes the session that a request's cookie names, if there is one.
     pub(crate) async fn end_session_of(&self, headers: &HeaderMap) -> Result<(), Refused> {
         if let Some(cookie) = cookies::single(headers, &self.0.settings.session_cookie()) {
-            self.0
-                .store
-                .delete(SessionKey::from_cookie(cookie))
-                .await
-                .map_err(store_refused)?;
+            self.delete(SessionKey::from_cookie(cookie)).await?;
         }
         Ok(())
     }
@@ -223,6 +262,20 @@ impl Bff {
     pub(crate) fn seal(&self, key: SessionKey, data: &SessionData) -> Result<Vec<u8>, Refused> {
         let sealed = self.0.sessions.seal(key.as_bytes(), &data.to_sealable());
         sealed.map_err(|_| Refused::new("internal.error").found("sealing"))
+    }
+
+    /// Seals a session anew whose key is not the first one any more. That it was not done is no reason to refuse
+    /// anything: the old key still opens it, and the next request tries again.
+    async fn reseal(&self, session: &Session) {
+        if !session.needs_reseal {
+            return;
+        }
+        let mut record = session.record.clone();
+        if let Ok(sealed) = self.seal(session.key, &session.data) {
+            record.sealed = sealed;
+            // A conflict is somebody else's newer write, which was sealed with the new key as well.
+            let _ = self.0.store.update(session.key, session.version, record).await;
+        }
     }
 
     /// Moves the idle limit on, but writes only when a tenth of it has passed.

@@ -34,6 +34,8 @@ pub struct FrontendSettings {
     pub lifetime: i64,
     /// The access token is renewed so many seconds before it expires.
     pub refresh_before: i64,
+    /// While the store does not answer, a session that was read at most so many seconds ago still counts for reading.
+    pub grace: i64,
     /// `SameSite` of the session cookie.
     pub same_site: SameSite,
     /// Absolute URLs that a login may return to, besides local paths; compared exactly.
@@ -60,6 +62,7 @@ impl FrontendSettings {
             idle: 30 * 60,
             lifetime: 12 * 60 * 60,
             refresh_before: 60,
+            grace: 30,
             same_site: SameSite::Lax,
             return_to: Vec::new(),
             id_token_hint: false,

@@ -10,7 +10,7 @@ use crate::{Bff, Failure};
 impl Bff {
     pub(crate) async fn user(&self, request: &Parts) -> Result<Response<Body>, Failure> {
         self.check_same_origin(&request.headers)?;
-        let session = match self.session(&request.headers).await {
+        let session = match self.session(&request.headers, &request.method).await {
             Ok(Some(session)) => session,
             Ok(None) => return Err(Refused::new("session.missing").into()),
             Err(refused) => return Err(self.over(refused)),

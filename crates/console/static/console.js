@@ -37,6 +37,8 @@ const SENTENCES = {
   ],
   revocations_loaded: (e) => [`${e.entries} revocations in force`, ""],
   store_unavailable: (e) => [`The ${e.store} store did not answer (${e.operation})`, "bad"],
+  sealing_keys_loaded: (e) => [`New sealing keys are in use, ${e.keys.length} in all`, "good"],
+  sealing_keys_refused: (e) => ["The sealing keys cannot be read any more", "bad"],
   store_recovered: (e) => [`The ${e.store} store answers again`, "good"],
   events_dropped: (e) => [`Log lines lost: ${e.routine} routine, ${e.security} security`, "warn"],
 };

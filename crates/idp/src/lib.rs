@@ -12,7 +12,7 @@
 //!
 //! Discovery and RFC 8414 metadata; the authorization code flow with PKCE (S256; a must for public clients), `nonce`,
 //! `prompt`, `max_age`, `login_hint`, `id_token_hint` and the `iss` parameter of RFC 9207; refresh with rotation and
-//! reuse detection; client credentials; `client_secret_basic`, `client_secret_post`, `private_key_jwt` (also with a
+//! reuse detection; client credentials; token exchange (RFC 8693); `client_secret_basic`, `client_secret_post`, `private_key_jwt` (also with a
 //! workload's assertion of somebody else's), `tls_client_auth` and `self_signed_tls_client_auth`; resource indicators
 //! (RFC 8707); JWT access tokens (RFC 9068); userinfo, revocation (RFC 7009), introspection (RFC 7662), and logout
 //! that the client begins.

@@ -9,7 +9,7 @@ use crate::client_auth::{AssertionAudience, AuthMethod, ClientAuth, sensitive};
 use crate::id_token::IdTokenRules;
 use crate::login::{self, LoginAttempt, LoginRequest, ValidatedCallback};
 use crate::token_response::{self, TokenResponse};
-use crate::{HttpsUrl, Provider, ProviderError};
+use crate::{HttpsUrl, Provider, ProviderError, TokenTarget};
 
 use request::{INTROSPECTION, REVOCATION, TOKEN};
 
@@ -21,6 +21,11 @@ pub struct Client {
     auth: ClientAuth,
     assertion_audience: AssertionAudience,
 }
+
+/// RFC 8693 s2.1
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// RFC 8693 s3
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// The parameters of a form, in order.
 type Form<'a> = Vec<(&'a str, &'a str)>;
@@ -133,12 +138,42 @@ impl Client {
         scopes: &[String],
         resource: Option<&str>,
     ) -> Result<TokenResponse, ProviderError> {
-        let scope = scopes.join(" ");
+        let target = TokenTarget {
+            scopes: scopes.to_vec(),
+            resource: resource.map(str::to_owned),
+            audience: None,
+        };
+        self.client_credentials_for(&target).await
+    }
+
+    /// The same for a target.
+    ///
+    /// # Errors
+    /// The provider's refusal, or why it could not be asked.
+    pub async fn client_credentials_for(&self, target: &TokenTarget) -> Result<TokenResponse, ProviderError> {
+        let mut scope = String::new();
         let mut form = vec![("grant_type", "client_credentials")];
-        if !scope.is_empty() {
-            form.push(("scope", &scope));
-        }
-        form.extend(resource.map(|resource| ("resource", resource)));
+        form.extend(target.parameters(&mut scope));
+        self.grant(form).await
+    }
+
+    /// Exchanges an access token for another one of the same person's, for this target (RFC 8693 s2.1).
+    ///
+    /// # Errors
+    /// The provider's refusal, or why it could not be asked.
+    pub async fn exchange_token(
+        &self,
+        subject_token: &Secret,
+        target: &TokenTarget,
+    ) -> Result<TokenResponse, ProviderError> {
+        let mut scope = String::new();
+        let mut form = vec![
+            ("grant_type", TOKEN_EXCHANGE),
+            ("subject_token", subject_token.expose()),
+            ("subject_token_type", ACCESS_TOKEN),
+            ("requested_token_type", ACCESS_TOKEN),
+        ];
+        form.extend(target.parameters(&mut scope));
         self.grant(form).await
     }
 

@@ -117,36 +117,3 @@ async fn logout_url_has_hint_and_return() {
         )
     );
 }
-
-#[tokio::test]
-async fn many_who_ask_at_once_cause_one_request() {
-    let fake = FakeProvider::new();
-    fake.on("/token", |_| tokens());
-    let clock = Arc::new(ManualClock::at(UnixTime::from_secs(1_800_000_000)));
-    let source =
-        crate::TokenSource::client_credentials(Client::new(fake.provider(clock.clone()), "job", ClientAuth::None));
-    let asks: Vec<_> = (0..100)
-        .map(|_| {
-            tokio::spawn({
-                let source = source.clone();
-                async move { source.token().await }
-            })
-        })
-        .collect();
-    for ask in asks {
-        assert_eq!(ask.await.unwrap().unwrap().expose(), "at");
-    }
-    assert_eq!(fake.count("/token"), 1);
-    clock.advance(79);
-    source.token().await.unwrap();
-    assert_eq!(fake.count("/token"), 1);
-    clock.advance(1);
-    source.token().await.unwrap();
-    assert_eq!(fake.count("/token"), 2);
-    // The provider is down: the token is used on while it lives, and not a second longer.
-    fake.on("/token", |_| answer(503, &serde_json::json!({})));
-    clock.advance(99);
-    assert!(source.token().await.is_ok());
-    clock.advance(1);
-    assert!(source.token().await.is_err());
-}

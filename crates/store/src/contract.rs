@@ -11,7 +11,8 @@
 //! ```
 #![expect(
     clippy::unwrap_used,
-    reason = "these are tests; they are public so that engines outside this crate can run them"
+    clippy::panic,
+    reason = "these are tests; they are public so that other tests can run them"
 )]
 
 mod concurrency;
@@ -19,6 +20,7 @@ mod durable;
 mod leases;
 mod replay;
 mod revocations;
+pub mod servers;
 mod sessions;
 
 use std::sync::Arc;
@@ -36,13 +38,17 @@ const ISSUER: &str = "https://id.example.test";
 /// # Panics
 /// Where the store breaks the contract.
 pub async fn run(make: impl AsyncFn(Arc<ManualClock>) -> Arc<dyn Store>) {
-    let fresh = async || {
-        let clock = Arc::new(ManualClock::at(UnixTime::from_secs(1_800_000_000)));
-        Fixture {
-            store: make(Arc::clone(&clock)).await,
-            clock,
-        }
-    };
+    run_without_purging(&make).await;
+    purging(&fresh_of(&make)).await;
+}
+
+/// The same for an engine whose server removes what has expired by itself, on a clock of its own: there is nothing
+/// left to count.
+///
+/// # Panics
+/// Where the store breaks the contract.
+pub async fn run_without_purging(make: &impl AsyncFn(Arc<ManualClock>) -> Arc<dyn Store>) {
+    let fresh = fresh_of(make);
     sessions::all(&fresh).await;
     leases::all(&fresh).await;
     replay::all(&fresh).await;
@@ -56,6 +62,21 @@ pub async fn run(make: impl AsyncFn(Arc<ManualClock>) -> Arc<dyn Store>) {
         0,
         "an empty store has nothing to purge"
     );
+}
+
+async fn purging(fresh: &impl AsyncFn() -> Fixture) {
+    sessions::purging_removes_what_has_expired_and_nothing_else(fresh().await).await;
+    replay::an_old_mark_is_removed(fresh().await).await;
+}
+
+fn fresh_of(make: &impl AsyncFn(Arc<ManualClock>) -> Arc<dyn Store>) -> impl AsyncFn() -> Fixture {
+    async || {
+        let clock = Arc::new(ManualClock::at(UnixTime::from_secs(1_800_000_000)));
+        Fixture {
+            store: make(Arc::clone(&clock)).await,
+            clock,
+        }
+    }
 }
 
 /// A store, and the clock that it reads.

@@ -51,24 +51,24 @@ pub enum StoreError {
         limit: usize,
     },
 
-    /// The file was written by a newer version of Portcullis.
+    /// The store was written by a newer version of Portcullis.
     #[error(
-        "{path}: the file has schema version {found}, this program knows versions up to {known}; \
-         run the newer version of Portcullis, or start with another file"
+        "{path}: the store has schema version {found}, this program knows versions up to {known}; \
+         run the newer version of Portcullis, or start with another store"
     )]
     SchemaTooNew {
-        /// The store's file.
+        /// The store's file, or its address.
         path: PathBuf,
-        /// The version in the file.
+        /// The version that was found.
         found: i64,
         /// The newest version that this program knows.
         known: i64,
     },
 
-    /// The file cannot be opened as a store.
+    /// There is no store to be opened.
     #[error("{path}: {cause}; {fix}")]
     CannotOpen {
-        /// The store's file.
+        /// The store's file, or its address.
         path: PathBuf,
         /// What is wrong with it.
         cause: String,
@@ -106,7 +106,7 @@ impl StoreError {
 }
 
 /// What an engine says of itself.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
 impl StoreError {
     pub(crate) fn unavailable(cause: impl Into<String>) -> Self {
         Self::Unavailable { cause: cause.into() }

@@ -15,8 +15,9 @@
 //! - Time is injected: an entry is expired exactly when the [`Clock`](portcullis_jose::Clock) says so.
 //!
 //! The traits ([`SessionStore`], [`LeaseStore`], [`ReplayStore`], [`RevocationStore`]) hold nothing
-//! that is SQLite's own. [`SqliteStore`] is the engine of this version: one file, nothing to run beside it. It comes
-//! with the feature `sqlite`, which is on by default; without it nothing of SQLite is compiled.
+//! that is one engine's own. Each engine is a feature, and without it nothing of it is compiled: [`SqliteStore`]
+//! (`sqlite`, on by default: one file, nothing to run beside it), `RedisStore` (`redis`: one server, Sentinel or a
+//! cluster) and `PostgresStore` (`postgres`).
 //!
 //! # Example
 //!
@@ -54,7 +55,13 @@
 mod error;
 mod key;
 mod lease;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+mod location;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod private_file;
+#[cfg(feature = "redis")]
+mod redis;
 mod replay;
 mod revocation;
 mod seal;
@@ -71,6 +78,12 @@ use std::pin::Pin;
 pub use error::StoreError;
 pub use key::{IndexKey, LeaseName, SessionKey};
 pub use lease::{Lease, LeaseStore};
+#[cfg(any(feature = "redis", feature = "postgres"))]
+pub use location::{Address, LocationError};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresSettings, PostgresStore};
+#[cfg(feature = "redis")]
+pub use redis::{RedisLayout, RedisSettings, RedisStore};
 pub use replay::{REPLAY_MARGIN_SECS, ReplayStore};
 pub use revocation::{Revocation, RevocationStore, RevocationTarget, TokenId};
 pub use seal::{KeyId, KeyRing, KeyRingError, Opened, SealError, Sealer, SealingKey};

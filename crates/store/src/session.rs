@@ -125,3 +125,14 @@ impl Version {
         self.0
     }
 }
+
+#[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
+pub(crate) fn check_size(record: &SessionRecord) -> Result<(), StoreError> {
+    if record.sealed.len() > MAX_SEALED_BYTES {
+        return Err(StoreError::TooLarge {
+            bytes: record.sealed.len(),
+            limit: MAX_SEALED_BYTES,
+        });
+    }
+    Ok(())
+}

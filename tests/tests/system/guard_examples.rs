@@ -203,7 +203,9 @@ fn whoever_only_checks_tokens_compiles_no_database() {
         "{tree}"
     );
     for heavy in [
+        "redis ",
         "rusqlite ",
+        "tokio-postgres ",
         "libsqlite3-sys ",
         "axum ",
         "clap ",

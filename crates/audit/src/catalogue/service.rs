@@ -38,6 +38,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "For SQLite look at free disk space, at the file's permissions and whether it lies on a network drive; for a server check `store.url`, the network and its log. Sessions continue as soon as it answers.",
     ),
     entry(
+        ("store.keys_unusable", "keys_unusable"),
+        500,
+        "The sealing keys cannot be used",
+        "What `keys` of `[store]` names was looked at again, and it cannot be read or holds no sealing keys any more. The keys that were read before are still used, so nobody notices yet; a restart would not find any.",
+        "Put the keys back: each is 32 random bytes in hexadecimal or base64url, one in a line, in a file that its owner alone can read. The event says what was found.",
+    ),
+    entry(
         ("store.conflict", "store_conflict"),
         503,
         "Two replicas changed the same session at once",
@@ -134,6 +141,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "The provider does not accept our client",
         "The provider answered `invalid_client` or `unauthorized_client`: the client id is unknown there, its secret is wrong or has expired, or it may not use this grant.",
         "Compare `client_id`, the secret's source and the method of client authentication with the registration at the provider. Secrets expire: create a new one there, and put it into the file or variable that the configuration names.",
+    ),
+    entry(
+        ("token.not_issued", "token_not_issued"),
+        502,
+        "The provider gives no token for the upstream",
+        "The route's `token` asks the provider for a token, and the provider refused: it does not know the audience, resource or scope, or the client may not use this grant.",
+        "The event has the provider's error. `unauthorized_client`: allow the client the grant (client credentials, token exchange) there. `invalid_target` or `invalid_scope`: compare `audience`, `resource` and `scopes` of `token` with what the provider calls them.",
     ),
     entry(
         ("client.no_credential", "no_credential"),

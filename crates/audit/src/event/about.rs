@@ -35,6 +35,8 @@ impl Event {
             Self::RevocationsLoaded { .. } => "revocations_loaded",
             Self::StoreUnavailable { .. } => "store_unavailable",
             Self::StoreRecovered { .. } => "store_recovered",
+            Self::SealingKeysLoaded { .. } => "sealing_keys_loaded",
+            Self::SealingKeysRefused { .. } => "sealing_keys_refused",
             Self::EventsDropped { .. } => "events_dropped",
         }
     }
@@ -50,6 +52,7 @@ impl Event {
             | Self::CallRefused { refused, .. }
             | Self::UpstreamFailed { refused, .. }
             | Self::ProviderUnavailable { refused, .. }
+            | Self::SealingKeysRefused { refused }
             | Self::StoreUnavailable { refused, .. } => Some(refused),
             _ => None,
         }
@@ -245,7 +248,9 @@ impl Event {
                 store: _,
                 operation: _,
                 refused,
-            } => refused.tidy(),
+            }
+            | Self::SealingKeysRefused { refused } => refused.tidy(),
+            Self::SealingKeysLoaded { keys } => keys.iter_mut().for_each(tidy),
             Self::Revoked {
                 kind: _,
                 id: _,

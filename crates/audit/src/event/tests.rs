@@ -144,6 +144,8 @@ fn samples() -> Vec<Event> {
             refused: refused(),
         },
         Event::StoreRecovered { store: "sqlite" },
+        Event::SealingKeysLoaded { keys: vec![text()] },
+        Event::SealingKeysRefused { refused: refused() },
         Event::EventsDropped {
             routine: 1,
             security: 0,

@@ -126,6 +126,11 @@ fn sessions(data: &Data, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Erro
         .iter()
         .map(|(name, f)| ([("frontend", &**name)], f.ended.load(Ordering::Relaxed)));
     counters(encoder, "sessions_ended", "Sessions that ended here, by frontend", rows)?;
+    let rows = frontends
+        .iter()
+        .map(|(name, f)| ([("frontend", &**name)], f.from_copy.load(Ordering::Relaxed)));
+    let help = "Requests with a copy of their session while the store did not answer, by frontend";
+    counters(encoder, "sessions_from_copy", help, rows)?;
     let known = frontends
         .iter()
         .map(|(name, f)| (name, f.current.load(Ordering::Relaxed).saturating_sub(1)));

@@ -41,6 +41,14 @@ impl DpopNonces {
         })
     }
 
+    /// Takes over another ring, in all clones; see [`Sealer::rekey`].
+    ///
+    /// # Errors
+    /// The cryptographic library failed; the keys of before stay then.
+    pub fn rekey(&self, ring: &KeyRing) -> Result<(), SealError> {
+        self.sealer.rekey(ring)
+    }
+
     /// How long a period is, in seconds: 300 by default, at least 10.
     #[must_use]
     pub fn period(self, seconds: i64) -> DpopNonces {
@@ -110,6 +118,21 @@ mod tests {
         // A replica whose clock is ahead.
         assert!(nonces.accepts(&given(&nonces, at(300)), at(299)));
         assert!(!nonces.accepts(&given(&nonces, at(600)), at(299)));
+    }
+
+    #[test]
+    fn a_new_ring_is_taken_over_by_all_clones() {
+        let ring = |keys| KeyRing::from_keys(keys).unwrap();
+        let key = |start: &str| SealingKey::parse(&format!("{start}{}", "1a".repeat(31))).unwrap();
+        let (old, new) = ("00", "ff");
+        let nonces = DpopNonces::of_keys(&ring(vec![key(old)])).unwrap();
+        let (clone, before) = (nonces.clone(), given(&nonces, at(0)));
+        nonces.rekey(&ring(vec![key(new), key(old)])).unwrap();
+        assert!(clone.accepts(&before, at(0)), "the old key still opens");
+        let after = given(&clone, at(0));
+        let other = DpopNonces::of_keys(&ring(vec![key(new)])).unwrap();
+        assert!(other.accepts(&after, at(0)), "the new key seals");
+        assert!(!other.accepts(&before, at(0)));
     }
 
     #[test]

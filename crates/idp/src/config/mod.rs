@@ -171,6 +171,8 @@ pub enum GrantType {
     RefreshToken,
     /// RFC 6749 s4.4
     ClientCredentials,
+    /// RFC 8693
+    TokenExchange,
 }
 
 /// The form of an access token.

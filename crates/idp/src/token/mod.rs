@@ -4,6 +4,7 @@ mod access;
 mod audience;
 mod client_credentials;
 mod code;
+mod exchange;
 mod id;
 mod issue;
 mod pkce;
@@ -66,7 +67,7 @@ async fn handle(provider: &Provider, caller: &Caller, form: &Params, note: &mut 
     let grant_type = grant_type.ok_or_else(|| {
         OAuthError::new(
             "unsupported_grant_type",
-            "authorization_code, refresh_token and client_credentials are supported",
+            "authorization_code, refresh_token, client_credentials and token-exchange are supported",
         )
     })?;
     if !client.may(grant_type) {
@@ -81,6 +82,7 @@ async fn handle(provider: &Provider, caller: &Caller, form: &Params, note: &mut 
         GrantType::AuthorizationCode => code::exchange(provider, client, form, binding),
         GrantType::RefreshToken => refresh::exchange(provider, client, form, binding),
         GrantType::ClientCredentials => client_credentials::exchange(provider, client, form, binding),
+        GrantType::TokenExchange => exchange::exchange(provider, client, form, binding),
     }
 }
 
@@ -107,6 +109,7 @@ fn grant_type(form: &Params) -> Option<GrantType> {
         GrantType::AuthorizationCode,
         GrantType::RefreshToken,
         GrantType::ClientCredentials,
+        GrantType::TokenExchange,
     ]
     .into_iter()
     .find(|grant| form.get("grant_type") == Some(name(*grant)))
@@ -117,6 +120,7 @@ fn name(grant: GrantType) -> &'static str {
         GrantType::AuthorizationCode => "authorization_code",
         GrantType::RefreshToken => "refresh_token",
         GrantType::ClientCredentials => "client_credentials",
+        GrantType::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
     }
 }
 

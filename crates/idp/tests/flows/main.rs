@@ -10,6 +10,7 @@ mod config;
 mod consent;
 mod dev;
 mod discovery;
+mod exchange;
 mod forms;
 mod introspect;
 mod logout;

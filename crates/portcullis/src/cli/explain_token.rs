@@ -1,7 +1,7 @@
 //! `portcullis explain-token`: what the gateway would say to a token, check by check.
 
 use std::io::{IsTerminal, Read, stdin, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -114,21 +114,17 @@ fn explain(args: &ExplainTokenArgs, settings: &Settings) -> Result<bool, Wrong> 
         Ok::<_, Wrong>((question, examined))
     });
     let (question, examined) = examined?;
-    let places = Places::load(&args.config);
     if args.json {
-        println!(
-            "{}",
-            json(&examined, &places).map_err(|error| Wrong(error.to_string()))?
-        );
+        println!("{}", json(&examined).map_err(|error| Wrong(error.to_string()))?);
     } else {
         let screen = Screen::for_stream(&stdout());
-        print!("{}", report(&question, &examined, &source, &places, screen));
+        print!("{}", report(&question, &examined, &source, &args.config, screen));
     }
     Ok(examined.explanation.allowed())
 }
 
 /// The explanation, and at its end the likely causes.
-fn json(examined: &Examined, places: &Places) -> serde_json::Result<String> {
+fn json(examined: &Examined) -> serde_json::Result<String> {
     #[derive(serde::Serialize)]
     struct Told<'e> {
         #[serde(flatten)]
@@ -137,11 +133,7 @@ fn json(examined: &Examined, places: &Places) -> serde_json::Result<String> {
     }
     serde_json::to_string(&Told {
         explanation: &examined.explanation,
-        causes: examined
-            .causes
-            .iter()
-            .map(|likely| likely_json(likely, places))
-            .collect(),
+        causes: examined.causes.iter().map(likely_json).collect(),
     })
 }
 
@@ -173,7 +165,7 @@ fn text(from: impl Read) -> std::io::Result<String> {
 fn question(args: &ExplainTokenArgs, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Question, Wrong> {
     let api = target::api(settings, args.api.as_deref(), args.path.as_deref()).map_err(Wrong)?;
     let audit = Audit::new(AuditSettings::in_memory(), clock.clone());
-    let (revocations, unseen) = target::revocations(&settings.store.sqlite, clock);
+    let (revocations, unseen) = target::revocations(settings, clock);
     let guarded = guard_alone(settings, api, &revocations, &audit, clock).map_err(|error| Wrong(error.to_string()))?;
     let guarded = guarded.ok_or_else(|| Wrong(format!("api {api} is public: it looks at no token")))?;
     let method = args.method.to_ascii_uppercase();
@@ -225,7 +217,7 @@ impl Question {
     }
 }
 
-fn report(question: &Question, examined: &Examined, source: &str, places: &Places, screen: Screen) -> String {
+fn report(question: &Question, examined: &Examined, source: &str, config: &Path, screen: Screen) -> String {
     let (explanation, style) = (&examined.explanation, screen.style);
     let policy = match &question.policy {
         Some(policy) => format!("{} {}, policy {}", question.method, question.path, policy.name()),
@@ -243,7 +235,7 @@ fn report(question: &Question, examined: &Examined, source: &str, places: &Place
     let faults: Vec<Diagnostic> = failed.filter_map(fault).collect();
     let source = SourceText::new(source, "");
     out.push_str(&render(&faults, &source, style));
-    out.push_str(&screen.likely(&examined.causes, places, &source));
+    out.push_str(&screen.likely(&examined.causes, &Places::load(config), &source));
     out.push_str(&match &explanation.refused {
         None => style.good("allowed"),
         Some(refused) => style.bad(&format!("refused: {} {}", explanation.status, refused.code)),

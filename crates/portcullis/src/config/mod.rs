@@ -53,7 +53,7 @@ use toml::de::{DeTable, DeValue};
 pub use faults::{FaultKind, Faults};
 pub use network::Network;
 pub(crate) use place::{Key, Places};
-pub(crate) use read::is_within;
+pub(crate) use read::{is_within, sealing_keys};
 pub use reference::reference_markdown;
 pub use settings::*;
 

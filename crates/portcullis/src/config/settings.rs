@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::HeaderName;
 use portcullis_guard::SenderConstraint;
 use portcullis_jose::{Algorithm, Secret, UnixTime};
+use portcullis_oidc::TokenTarget;
 use portcullis_oidc::client_auth::AssertionAudience;
 use portcullis_policy::{Decision, NamedPolicy, RouteTable};
+use portcullis_store::{PostgresSettings, RedisSettings};
 use url::Url;
 
 use super::network::Network;
@@ -99,10 +101,26 @@ pub struct CertificateHeader {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoreSettings {
-    /// The SQLite file.
-    pub sqlite: PathBuf,
-    /// Texts of 32-byte sealing keys, base64url or hex: the first seals, all open. None: the store keeps its own.
+    /// Where state lives.
+    pub place: StorePlace,
+    /// Texts of 32-byte sealing keys, base64url or hex: the first seals, all open. None: SQLite keeps its own.
     pub keys: Vec<Secret>,
+    /// Where those keys came from, to look again while the gateway runs, and what was there: one key in a line.
+    pub key_sources: Vec<(SecretSource, Secret)>,
+    /// While the store does not answer, a session that was read so recently still counts for reading.
+    pub grace: Duration,
+}
+
+/// Where state lives.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum StorePlace {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// Redis.
+    Redis(RedisSettings),
+    /// PostgreSQL.
+    Postgres(PostgresSettings),
 }
 
 /// `[admin]`.
@@ -311,6 +329,37 @@ pub struct ApiSettings {
     pub timeout: Duration,
     /// The realm of the challenge; the API's name where it is absent.
     pub realm: Option<String>,
+    /// Which token the upstream gets.
+    pub token: UpstreamToken,
+}
+
+/// `token` of an API.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpstreamToken {
+    /// What the call was made with.
+    #[default]
+    Caller,
+    /// The same, exchanged for a narrower one.
+    Exchanged(AskedToken),
+    /// The client's own.
+    Client(AskedToken),
+    /// On a public route: the token of a session, else the client's own.
+    CallerOrClient(AskedToken),
+    /// On a public route: the token of a session, else none.
+    CallerOrNone,
+    /// None.
+    None,
+}
+
+/// A token that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AskedToken {
+    /// Name of the client that asks.
+    pub client: String,
+    /// What it is for.
+    pub target: TokenTarget,
 }
 
 /// Who may call an API.
@@ -404,6 +453,29 @@ impl Settings {
             ));
         }
         dangers
+    }
+}
+
+// === impl StoreSettings ===
+
+impl StoreSettings {
+    /// The SQLite file, where it is one.
+    #[must_use]
+    pub fn sqlite(&self) -> Option<&Path> {
+        match &self.place {
+            StorePlace::Sqlite(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// What kind of store it is, in one word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.place {
+            StorePlace::Sqlite(_) => "sqlite",
+            StorePlace::Redis(_) => "redis",
+            StorePlace::Postgres(_) => "postgres",
+        }
     }
 }
 

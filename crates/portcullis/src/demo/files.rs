@@ -26,7 +26,10 @@ pub(super) const PAGES: &[(&str, &str)] = web![
     "style.css",
     "favicon.svg"
 ];
-pub(super) const LIBRARY: (&str, &str) = ("portcullis.js", include_str!("../../../../web/portcullis.js"));
+pub(super) const LIBRARY: (&str, &str) = (
+    "portcullis.js",
+    include_str!("../../../../web/portcullis.js/portcullis.js"),
+);
 /// Another website's pages, which the demo serves from another origin.
 pub(super) const ATTACKER: &[(&str, &str)] = web!["attacker.html", "attacker.js", "style.css"];
 

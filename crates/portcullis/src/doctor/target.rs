@@ -1,13 +1,12 @@
 //! Which API a call is for, and what is known to be revoked.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_guard::Revocations;
 use portcullis_jose::Clock;
-use portcullis_store::SqliteStore;
+use portcullis_store::{PostgresStore, RedisStore, SqliteStore, Store, StoreError};
 
-use crate::config::{Access, Settings, is_within};
+use crate::config::{Access, Settings, StorePlace, is_within};
 
 /// The API that is named, that has the path, or that is the only one with a guard.
 pub(crate) fn api<'s>(settings: &'s Settings, named: Option<&str>, path: Option<&str>) -> Result<&'s str, String> {
@@ -46,14 +45,25 @@ pub(crate) fn api<'s>(settings: &'s Settings, named: Option<&str>, path: Option<
     }
 }
 
-/// The revocations of the gateway's store, or why they cannot be looked at. The file is only read.
-pub(crate) fn revocations(path: &Path, clock: &Arc<dyn Clock>) -> (Revocations, Option<String>) {
-    if !path.exists() {
-        let why = format!("not looked at: there is no store {}", path.display());
-        return (Revocations::in_memory(), Some(why));
-    }
-    match SqliteStore::open_read_only(path, clock.clone()) {
-        Ok(store) => (Revocations::stored(Arc::new(store)), None),
+/// The revocations of the gateway's store, or why they cannot be looked at. A file is only read.
+pub(crate) fn revocations(settings: &Settings, clock: &Arc<dyn Clock>) -> (Revocations, Option<String>) {
+    let opened: Result<Arc<dyn Store>, StoreError> = match &settings.store.place {
+        StorePlace::Sqlite(path) if !path.exists() => {
+            let why = format!("not looked at: there is no store {}", path.display());
+            return (Revocations::in_memory(), Some(why));
+        }
+        StorePlace::Sqlite(path) => {
+            SqliteStore::open_read_only(path, clock.clone()).map(|store| Arc::new(store) as Arc<dyn Store>)
+        }
+        StorePlace::Redis(redis) => {
+            RedisStore::new(redis, clock.clone()).map(|store| Arc::new(store) as Arc<dyn Store>)
+        }
+        StorePlace::Postgres(postgres) => {
+            PostgresStore::new(postgres, clock.clone()).map(|store| Arc::new(store) as Arc<dyn Store>)
+        }
+    };
+    match opened {
+        Ok(store) => (Revocations::stored(store), None),
         Err(error) => (Revocations::in_memory(), Some(format!("not looked at: {error}"))),
     }
 }

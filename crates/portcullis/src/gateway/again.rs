@@ -72,7 +72,7 @@ impl Gateway {
         let over = outcome.refused && outcome.response.status() == StatusCode::UNAUTHORIZED;
         match &step_up {
             None if !over => return outcome.response,
-            Some(step_up) if bff.has_stepped_up(&again.parts.headers, step_up) => {
+            Some(step_up) if bff.has_stepped_up_for_form(&again.parts.headers, step_up) => {
                 return self.step_up_failed(api, bff, &again, step_up, &outcome);
             }
             _ => {}
@@ -95,7 +95,7 @@ impl Gateway {
         step_up: &StepUp,
         outcome: &Outcome,
     ) -> Response<Body> {
-        if bff.has_stepped_up(&again.parts.headers, step_up) {
+        if bff.has_stepped_up(&again.parts.headers, step_up, &again.return_to()) {
             return self.step_up_failed(api, bff, again, step_up, outcome);
         }
         let mut response = see_other(&bff.login_for(&again.return_to(), Some(step_up), true));

@@ -14,18 +14,20 @@ use portcullis_jose::Clock;
 use portcullis_oidc::{Provider, RefreshTask};
 use portcullis_policy::NamedPolicy;
 use portcullis_proxy::{Forwarder, HeadLimits, Settings as ProxySettings, Timeouts, Upstream};
-use portcullis_store::{KeyRing, LeaseName, SealingKey, SqliteStore, Store};
+use portcullis_store::{KeyRing, LeaseName, PostgresStore, RedisStore, SqliteStore, Store};
 use tokio::task::JoinHandle;
 
 use super::assets::{Assets, CONTENT_POLICY};
+use super::attach::Attach;
 use super::certificate::Certificates;
 use super::expiry::{self, Expiring};
 use super::providers::{Providers, Trusted, client, providers, trusted};
 use super::revocations;
 use super::routes::{Api, GuardedApi, Routes};
+use super::sealing::{self, Sealed};
 use super::{Gateway, Inner};
 use crate::admin::Admin;
-use crate::config::{self, Access, ApiSettings, Guarded, Settings};
+use crate::config::{self, Access, ApiSettings, Guarded, Settings, StorePlace};
 
 /// Sessions and marks that are over are removed so often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
@@ -95,11 +97,34 @@ impl Running {
             .collect();
         // What is revoked is revoked for every API.
         let revocations = Revocations::stored(store.clone());
-        let apis = apis(settings, &providers, &store, &revocations, audit, clock)?;
+        // Whoever seals nothing gets no key.
+        let ring = match settings.frontend().is_some() || settings.server.dpop_nonce {
+            true => Some(sealing::key_ring(settings).map_err(failed("the sealing keys of [store]"))?),
+            false => None,
+        };
+        let nonces = nonces(settings, ring.as_ref())?;
+        let apis = apis(
+            settings,
+            &providers,
+            &store,
+            &revocations,
+            nonces.as_ref(),
+            audit,
+            clock,
+        )?;
         let guards = || apis.iter().filter_map(|api| Some(&api.guarded.as_ref()?.guard));
         // Without an API no token is judged.
         let longest_life = guards().map(Guard::longest_life).max().unwrap_or(0);
-        let bff = frontend(settings, &providers, &store, audit, clock, &revocations, longest_life)?;
+        let bff = frontend(
+            settings,
+            &providers,
+            &store,
+            audit,
+            clock,
+            &revocations,
+            longest_life,
+            ring.as_ref(),
+        )?;
         let admin = Admin::new(
             settings.admin.as_ref().map(|admin| admin.token.clone()),
             revocations.clone(),
@@ -117,7 +142,7 @@ impl Running {
             host: authority(public),
             scheme: if public.scheme() == "https" { "https" } else { "http" },
             routes: Routes::new(apis),
-            bff,
+            bff: bff.clone(),
             assets,
             extra: extras.routes,
             forwarder: Forwarder::new(ProxySettings::default()),
@@ -127,11 +152,26 @@ impl Running {
             audit: audit.clone(),
         }));
         let expiring = expiry::expiring(settings);
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(expiry::keep_telling(expiring.clone(), audit.clone(), clock.clone())),
-            tokio::spawn(purge(store.clone(), audit.clone())),
-            tokio::spawn(revocations::keep_up(revocations.clone(), audit.clone(), clock.clone())),
+            tokio::spawn(purge(store.clone(), settings.store.kind(), audit.clone())),
+            tokio::spawn(revocations::keep_up(
+                revocations.clone(),
+                settings.store.kind(),
+                audit.clone(),
+                clock.clone(),
+            )),
         ];
+        if let Some(ring) = &ring {
+            let sealed = Sealed { bff, nonces };
+            let known = ring.key_ids().collect();
+            tasks.push(tokio::spawn(sealing::keep_up(
+                settings.clone(),
+                known,
+                sealed,
+                audit.clone(),
+            )));
+        }
         Ok(Running {
             gateway,
             providers: providers.into_values().map(|trusted| trusted.provider).collect(),
@@ -203,23 +243,18 @@ impl Drop for Running {
 }
 
 fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, BuildError> {
-    let path = &settings.store.sqlite;
-    let store = SqliteStore::open(path, clock.clone()).map_err(failed(format!("the store {}", path.display())))?;
-    Ok(Arc::new(store))
+    let clock = clock.clone();
+    Ok(match &settings.store.place {
+        StorePlace::Sqlite(path) => {
+            let what = format!("the store {}", path.display());
+            Arc::new(SqliteStore::open(path, clock).map_err(failed(what))?)
+        }
+        StorePlace::Redis(redis) => Arc::new(RedisStore::new(redis, clock).map_err(failed("the store"))?),
+        StorePlace::Postgres(postgres) => Arc::new(PostgresStore::new(postgres, clock).map_err(failed("the store"))?),
+    })
 }
 
-/// The keys of the configuration, else those of a file beside the store, which is made at the first start.
-fn key_ring(settings: &Settings) -> Result<KeyRing, BuildError> {
-    let keys = &settings.store.keys;
-    if keys.is_empty() {
-        let path = settings.store.sqlite.with_extension("key");
-        return KeyRing::load_or_create(&path).map_err(failed(format!("the sealing key {}", path.display())));
-    }
-    let keys: Result<Vec<SealingKey>, _> = keys.iter().map(|key| SealingKey::parse(key.expose())).collect();
-    keys.and_then(KeyRing::from_keys)
-        .map_err(failed("the sealing keys of [store]"))
-}
-
+#[expect(clippy::too_many_arguments, reason = "each is something that the start has made")]
 fn frontend(
     settings: &Settings,
     providers: &Providers,
@@ -228,8 +263,9 @@ fn frontend(
     clock: &Arc<dyn Clock>,
     revocations: &Revocations,
     longest_life: i64,
+    ring: Option<&KeyRing>,
 ) -> Result<Option<Bff>, BuildError> {
-    let Some((name, configured)) = settings.frontend() else {
+    let Some(((name, configured), ring)) = settings.frontend().zip(ring) else {
         return Ok(None);
     };
     let client = client(settings, providers, &configured.client, audit)?;
@@ -239,6 +275,7 @@ fn frontend(
     frontend.idle = seconds(configured.session.idle);
     frontend.lifetime = seconds(configured.session.lifetime);
     frontend.refresh_before = seconds(configured.refresh_before);
+    frontend.grace = seconds(settings.store.grace);
     frontend.return_to.clone_from(&configured.return_to);
     frontend.id_token_hint = configured.logout_hint == config::LogoutHint::IdToken;
     frontend.same_site = match configured.same_site {
@@ -246,13 +283,12 @@ fn frontend(
         config::SameSite::Strict => SameSite::Strict,
     };
     frontend.revoke_for = longest_life;
-    let ring = key_ring(settings)?;
     let (revocations, time) = (revocations.clone(), clock.clone());
     let revoke = Revoke::by(move |revocation| {
         let (revocations, now) = (revocations.clone(), time.now());
         Box::pin(async move { revocations.revoke(revocation, now).await })
     });
-    let bff = Bff::new(frontend, store.clone(), &ring, audit.clone(), clock.clone(), revoke);
+    let bff = Bff::new(frontend, store.clone(), ring, audit.clone(), clock.clone(), revoke);
     bff.map(Some).map_err(failed("the sealing keys"))
 }
 
@@ -261,6 +297,7 @@ fn apis(
     providers: &Providers,
     store: &Arc<dyn Store>,
     revocations: &Revocations,
+    nonces: Option<&DpopNonces>,
     audit: &Audit,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<Api>, BuildError> {
@@ -271,8 +308,8 @@ fn apis(
         .count()
         .max(1);
     let mut dpop = dpop(settings).replay(store.clone());
-    if let Some(nonces) = nonces(settings)? {
-        dpop = dpop.nonces(nonces);
+    if let Some(nonces) = nonces {
+        dpop = dpop.nonces(nonces.clone());
     }
     let mut apis = Vec::new();
     for (name, configured) in &settings.apis {
@@ -303,6 +340,7 @@ fn apis(
             path: configured.path.clone(),
             upstream,
             metrics,
+            attach: Attach::of(&configured.token, settings, providers, audit)?,
             guarded,
         });
     }
@@ -380,12 +418,13 @@ fn dpop(settings: &Settings) -> Dpop {
 }
 
 /// Nonces that all replicas know, as they share the key that seals the sessions.
-fn nonces(settings: &Settings) -> Result<Option<DpopNonces>, BuildError> {
-    if !settings.server.dpop_nonce {
+fn nonces(settings: &Settings, ring: Option<&KeyRing>) -> Result<Option<DpopNonces>, BuildError> {
+    let Some(ring) = ring.filter(|_| settings.server.dpop_nonce) else {
         return Ok(None);
-    }
-    let nonces = DpopNonces::of_keys(&key_ring(settings)?);
-    nonces.map(Some).map_err(failed("the nonces of DPoP"))
+    };
+    DpopNonces::of_keys(ring)
+        .map(Some)
+        .map_err(failed("the nonces of DPoP"))
 }
 
 fn guarded_api(
@@ -422,15 +461,18 @@ fn assets(settings: &Settings, extras: &Extras) -> Result<Option<Assets>, BuildE
         return Ok(None);
     };
     let what = || format!("the assets of frontend {name}");
-    let mut policy = CONTENT_POLICY.to_owned();
-    if !extras.frames.is_empty() {
-        policy.push_str(&format!("; frame-src {}", extras.frames.join(" ")));
-    }
+    // A silent login shows the provider in a frame.
+    let mut frames = vec!["'self'".to_owned()];
+    frames.extend(provider_origin(settings, frontend));
+    frames.extend(extras.frames.iter().cloned());
+    let policy = format!("{CONTENT_POLICY}; frame-src {}", frames.join(" "));
     match &frontend.assets {
         None => Ok(None),
         Some(config::Assets::Dir(dir)) => {
             check_dir(dir).map_err(failed(what()))?;
-            check_private(dir, &settings.store.sqlite).map_err(failed(what()))?;
+            if let Some(store) = settings.store.sqlite() {
+                check_private(dir, store).map_err(failed(what()))?;
+            }
             let policy = HeaderValue::from_str(&policy).map_err(failed(what()))?;
             Ok(Some(Assets::dir(dir.clone(), policy)))
         }
@@ -438,6 +480,14 @@ fn assets(settings: &Settings, extras: &Extras) -> Result<Option<Assets>, BuildE
             Upstream::parse(url.as_str()).map_err(failed(what()))?,
         ))),
     }
+}
+
+fn provider_origin(settings: &Settings, frontend: &config::FrontendSettings) -> Option<String> {
+    let client = settings.clients.get(&frontend.client)?;
+    let provider = settings.providers.get(&client.provider)?;
+    // The issuer of a template has its place for the tenant in its path.
+    let issuer = url::Url::parse(&provider.issuer.replace(['{', '}'], "")).ok()?;
+    Some(issuer.origin().ascii_serialization())
 }
 
 fn check_dir(dir: &Path) -> Result<(), String> {
@@ -474,7 +524,7 @@ pub(super) fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
-async fn purge(store: Arc<dyn Store>, audit: Audit) {
+async fn purge(store: Arc<dyn Store>, kind: &'static str, audit: Audit) {
     loop {
         tokio::time::sleep(PURGE_EVERY).await;
         let seconds = u32::try_from(PURGE_EVERY.as_secs()).unwrap_or(600) - 1;
@@ -489,7 +539,7 @@ async fn purge(store: Arc<dyn Store>, audit: Audit) {
             audit.emit(
                 None,
                 Event::StoreUnavailable {
-                    store: "sqlite",
+                    store: kind,
                     operation: "purge",
                     refused,
                 },

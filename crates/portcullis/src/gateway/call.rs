@@ -3,12 +3,12 @@
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
-use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use portcullis_audit::{Credential, Event, Refused, RequestId};
 use portcullis_bff::{Bff, Failure, Session, is_navigation};
 use portcullis_guard::{Call, Guard, GuardError, Presented, Scheme, VerifiedToken};
-use portcullis_jose::Refusal;
+use portcullis_jose::{Refusal, Secret};
 use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, CookieMatch, ForwardError, ForwardHead};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ struct Pass {
     dpop_nonce: Option<HeaderValue>,
     /// The session that it is made with: what outlives it is cut off.
     session: Option<(Bff, Session)>,
+    /// The client's own token, where the upstream gets that.
+    own: Option<Secret>,
 }
 
 enum Permit {
@@ -52,8 +54,13 @@ impl Gateway {
                 permit: Permit::Anyone,
                 dpop_nonce: None,
                 session: None,
+                own: None,
             }),
             Some(guarded) => self.admit(api, guarded, &incoming).await,
+        };
+        let pass = match pass {
+            Ok(pass) => self.attach(api, &incoming, pass).await,
+            refused => refused,
         };
         let begun = incoming.begun;
         let (credential, refused, response) = match pass {
@@ -66,6 +73,28 @@ impl Gateway {
             credential,
             response,
             refused,
+        }
+    }
+
+    /// Gives a call that has passed the token that its upstream is to get.
+    async fn attach(
+        &self,
+        api: &Api,
+        incoming: &Incoming<'_>,
+        mut pass: Pass,
+    ) -> Result<Pass, (Credential, Box<Response<Body>>)> {
+        let users = std::mem::take(&mut pass.authorization);
+        match api.attach.attach(users, incoming, self.0.bff.as_ref()).await {
+            Ok(attached) => {
+                pass.authorization = attached.authorization;
+                pass.own = attached.own;
+                if let Some((session, bff)) = attached.session.zip(self.0.bff.clone()) {
+                    pass.credential = Credential::Session;
+                    pass.session = Some((bff, session));
+                }
+                Ok(pass)
+            }
+            Err(refused) => Err(self.refuse_call(api, incoming, refused, pass.credential)),
         }
     }
 
@@ -117,6 +146,7 @@ impl Gateway {
             permit: Permit::Granted(token, authorized),
             dpop_nonce: guarded.guard.next_dpop_nonce(&presented),
             session: None,
+            own: None,
         })
     }
 
@@ -153,7 +183,7 @@ impl Gateway {
             false => bff.check_same_origin(headers),
         };
         same_origin.map_err(&refuse)?;
-        let session = bff.session(headers).await.map_err(&refuse)?;
+        let session = bff.session(headers, &incoming.parts.method).await.map_err(&refuse)?;
         let session = session.ok_or_else(|| refuse(Refused::new("session.missing")))?;
         let access_token = bff.access_token(&session, incoming.id).await.map_err(&refuse)?;
 
@@ -208,6 +238,7 @@ impl Gateway {
             permit: Permit::Granted(token, authorized),
             dpop_nonce: None,
             session: Some((bff.clone(), session)),
+            own: None,
         })
     }
 
@@ -252,24 +283,44 @@ impl Gateway {
             begun,
         } = incoming;
         let (uri, method) = (parts.uri.clone(), parts.method.clone());
-        let mut head = ForwardHead::new(path, peer);
-        head.query = uri.query();
-        head.authorization = pass.authorization;
         let end = || pass.session.as_ref().map(|(bff, session)| bff.session_end(session));
-        if parts.headers.contains_key(UPGRADE) {
-            head.cut = end();
-        }
-        head.remove_cookies = &ours;
-        head.remove = &self.0.certificates.remove;
-        head.request_id = id.as_str();
-        head.scheme = self.0.scheme;
-        head.host = &self.0.host;
-        match self
-            .0
-            .forwarder
-            .forward(&api.upstream, Request::from_parts(parts, body), head)
-            .await
+        let upgrade = parts.headers.contains_key(UPGRADE);
+        let head_with = |authorization| {
+            let mut head = ForwardHead::new(path, peer);
+            head.query = uri.query();
+            head.authorization = authorization;
+            if upgrade {
+                head.cut = end();
+            }
+            head.remove_cookies = &ours;
+            head.remove = &self.0.certificates.remove;
+            head.request_id = id.as_str();
+            head.scheme = self.0.scheme;
+            head.host = &self.0.host;
+            head
+        };
+        // A request without a body can be sent once more, if the upstream refuses the client's own token.
+        let again = (pass.own.is_some() && body.is_end_stream() && !upgrade).then(|| {
+            let mut parts = parts.clone();
+            parts.extensions.clear();
+            parts
+        });
+        let request = Request::from_parts(parts, body);
+        let forwarder = &self.0.forwarder;
+        let mut answer = forwarder
+            .forward(&api.upstream, request, head_with(pass.authorization))
+            .await;
+        if let (Ok(response), Some(own)) = (&answer, &pass.own)
+            && response.status() == StatusCode::UNAUTHORIZED
+            && let Some(other) = api.attach.instead_of(own).await
+            && let Some(parts) = again
         {
+            let request = Request::from_parts(parts, Body::empty());
+            answer = forwarder
+                .forward(&api.upstream, request, head_with(other.authorization))
+                .await;
+        }
+        match answer {
             Ok(mut response) => {
                 let (token, policy) = match &pass.permit {
                     Permit::Anyone => (None, None),
@@ -287,7 +338,7 @@ impl Gateway {
                     duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
                 };
                 self.0.audit.emit(Some(id), event);
-                if pass.credential == Credential::Session {
+                if pass.credential == Credential::Session || api.attach.depends_on_cookie() {
                     // Another person at the same cache must not get this one's data.
                     portcullis_proxy::forbid_caching(response.headers_mut());
                 }

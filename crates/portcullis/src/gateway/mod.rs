@@ -5,15 +5,18 @@
 mod again;
 pub(crate) mod answer;
 mod assets;
+mod attach;
 pub(crate) mod body;
 mod build;
 mod call;
 mod certificate;
 mod credentials;
 mod expiry;
+mod library;
 mod providers;
 mod revocations;
 mod routes;
+mod sealing;
 mod words;
 
 use std::net::IpAddr;
@@ -35,7 +38,7 @@ use certificate::Certificates;
 use routes::{Api, Routes};
 
 pub(crate) use build::guard_alone;
-pub(crate) use providers::{client, provider_alone, providers};
+pub(crate) use providers::{provider_alone, providers};
 pub(crate) use routes::GuardedApi;
 
 pub use build::{BuildError, Extras, Running};
@@ -174,6 +177,9 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        if incoming.path.as_str() == bff.settings().endpoint("portcullis.js") {
+            return library::response(&incoming.parts);
+        }
         let body = match bff.body_limit(&incoming.parts) {
             0 => Ok(Bytes::new()),
             limit => body::read(body, limit).await,

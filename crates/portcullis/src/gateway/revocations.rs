@@ -14,7 +14,7 @@ use crate::config::{RevocationSettings, WhenStale};
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps up with what other replicas revoke and take back.
-pub(super) async fn keep_up(revocations: Revocations, audit: Audit, clock: Arc<dyn Clock>) {
+pub(super) async fn keep_up(revocations: Revocations, store: &'static str, audit: Audit, clock: Arc<dyn Clock>) {
     let mut failing = false;
     loop {
         let result = revocations.sync(clock.now()).await;
@@ -22,7 +22,7 @@ pub(super) async fn keep_up(revocations: Revocations, audit: Audit, clock: Arc<d
             Err(error) if !failing => {
                 let refused = Refused::new(error.code()).found(error.to_string());
                 let event = Event::StoreUnavailable {
-                    store: "sqlite",
+                    store,
                     operation: "revocations",
                     refused,
                 };
@@ -34,7 +34,7 @@ pub(super) async fn keep_up(revocations: Revocations, audit: Audit, clock: Arc<d
         if result.is_ok() {
             audit.metrics().revocations_read(revocations.len());
             if failing {
-                audit.emit(None, Event::StoreRecovered { store: "sqlite" });
+                audit.emit(None, Event::StoreRecovered { store });
             }
         }
         failing = result.is_err();

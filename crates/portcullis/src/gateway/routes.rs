@@ -7,6 +7,8 @@ use portcullis_guard::{Guard, ResourceMetadata};
 use portcullis_policy::{Decision, NamedPolicy, RouteTable};
 use portcullis_proxy::Upstream;
 
+use super::attach::Attach;
+
 /// The methods that a configuration can name.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -17,6 +19,8 @@ pub(crate) struct Api {
     pub(crate) path: String,
     pub(crate) upstream: Upstream,
     pub(crate) metrics: RouteMetrics,
+    /// Which token the upstream gets.
+    pub(crate) attach: Attach,
     /// `None` for a public route.
     pub(crate) guarded: Option<GuardedApi>,
 }

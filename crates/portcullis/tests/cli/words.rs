@@ -2,7 +2,7 @@
 
 use crate::process::portcullis;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 11] = [
     "demo",
     "serve",
     "check",
@@ -11,8 +11,6 @@ const COMMANDS: [&str; 13] = [
     "revoke",
     "explain",
     "explain-token",
-    "call",
-    "doctor",
     "inspect",
     "completions",
     "man",

@@ -32,6 +32,11 @@ async fn a_mark_is_kept_past_the_expiry(f: Fixture) {
     );
     f.clock.advance(1);
     assert!(f.store.mark("logout", b"jti-1", until).await.unwrap());
+}
+
+pub(super) async fn an_old_mark_is_removed(f: Fixture) {
+    let until = f.now().plus(60);
+    assert!(f.store.mark("logout", b"jti-1", until).await.unwrap());
     f.clock.advance(1_000_000);
     assert_eq!(f.store.purge_expired().await.unwrap(), 1);
 }

@@ -17,7 +17,6 @@ pub(super) async fn all(fresh: &impl AsyncFn() -> Fixture) {
     all_sessions_of_a_sid_end_together(fresh().await).await;
     an_update_moves_the_session_in_the_indexes(fresh().await).await;
     a_record_that_is_too_large_is_refused(fresh().await).await;
-    purging_removes_what_has_expired_and_nothing_else(fresh().await).await;
 }
 
 async fn what_was_stored_comes_back(f: Fixture) {
@@ -234,7 +233,7 @@ async fn a_record_that_is_too_large_is_refused(f: Fixture) {
     assert_eq!(f.store.update(key("a"), version, record).await, Err(refused));
 }
 
-async fn purging_removes_what_has_expired_and_nothing_else(f: Fixture) {
+pub(super) async fn purging_removes_what_has_expired_and_nothing_else(f: Fixture) {
     f.store.create(key("a"), f.record("a")).await.unwrap();
     f.clock.advance(1_000);
     f.store.create(key("b"), f.record("b")).await.unwrap();

@@ -1,6 +1,7 @@
 //! The envelope: version byte, key identifier, nonce, ciphertext with tag.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
@@ -19,6 +20,11 @@ const TAG_LEN: usize = 16;
 /// authenticated: what was sealed for one place opens at no other.
 pub struct Sealer {
     purpose: String,
+    keys: RwLock<Arc<PurposeKeys>>,
+}
+
+/// The ring's keys, made for one purpose.
+struct PurposeKeys {
     first: PurposeKey,
     others: Vec<PurposeKey>,
 }
@@ -79,12 +85,24 @@ impl Sealer {
     /// # Errors
     /// [`SealError::Crypto`].
     pub fn new(ring: &KeyRing, purpose: &str) -> Result<Self, SealError> {
-        let mut keys = ring.iter().map(|key| PurposeKey::derive(key, purpose));
         Ok(Self {
             purpose: purpose.to_owned(),
-            first: keys.next().ok_or(SealError::Crypto)??,
-            others: keys.collect::<Result<_, _>>()?,
+            keys: RwLock::new(Arc::new(PurposeKeys::derive(ring, purpose)?)),
         })
+    }
+
+    /// Takes over another ring, from the next call on: its first key seals, all of its keys open.
+    ///
+    /// # Errors
+    /// [`SealError::Crypto`]; the keys of before stay then.
+    pub fn rekey(&self, ring: &KeyRing) -> Result<(), SealError> {
+        let keys = Arc::new(PurposeKeys::derive(ring, &self.purpose)?);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+
+    fn keys(&self) -> Arc<PurposeKeys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Seals `plaintext` for the place that `aad` names, such as the session's key.
@@ -92,7 +110,8 @@ impl Sealer {
     /// # Errors
     /// [`SealError::Crypto`].
     pub fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
-        let key = &self.first;
+        let keys = self.keys();
+        let key = &keys.first;
         let mut content = Vec::with_capacity(plaintext.len() + TAG_LEN);
         content.extend_from_slice(plaintext);
         let nonce = key
@@ -125,7 +144,8 @@ impl Sealer {
         }
 
         let id = KeyId::from_bytes(*id);
-        let (key, needs_reseal) = self.key(id).ok_or(SealError::UnknownKey { id })?;
+        let keys = self.keys();
+        let (key, needs_reseal) = keys.find(id).ok_or(SealError::UnknownKey { id })?;
         let mut plaintext = Zeroizing::new(content.to_vec());
         let length = key
             .key
@@ -137,21 +157,6 @@ impl Sealer {
             plaintext,
             needs_reseal,
         })
-    }
-
-    /// The key that sealed this, by its name; nothing is opened. The first five bytes are enough.
-    #[must_use]
-    pub fn key_of(sealed: &[u8]) -> Option<KeyId> {
-        let (version, rest) = sealed.split_first()?;
-        let (id, _) = rest.split_first_chunk::<4>()?;
-        (*version == VERSION).then(|| KeyId::from_bytes(*id))
-    }
-
-    fn key(&self, id: KeyId) -> Option<(&PurposeKey, bool)> {
-        if self.first.id == id {
-            return Some((&self.first, false));
-        }
-        self.others.iter().find(|key| key.id == id).map(|key| (key, true))
     }
 
     /// Each part with its length in front: no two places have the same associated data.
@@ -169,7 +174,7 @@ impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sealer")
             .field("purpose", &self.purpose)
-            .field("seals_with", &self.first.id)
+            .field("seals_with", &self.keys().first.id)
             .finish_non_exhaustive()
     }
 }
@@ -196,6 +201,25 @@ impl SealError {
             Self::NotAuthentic => "seal.not_authentic",
             Self::Crypto => "seal.crypto",
         }
+    }
+}
+
+// === impl PurposeKeys ===
+
+impl PurposeKeys {
+    fn derive(ring: &KeyRing, purpose: &str) -> Result<Self, SealError> {
+        let mut keys = ring.iter().map(|key| PurposeKey::derive(key, purpose));
+        Ok(Self {
+            first: keys.next().ok_or(SealError::Crypto)??,
+            others: keys.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn find(&self, id: KeyId) -> Option<(&PurposeKey, bool)> {
+        if self.first.id == id {
+            return Some((&self.first, false));
+        }
+        self.others.iter().find(|key| key.id == id).map(|key| (key, true))
     }
 }
 

@@ -6,10 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use super::number::Number;
 use super::writer::Durability::{PowerCut, Relaxed};
 use super::{SqliteStore, leases};
-use crate::{
-    BoxFuture, IndexKey, LeaseName, MAX_SEALED_BYTES, SessionKey, SessionRecord, SessionStore, StoreError, Version,
-    Versioned,
-};
+use crate::session::check_size;
+use crate::{BoxFuture, IndexKey, LeaseName, SessionKey, SessionRecord, SessionStore, StoreError, Version, Versioned};
 
 /// How long a deleted session's key stays unusable: longer than any request runs.
 const TOMBSTONE_SECS: i64 = 3_600;
@@ -114,16 +112,6 @@ pub(super) fn purge(connection: &Connection, now: UnixTime, limit: i64) -> rusql
             "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE idle_expires <= ?1 LIMIT ?2)",
         )?
         .execute((now.as_secs(), limit))
-}
-
-fn check_size(record: &SessionRecord) -> Result<(), StoreError> {
-    if record.sealed.len() > MAX_SEALED_BYTES {
-        return Err(StoreError::TooLarge {
-            bytes: record.sealed.len(),
-            limit: MAX_SEALED_BYTES,
-        });
-    }
-    Ok(())
 }
 
 fn create(

@@ -302,12 +302,14 @@ async fn a_demand_that_a_login_does_not_meet_is_not_made_twice() {
         assert!(link(&shown, "<a href=\"").contains("acr_values=urn"), "{}", shown.body);
         assert!(shown.location().is_none());
         assert_eq!(gate.upstream.hits() > hits, path == "/app/demand");
-        // A form that meets the same is not sent on to sign in either.
+        // A form goes through that login too, and then no further.
+        let kept = gate.post(&mut browser, path, gate.own(), FORM).await;
+        assert!(kept.status == 401 && sealed(&kept).is_some(), "{}", kept.body);
+        let login = link(&kept, "id=\"on\" href=\"");
+        let begun = gate.visit(&mut browser, &format!("{}{login}", gate.origin)).await;
+        assert_eq!(gate.go_on(&mut browser, begun).await.url.path(), "/bff/resubmit");
         let answer = gate.post(&mut browser, path, gate.own(), FORM).await;
         assert!(answer.status == 401 && sealed(&answer).is_none(), "{}", answer.body);
+        assert!(answer.body.contains("login.step_up_failed"), "{}", answer.body);
     }
-    // Later it may be tried once more; the form goes into the tab.
-    let mut other = gate.sign_in().await;
-    let kept = gate.post(&mut other, "/app/demand", gate.own(), FORM).await;
-    assert!(kept.status == 401 && sealed(&kept).is_some(), "{}", kept.body);
 }

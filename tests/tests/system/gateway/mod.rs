@@ -17,8 +17,10 @@ mod policies;
 mod provider_down;
 mod raw;
 mod restart;
+mod stores;
 mod streams;
 mod tenants;
+mod tokens;
 mod upgrade;
 mod upstream;
 
@@ -42,6 +44,7 @@ use raw::Reply;
 use upstream::Upstream;
 
 const AUDIENCE: &str = "https://orders.example.test";
+const BILLING: &str = "https://billing.example.test";
 const WEB_SECRET: &str = "the-secret-of-the-web-client";
 const PASSWORD: &str = "a-password-of-alice";
 const START: Duration = Duration::from_secs(60);
@@ -84,6 +87,17 @@ impl Gate {
 
     /// Starts with a provider that behaves like this, and does not wait until it is ready.
     async fn begin(public: Option<&str>, behaviour: Behaviour) -> Gate {
+        Gate::begin_on(public, behaviour, r#"url = "sqlite:sessions.db""#).await
+    }
+
+    /// On http, with this for `[store]`. The file `seal.key` holds a key.
+    async fn start_on(store: &str) -> Gate {
+        let gate = Gate::begin_on(None, Behaviour::default(), store).await;
+        gate.ready().await;
+        gate
+    }
+
+    async fn begin_on(public: Option<&str>, behaviour: Behaviour, store: &str) -> Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let origin = public.map_or_else(|| format!("http://{address}"), str::to_owned);
@@ -100,6 +114,7 @@ impl Gate {
             idp.issuer(),
             [address, upstream.address, closed.local_addr().unwrap()],
         );
+        let text = text.replace(r#"url = "sqlite:sessions.db""#, store);
         let mut gate = Gate {
             origin,
             address,
@@ -115,6 +130,7 @@ impl Gate {
             stop: watch::Sender::new(false),
             _closed: closed,
         };
+        stores::write_key(gate.dir.path(), &[stores::KEY]);
         gate.run(listener);
         gate
     }
@@ -294,6 +310,11 @@ impl Gate {
         format!("{}={}", self.cookie_name(), self.session(browser).unwrap())
     }
 
+    /// The time, in seconds since 1970.
+    fn now(&self) -> i64 {
+        self.clock.now().as_secs()
+    }
+
     /// The newest code of a refusal.
     fn last_code(&self) -> String {
         let records = self.audit.recent(0);
@@ -329,7 +350,7 @@ fn provider_of(origin: &str) -> IdpConfig {
             username: "alice".into(),
             password: Some(Secret::new(PASSWORD)),
             sub: Some("alice".into()),
-            scopes: scopes.clone(),
+            scopes: [&scopes[..], &["billing.read".to_owned()]].concat(),
             ..User::default()
         }],
         clients: vec![
@@ -342,7 +363,13 @@ fn provider_of(origin: &str) -> IdpConfig {
                 backchannel_logout_uri: origin
                     .starts_with("http:")
                     .then(|| format!("{origin}/bff/backchannel-logout")),
-                scopes: scopes.clone(),
+                scopes: [&scopes[..], &["billing.read".to_owned()]].concat(),
+                audience: Some(AUDIENCE.into()),
+                grants: vec![
+                    GrantType::AuthorizationCode,
+                    GrantType::RefreshToken,
+                    GrantType::TokenExchange,
+                ],
                 ..Client::default()
             },
             Client {
@@ -353,10 +380,16 @@ fn provider_of(origin: &str) -> IdpConfig {
                 ..Client::default()
             },
         ],
-        apis: vec![Api {
-            audience: AUDIENCE.into(),
-            scopes,
-        }],
+        apis: vec![
+            Api {
+                audience: AUDIENCE.into(),
+                scopes,
+            },
+            Api {
+                audience: BILLING.into(),
+                scopes: vec!["billing.read".into()],
+            },
+        ],
         mtls: Some(MutualTls {
             listen: "127.0.0.1:0".parse().unwrap(),
             certificate: mtls::SERVER.into(),

@@ -9,6 +9,7 @@ use url::Url;
 use super::overlap::Paths;
 use super::revocations::revocations;
 use super::routes::{self, by_method};
+use super::token;
 use crate::config::faults::FaultKind;
 use crate::config::kinds::{distinct, duration, list, one_or_more, only_true, reference, text, word};
 use crate::config::reader::{At, Context, Item, Reader, listed};
@@ -23,6 +24,8 @@ pub(super) struct Around<'a> {
     pub(super) public_url: Option<&'a Url>,
     pub(super) providers: &'a BTreeMap<String, ProviderSettings>,
     pub(super) has_frontend: bool,
+    /// The client that sessions are made with.
+    pub(super) session_client: Option<&'a str>,
     /// The provider that sessions are made with.
     pub(super) session_provider: Option<&'a str>,
 }
@@ -39,7 +42,10 @@ pub(super) fn api(reader: &Reader<'_>, name: &str, around: &Around<'_>, paths: &
     let access = access(reader, around, path.as_ref());
     let timeout = reader.get("timeout", duration);
     let realm = reader.get("realm", realm);
+    let public = matches!(access, Some(Access::Anyone));
+    let token = token::token(reader, around.session_client, public, around.has_frontend);
     Some(ApiSettings {
+        token: token?,
         path: path?.value,
         upstream: upstream?.value,
         access: access?,

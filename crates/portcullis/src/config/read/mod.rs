@@ -10,6 +10,8 @@ mod revocations;
 mod routes;
 mod secret;
 mod server;
+mod store;
+mod token;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,6 +26,7 @@ use super::schema::{self, SECTIONS, Table};
 use super::settings::{DangerSettings, Settings};
 
 pub(crate) use overlap::is_within;
+pub(crate) use store::lines as sealing_keys;
 
 /// Reads everything. None where something that must be there is not, and then there is a fault.
 pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option<Settings> {
@@ -41,7 +44,11 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
     let public_is_loopback = server
         .as_ref()
         .map(|server| super::urls::is_loopback(&server.public_url));
-    let store = server::store(cx, section(cx, tree, "store").as_ref(), public_is_loopback);
+    let store = store::store(
+        cx,
+        section(cx, tree, "store").as_ref(),
+        server::dev_only(public_is_loopback),
+    );
     let has_admin_address = server.as_ref().map(|server| server.admin.is_some());
     let admin = section(cx, tree, "admin").map(|reader| server::admin(&reader, has_admin_address, public_is_loopback));
     let providers = named(cx, tree, "provider", |reader, _| {
@@ -59,6 +66,7 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
         public_url: server.as_ref().map(|server| &server.public_url),
         providers: &providers,
         has_frontend: !cx.names("frontend").is_empty(),
+        session_client: frontends.values().next().map(|frontend| frontend.client.as_str()),
         session_provider: frontends
             .values()
             .next()

@@ -26,6 +26,16 @@ pub(crate) enum DevOnly {
 
 /// Reads a secret reference and what it leads to.
 pub(crate) fn secret(cx: &Context<'_>, item: &Item<'_>, dev_only: DevOnly) -> Option<Secret> {
+    with_source(cx, item, dev_only, Shape::Line).map(|(secret, _)| secret)
+}
+
+/// The same, and where it came from.
+pub(super) fn with_source(
+    cx: &Context<'_>,
+    item: &Item<'_>,
+    dev_only: DevOnly,
+    shape: Shape,
+) -> Option<(Secret, SecretSource)> {
     let table = match item.value {
         DeValue::Table(table) => table,
         DeValue::String(_) => {
@@ -41,7 +51,7 @@ pub(crate) fn secret(cx: &Context<'_>, item: &Item<'_>, dev_only: DevOnly) -> Op
         }
     };
     let reader = Reader::new(cx, &SECRET, item.what.clone(), table, item.span.clone());
-    read_one(&reader, dev_only, Shape::Line).map(|(secret, _)| secret)
+    read_one(&reader, dev_only, shape)
 }
 
 /// The secrets of a client: one or a list, each perhaps with the times between which it is valid.

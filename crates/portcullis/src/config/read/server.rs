@@ -1,11 +1,10 @@
-//! `[server]`, `[store]` and `[danger]`.
+//! `[server]`, `[admin]` and `[danger]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, HOST};
-use portcullis_jose::{Secret, base64url_decode};
 use url::{Host, Url};
 
 use super::secret::{DevOnly, is_private, secret};
@@ -15,7 +14,7 @@ use crate::config::network::Network;
 use crate::config::reader::{Context, Item, Reader};
 use crate::config::schema::{CERTIFICATE_HEADER, Kind, TLS};
 use crate::config::settings::{
-    AdminSettings, CertificateHeader, ClientCertificates, DangerSettings, ServerSettings, StoreSettings, TlsSettings,
+    AdminSettings, CertificateHeader, ClientCertificates, DangerSettings, ServerSettings, TlsSettings,
 };
 use crate::config::urls::{is_loopback, origin};
 
@@ -97,42 +96,6 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
     })
 }
 
-/// Reads `[store]`, or what holds without it.
-pub(super) fn store(
-    cx: &Context<'_>,
-    reader: Option<&Reader<'_>>,
-    public_is_loopback: Option<bool>,
-) -> Option<StoreSettings> {
-    let Some(reader) = reader else {
-        return Some(StoreSettings {
-            sqlite: cx.base_dir.join("portcullis.db"),
-            keys: Vec::new(),
-        });
-    };
-    let dev_only = dev_only(public_is_loopback);
-    let sqlite = reader.get("url", sqlite);
-    let keys = reader.get("keys", |cx, item| {
-        list(cx, item, &Kind::Secret, |cx, item| {
-            let key = secret(cx, item, dev_only)?;
-            if is_sealing_key(&key) {
-                return Some(key);
-            }
-            let fault = item.fault(
-                FaultKind::InvalidValue,
-                format!("{} is no sealing key", item.what),
-                "not 32 bytes",
-            );
-            cx.push(fault.help("make one:  openssl rand -hex 32 > seal.key && chmod 600 seal.key"));
-            None
-        })
-    });
-    let keys = keys.map(|keys| keys.value.into_iter().map(|key| key.value).collect());
-    Some(StoreSettings {
-        sqlite: sqlite?.value,
-        keys: keys.unwrap_or_default(),
-    })
-}
-
 /// Reads `[admin]`. `admin` is whether there is an admin address.
 pub(super) fn admin(
     reader: &Reader<'_>,
@@ -192,7 +155,7 @@ pub(super) fn danger(reader: &Reader<'_>) -> DangerSettings {
     }
 }
 
-fn dev_only(public_is_loopback: Option<bool>) -> DevOnly {
+pub(super) fn dev_only(public_is_loopback: Option<bool>) -> DevOnly {
     match public_is_loopback {
         Some(true) => DevOnly::Allowed,
         Some(false) => DevOnly::Refused("`public_url`"),
@@ -301,42 +264,4 @@ fn own_address(public_url: &Url) -> Option<SocketAddr> {
         Host::Ipv6(ip) => IpAddr::V6(ip),
     };
     Some(SocketAddr::new(ip, public_url.port_or_known_default()?))
-}
-
-fn sqlite(cx: &Context<'_>, item: &Item<'_>) -> Option<PathBuf> {
-    let given = text(cx, item)?;
-    let scheme = given.split(':').next().unwrap_or_default();
-    if matches!(scheme, "redis" | "rediss" | "postgres" | "postgresql" | "cookie") {
-        let message = format!("{}: the {scheme} store is not available in this version", item.what);
-        let fault = FaultKind::NotAvailable
-            .says(message)
-            .at(item.span.clone(), "not available in this version");
-        cx.push(fault.expected("\"sqlite:PATH\""));
-        return None;
-    }
-    let Some(path) = given.strip_prefix("sqlite:").filter(|path| !path.is_empty()) else {
-        let fault = FaultKind::InvalidValue
-            .says(format!("{} names no store", item.what))
-            .at(item.span.clone(), "");
-        cx.push(fault.expected("\"sqlite:PATH\""));
-        return None;
-    };
-    let path = cx.base_dir.join(path.strip_prefix("//").unwrap_or(path));
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-    if directory.is_some_and(|directory| !directory.is_dir()) {
-        let fault = FaultKind::MissingFile.says(format!("the directory of {} does not exist", item.what));
-        let fault = fault
-            .at(item.span.clone(), "not there")
-            .expected("a path in a directory that exists");
-        cx.push(fault.help(format!("the path is {}", path.display())));
-        return None;
-    }
-    Some(path)
-}
-
-/// 32 bytes, base64url or hex.
-fn is_sealing_key(key: &Secret) -> bool {
-    let text = key.expose();
-    let hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    hex || base64url_decode(text).is_some_and(|bytes| bytes.len() == 32)
 }

@@ -100,6 +100,14 @@ pub(crate) const API: Table = Table {
         )
         .also(&["revocation"]),
         Key::new(
+            "token",
+            Kind::Table("a table { from = \"WAY\" }"),
+            Depends("`{ from = \"caller\" }`"),
+            r#"{ from = "exchange", audience = "api://billing" }"#,
+            "Which token the upstream gets.",
+        )
+        .also(&["upstream_token", "attach"]),
+        Key::new(
             "realm",
             Text,
             Depends("the API's NAME"),
@@ -113,6 +121,57 @@ pub(crate) const API: Table = Table {
             r#""http://localhost/api/orders""#,
             "What identifies the API for clients that look for its provider (RFC 9728): the address that they call. It lies inside `path`. The document about it is at `/.well-known/oauth-protected-resource` and its path.",
         ),
+    ],
+};
+
+pub(crate) const API_TOKEN: Table = Table {
+    name: "token of [api.NAME]",
+    about: "Which token the upstream gets. The checks of the call are the same in each case.",
+    keys: &[
+        Key::new(
+            "from",
+            OneOf(&[
+                "caller",
+                "exchange",
+                "client",
+                "caller_or_client",
+                "caller_or_none",
+                "none",
+            ]),
+            Required,
+            r#""client""#,
+            "`caller`: what the call was made with, the session's token or the caller's own. `exchange`: that one, exchanged for a narrower one (RFC 8693). `client`: Portcullis' own (client credentials). `none`: none. `caller_or_client` and `caller_or_none` are for public routes (`accept = [\"anyone\"]`): the token of a session, where the browser has one.",
+        ),
+        Key::new(
+            "client",
+            Reference("client"),
+            Depends("the client of the frontend"),
+            r#""web""#,
+            "NAME of the client that asks for the token.",
+        ),
+        Key::new(
+            "scopes",
+            List("scopes"),
+            Optional,
+            r#"["billing.read"]"#,
+            "The scopes to ask for. Absent: what the provider gives without.",
+        )
+        .also(&["scope"]),
+        Key::new(
+            "resource",
+            Url,
+            Optional,
+            r#""https://billing.example.com""#,
+            "The resource to ask for (RFC 8707).",
+        ),
+        Key::new(
+            "audience",
+            Text,
+            Optional,
+            r#""api://billing""#,
+            "The audience to ask for, where the provider goes by that (RFC 8693; Auth0).",
+        )
+        .also(&["aud"]),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use super::Kind::{Address, Count, Duration, List, OneOf, Path, Reference, Secret, Switch, Text, True, Url};
 use super::Presence::{Default, Depends, Optional, Required};
-use super::access::{API, API_POLICY, API_REVOCATIONS, CLAIM, MEMBER, POLICY, ROUTE};
+use super::access::{API, API_POLICY, API_REVOCATIONS, API_TOKEN, CLAIM, MEMBER, POLICY, ROUTE};
 use super::client::{CLIENT, CLIENT_CERTIFICATE, CLIENT_SECRET, SECRET};
 use super::{Key, Kind, Section, Table};
 
@@ -79,6 +79,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &API_POLICY,
     &ROUTE,
     &API_REVOCATIONS,
+    &API_TOKEN,
     &POLICY,
     &MEMBER,
     &CLAIM,
@@ -210,14 +211,24 @@ pub(crate) const CERTIFICATE_HEADER: Table = Table {
 
 pub(crate) const STORE: Table = Table {
     name: "store",
-    about: "Where sessions and revocations live. Without this table: `portcullis.db` beside the configuration.",
+    about: "Where sessions and revocations live. Without this table: `portcullis.db` beside the configuration. The manual's page on stores says what each is for.",
     keys: &[
-        Key::new("url", Text, Default(r#""sqlite:portcullis.db""#), r#""sqlite:/var/lib/portcullis/state.db""#,
-            "`sqlite:PATH`; the directory must exist.")
-            .also(&["path", "file"]),
-        Key::new("keys", List("secrets"), Optional, r#"[{ file = "/run/secrets/seal" }]"#,
-            "Keys that seal what is stored: 32 random bytes each, base64url or hex. The first seals, all open, so a new one is put in front to rotate. Absent: a key file is made beside the store.")
+        Key::new("url", Text, Default(r#""sqlite:portcullis.db""#), r#""rediss://portcullis@redis.internal:6379""#,
+            "`sqlite:PATH`, in a directory that exists; `redis://[USER@]HOST[:PORT][/DATABASE]`, `redis+sentinel://HOST,HOST/MASTER`, `redis+cluster://HOST,HOST`, each with TLS as `rediss`; `postgres://[USER@]HOST[:PORT][/DATABASE]`, with TLS unless the host is loopback or `?sslmode=disable` is there.")
+            .also(&["path", "file", "redis", "connection_string", "dsn"]),
+        Key::new("password", Secret, Optional, r#"{ file = "/run/secrets/redis" }"#,
+            "The password of the user in `url`, or that of Redis' `requirepass`."),
+        Key::new("sentinel_password", Secret, Optional, r#"{ file = "/run/secrets/sentinel" }"#,
+            "The password of the Sentinels themselves, where they have one."),
+        Key::new("ca_file", Path, Optional, r#""internal-ca.pem""#,
+            "PEM file of the authority that signed the server's certificate, to trust instead of the system's.")
+            .also(&["ca", "ca_cert", "tls_ca"]),
+        Key::new("keys", List("secrets"), Depends("required, unless `url` is `sqlite:`"), r#"[{ file = "/run/secrets/seal" }]"#,
+            "Keys that seal what is stored: 32 random bytes each, base64url or hex. A file or the output of a command may hold several, one in a line. The first seals, all open, so a new one is put in front to rotate; files are read again every 2 seconds, commands every 30. Absent: a key file is made beside the SQLite file.")
             .also(&["key", "secret", "sealing_keys"]),
+        Key::new("grace", Duration(0, 10 * MINUTE), Default(r#""30s""#), r#""2m""#,
+            "While the store does not answer, a session that was read from it so recently still counts for calls that only read (GET, HEAD, OPTIONS). `0s`: for none.")
+            .also(&["stale_for"]),
     ],
 };
 

@@ -9,6 +9,10 @@ use super::super::{FaultKind, parse};
 /// How a key of a table is written on one line.
 fn line(table: &Table, key: &str, value: &str) -> String {
     let path = match table.name {
+        // Where each of its keys has a meaning.
+        "store" if key != "url" => {
+            return format!("store = {{ url = \"rediss+sentinel://127.0.0.1/main\", {key} = {value} }}");
+        }
         "server" | "store" | "admin" | "danger" => table.name.to_owned(),
         "tls of [server]" => "server.tls".to_owned(),
         "client_certificate_header of [server]" => "server.client_certificate_header".to_owned(),
@@ -19,6 +23,7 @@ fn line(table: &Table, key: &str, value: &str) -> String {
         "assets of [frontend.NAME]" => "frontend.x.assets".to_owned(),
         "session of [frontend.NAME]" => "frontend.x.session".to_owned(),
         "policy of [api.NAME], by method" => "api.x.policy".to_owned(),
+        "token of [api.NAME]" => "api.x.token".to_owned(),
         "revocations of [api.NAME]" => "api.x.revocations".to_owned(),
         "routes of [api.NAME]" => return format!("api.x.routes = [{{ {key} = {value} }}]"),
         "role or group of a policy" => "policy.x.role".to_owned(),

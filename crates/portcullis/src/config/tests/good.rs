@@ -53,7 +53,7 @@ fn the_manuals_example_is_a_configuration() {
     assert_eq!(settings.server.tls.as_ref().unwrap().key, dir.path().join("tls.key"));
     assert_eq!(settings.server.admin, Some("127.0.0.1:9090".parse().unwrap()));
     assert_eq!(settings.server.workers, Some(2));
-    assert_eq!(settings.store.sqlite, dir.path().join("portcullis.db"));
+    assert_eq!(settings.store.sqlite().unwrap(), dir.path().join("portcullis.db"));
     assert_eq!(
         settings.providers["entra"].issuer,
         "https://login.microsoftonline.com/9122040d-6c67-4c5b-b112-36a304b66dad/v2.0"
@@ -86,7 +86,10 @@ fn defaults_hold_where_nothing_is_said() {
     let settings = passes(GOOD);
     assert_eq!(settings.server.listen, "127.0.0.1:8080".parse::<SocketAddr>().unwrap());
     assert!(settings.server.admin.is_none() && settings.server.tls.is_none() && settings.server.workers.is_none());
-    assert_eq!(settings.store.sqlite, Path::new("/nonexistent/portcullis.db"));
+    assert_eq!(
+        settings.store.sqlite().unwrap(),
+        Path::new("/nonexistent/portcullis.db")
+    );
     let local = &settings.providers["local"];
     assert_eq!(local.id_token_algorithm, Algorithm::RS256);
     assert_eq!(local.access_token_type, AccessTokenType::AtJwt);

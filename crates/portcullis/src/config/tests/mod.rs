@@ -15,6 +15,7 @@ mod secrets;
 mod servers;
 mod structure;
 mod together;
+mod tokens;
 mod types;
 
 use std::collections::BTreeMap;

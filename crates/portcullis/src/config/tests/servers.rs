@@ -3,6 +3,7 @@
 //! Each case changes one thing in [`super::GOOD`], which has no fault, and shows the whole answer.
 
 use super::{GOOD, passes, shows};
+use crate::config::StorePlace;
 
 #[test]
 fn a_public_url_without_a_scheme() {
@@ -265,18 +266,18 @@ fn a_store_of_a_later_version() {
         &GOOD.replace(
             "[provider.local]",
             r#"[store]
-url = "redis://:hunter2@127.0.0.1/0"
+url = "cookie"
 
 [provider.local]"#,
         ),
         r#"
-error[config.not_available]: `url` in [store]: the redis store is not available in this version
+error[config.not_available]: `url` in [store]: the cookie store is not available in this version
  --> t.toml:5:7
   |
-5 | url = "redis://********@127.0.0.1/0"
-  |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ not available in this version
+5 | url = "cookie"
+  |       ^^^^^^^^ not available in this version
   |
-  = note: expected "sqlite:PATH"
+  = note: expected "sqlite:PATH", "redis://HOST:6379" or "postgres://HOST:5432/DATABASE"
 "#,
     );
 }
@@ -298,9 +299,100 @@ error[config.invalid_value]: `url` in [store] names no store
 5 | url = "portcullis.db"
   |       ^^^^^^^^^^^^^^^
   |
-  = note: expected "sqlite:PATH"
+  = note: expected "sqlite:PATH", "redis://HOST:6379" or "postgres://HOST:5432/DATABASE"
 "#,
     );
+}
+
+#[test]
+fn a_password_in_the_address_of_a_store() {
+    shows(
+        &GOOD.replace(
+            "[provider.local]",
+            r#"[store]
+url = "redis://:hunter2@127.0.0.1/0"
+
+[provider.local]"#,
+        ),
+        r#"
+error[config.invalid_value]: `url` in [store]: the address holds a password
+ --> t.toml:5:7
+  |
+5 | url = "redis://********@127.0.0.1/0"
+  |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  |
+  = help: leave it out there, and set `password` of [store], from a file, the environment or a command
+"#,
+    );
+}
+
+#[test]
+fn a_shared_store_without_a_key() {
+    shows(
+        &GOOD.replace(
+            "[provider.local]",
+            r#"[store]
+url = "redis://127.0.0.1"
+
+[provider.local]"#,
+        ),
+        r#"
+error[config.missing_key]: missing key `keys` in [store]
+ --> t.toml:4:1
+  |
+4 | [store]
+  | ^^^^^^^ every replica needs the same keys to open what another one sealed
+  |
+  = note: expected at least one secret
+  = help: make one:  openssl rand -hex 32 > seal.key && chmod 600 seal.key, and add:  keys = [{ file = "seal.key" }]
+"#,
+    );
+}
+
+#[test]
+fn a_key_that_means_nothing_for_the_store() {
+    shows(
+        &GOOD.replace(
+            "[provider.local]",
+            r#"[store]
+url = "sqlite:/portcullis.db"
+password = { dev_only = "abc" }
+
+[provider.local]"#,
+        ),
+        r#"
+error[config.contradiction]: `password` in [store] means nothing for this `url`
+ --> t.toml:6:1
+  |
+6 | password = { dev_only = "***" }
+  | ^^^^^^^^ nothing there asks for it
+  |
+  = note: expected leave it out, or name another store
+"#,
+    );
+}
+
+#[test]
+fn stores_that_replicas_share() {
+    let with = |store: &str| {
+        let key = format!("keys = [{{ dev_only = \"{}\" }}]", "0123456789abcdef".repeat(4));
+        let text = GOOD.replace(
+            "[provider.local]",
+            &format!("[store]\n{store}\n{key}\n\n[provider.local]"),
+        );
+        passes(&text).store
+    };
+    let redis =
+        with("url = \"redis://gate@127.0.0.1:7000/1\"\npassword = { dev_only = \"let-me-in\" }\ngrace = \"1m\"");
+    assert_eq!((redis.kind(), redis.sqlite(), redis.keys.len()), ("redis", None, 1));
+    assert_eq!(redis.grace.as_secs(), 60);
+    let StorePlace::Redis(settings) = redis.place else {
+        panic!()
+    };
+    assert_eq!(settings.password.unwrap().expose(), "let-me-in");
+    assert_eq!((settings.user.as_deref(), settings.database), (Some("gate"), 1));
+    let postgres = with("url = \"postgres://127.0.0.1/state\"");
+    assert_eq!((postgres.kind(), postgres.grace.as_secs()), ("postgres", 30));
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn programs_get_the_same() {
                 "line": 20,
                 "column": 1,
                 "label": "did you mean `audience`?",
-                "expected": "one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, pages, timeout, revocations, realm, resource",
+                "expected": "one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, pages, timeout, revocations, token, realm, resource",
                 "nearest": "audience",
                 "help": [],
             }],
@@ -176,7 +176,10 @@ fn a_file_is_read_from_its_directory() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("portcullis.toml");
     std::fs::write(&file, GOOD).unwrap();
-    assert_eq!(load(&file).unwrap().store.sqlite, dir.path().join("portcullis.db"));
+    assert_eq!(
+        load(&file).unwrap().store.sqlite().unwrap(),
+        dir.path().join("portcullis.db")
+    );
 }
 
 #[test]

@@ -1,0 +1,16 @@
+-- KEYS: lease. ARGV: now, holder, seconds, seconds that the number is remembered afterwards, attempt.
+local now = tonumber(ARGV[1])
+local held = redis.call('HMGET', KEYS[1], 'fencing', 'expires', 'holder')
+if held[1] and tonumber(held[2]) > now then
+  -- The answer to the first attempt was lost; the lease is ours.
+  if ARGV[5] ~= '0' and held[3] == ARGV[2] then return held[1] end
+  return false
+end
+-- The server's microseconds: greater than every number before, also where Redis lost all that it knew.
+local time = redis.call('TIME')
+local fencing = tonumber(time[1]) * 1000000 + tonumber(time[2])
+if held[1] then fencing = math.max(fencing, tonumber(held[1]) + 1) end
+local text = string.format('%.0f', fencing)
+redis.call('HSET', KEYS[1], 'fencing', text, 'expires', string.format('%d', now + tonumber(ARGV[3])), 'holder', ARGV[2])
+redis.call('EXPIRE', KEYS[1], tonumber(ARGV[3]) + tonumber(ARGV[4]))
+return text
