@@ -1,4 +1,4 @@
-//! What a person types: `cargo xtask test`, `bench`, `ci`, `fmt`, `docs`, `fuzz`.
+//! What a person types: `cargo xtask test`, `bench`, `ci`, `fmt`, `docs`, `fuzz`, `soak`.
 //!
 //! It drives other programs (cargo, npm, apt, wrk) and holds no logic of the product. `cargo xtask --help` lists
 //! the commands; `.ci/run` is `cargo xtask ci`.
@@ -12,6 +12,7 @@ mod links;
 mod node;
 mod packages;
 mod sh;
+mod soak;
 mod tally;
 mod test;
 
@@ -31,10 +32,13 @@ Commands:
   bench jose      token validation beside raw aws-lc-rs and the jsonwebtoken crate
   fuzz [--seconds N] [TARGET]
                   one fuzz target or each of them, for N seconds (30)
+  soak [--seconds N] [--sessions N]
+                  two gateways on one Redis under load, with tokens of 5 s and a restart of Redis in the
+                  middle, for N seconds (1800) with N sessions (200): none is lost, none refreshed twice
   fmt [--check]   format the code, or say what is not formatted
   docs [--check]  write the generated pages of docs/, or say which of them is out of date
 
-On Debian and Ubuntu, `test` and `bench` install the packages that they miss through apt.
+On Debian and Ubuntu, `test`, `soak` and `bench` install the packages that they miss through apt.
 ";
 
 /// What the command line asks for.
@@ -44,6 +48,7 @@ enum Command {
     Ci { steps: Vec<String> },
     Bench(bench::Which),
     Fuzz(fuzz::Fuzz),
+    Soak(soak::Soak),
     Fmt { check: bool },
     Docs { check: bool },
     Help,
@@ -68,6 +73,7 @@ fn main() -> ExitCode {
         Command::Ci { steps } => ci::command(&steps),
         Command::Bench(which) => bench::command(which),
         Command::Fuzz(fuzz) => fuzz.run(),
+        Command::Soak(soak) => soak.run(),
         Command::Fmt { check } => ci::fmt(check),
         Command::Docs { check } => docs::command(check),
     };
@@ -99,6 +105,7 @@ fn parse(args: &[&str]) -> Result<Command, Failure> {
             .ok_or_else(|| Failure(format!("there is no benchmark `{which}`: gateway, start or jose"))),
         ["bench"] => Err(Failure::new("`bench` needs a name: gateway, start or jose")),
         ["fuzz", rest @ ..] => fuzz::Fuzz::from_args(rest).map(Command::Fuzz),
+        ["soak", rest @ ..] => soak::Soak::from_args(rest).map(Command::Soak),
         ["fmt"] => Ok(Command::Fmt { check: false }),
         ["fmt", "--check"] => Ok(Command::Fmt { check: true }),
         ["docs"] => Ok(Command::Docs { check: false }),

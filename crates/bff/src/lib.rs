@@ -11,6 +11,10 @@
 //! | `GET /bff/silent-login` | signs in without asking anybody, in a frame, and tells the page around it |
 //! | `GET /bff/callback` | takes the answer, begins a session, goes back to the path |
 //! | `GET /bff/user` | who is signed in, and for how long; needs the header `X-CSRF: 1` |
+//! | `GET /bff/session` | how long the session and its token last; it does not last longer for it |
+//! | `POST /bff/refresh` | renews the access token now |
+//! | `GET /bff/sessions` | the person's own sessions |
+//! | `DELETE /bff/sessions/{id}`, `others` or `all` | ends one of them, all others, or all |
 //! | `GET /bff/logout?token=...` | ends the session here and at the provider; `/bff/user` tells the whole URL |
 //! | `/bff/resubmit` | sends a form that met a session which was over |
 //! | `GET /bff/events` | how long the session lasts, and its end, as an event stream |
@@ -37,6 +41,7 @@ mod pages;
 mod refresh;
 mod return_path;
 mod session;
+mod sessions;
 mod settings;
 mod user;
 mod watch;
@@ -55,7 +60,9 @@ pub use backchannel::{MAX_LOGOUT_BODY, Revoke};
 pub use csrf::{CSRF_HEADER, is_navigation};
 pub use failure::Failure;
 pub use kept::{MAX_FORM, StepUp, is_form};
+pub use refresh::Used;
 pub use session::Session;
+pub use sessions::Peer;
 pub use settings::{FrontendSettings, SameSite};
 
 /// The parameters of a login, as a form.
@@ -156,10 +163,8 @@ impl Bff {
     /// [`Failure`] with the reason, and the cookies to set beside it.
     pub async fn handle(&self, request: &Parts, body: &[u8], id: &RequestId) -> Result<Response<Body>, Failure> {
         let path = request.uri.path();
-        let (get, post) = (
-            matches!(request.method, Method::GET | Method::HEAD),
-            request.method == Method::POST,
-        );
+        let get = matches!(request.method, Method::GET | Method::HEAD);
+        let (post, delete) = (request.method == Method::POST, request.method == Method::DELETE);
         let query = request.uri.query().unwrap_or_default().as_bytes();
         match self.endpoint_of(path).unwrap_or_default() {
             "login" if get => self.login(request, query, false, id).await,
@@ -168,16 +173,29 @@ impl Bff {
             "silent-login" if get => self.login(request, query, true, id).await,
             "callback" if get => self.callback(request, id).await,
             "user" if get => self.user(request).await,
+            "session" if get => self.session_left(request).await,
+            "refresh" if post => self.refresh(request, id).await,
+            "sessions" if get => self.list_sessions(request).await,
+            endpoint if delete && endpoint.starts_with("sessions/") => {
+                let which = endpoint.strip_prefix("sessions/").unwrap_or_default();
+                self.end_sessions_of(request, which, id).await
+            }
             "events" if get => self.events(request).await,
             "frontchannel-logout" if get => self.frontchannel_logout(request, id).await,
             "logout" if get => self.logout(request, id).await,
             "resubmit" if get => Ok(self.fetch_kept()),
             "resubmit" if post => self.send_again(request, body).await,
             "login" | "resubmit" => not_allowed(request, "GET, HEAD, POST"),
-            "silent-login" | "callback" | "user" | "events" | "logout" | "frontchannel-logout" => {
-                not_allowed(request, "GET, HEAD")
-            }
-            "backchannel-logout" => not_allowed(request, "POST"),
+            "silent-login"
+            | "callback"
+            | "user"
+            | "session"
+            | "sessions"
+            | "events"
+            | "logout"
+            | "frontchannel-logout" => not_allowed(request, "GET, HEAD"),
+            "backchannel-logout" | "refresh" => not_allowed(request, "POST"),
+            endpoint if endpoint.starts_with("sessions/") => not_allowed(request, "DELETE"),
             _ => Err(Refused::new("route.not_found").found(path).into()),
         }
     }

@@ -11,6 +11,7 @@ use crate::attempt::{Pending, Purpose, Silent};
 use crate::csrf::is_navigation;
 use crate::pages::{self, Frames};
 use crate::session::SessionData;
+use crate::sessions;
 use crate::wish::Wish;
 use crate::{Bff, Failure, StepUp};
 
@@ -166,7 +167,8 @@ impl Bff {
             return Err(Refused::new("login.issuer_mismatch").expected(answered).found(found));
         }
         self.check_age(&claims, pending.purpose.max_age)?;
-        let data = self.session_data(response, &claims, id_token, asked).await?;
+        let mut data = self.session_data(response, &claims, id_token, asked).await?;
+        (data.device, data.address) = sessions::whereabouts(request);
 
         // A new name at each login; the session of an old or planted cookie is over.
         self.end_session_of(&request.headers).await?;
@@ -274,6 +276,9 @@ impl Bff {
             access_expires: None,
             access_issued: asked,
             refresh_token: None,
+            nonce: claims.str("nonce").map(str::to_owned),
+            device: None,
+            address: None,
         };
         data.take_tokens(response, asked);
         Ok(data)

@@ -5,6 +5,7 @@ use portcullis_audit::{Event, Refused, RequestId};
 use portcullis_jose::{Secret, random_token};
 
 use crate::login::redirect;
+use crate::user::has_parameter;
 use crate::{Bff, Failure, Session};
 
 impl Bff {
@@ -31,17 +32,15 @@ impl Bff {
                 ..Failure::from(refused)
             });
         }
-        self.end_session(&session).await?;
-        self.revoke_in_background(&session, id);
-        let (frontend, subject) = (settings.name.clone(), session.data.subject.clone());
-        self.0.audit.emit(
-            Some(id),
-            Event::LoggedOut {
-                frontend,
-                subject,
-                how: "local",
-            },
-        );
+        if has_parameter(request.uri.query(), "everywhere", "true") {
+            self.end_everywhere(&session, id).await?;
+        } else {
+            self.end_session(&session).await?;
+            self.revoke_in_background(&session, id);
+            let (frontend, subject) = (settings.name.clone(), session.data.subject.clone());
+            let how = "local";
+            self.0.audit.emit(Some(id), Event::LoggedOut { frontend, subject, how });
+        }
         let cookies = settings.clear_session_cookie().into_iter().collect();
         redirect(&self.after_logout(&session).await, cookies)
     }
@@ -64,7 +63,7 @@ impl Bff {
     }
 
     /// RFC 7009. The person does not wait for it, and a failure is an event.
-    fn revoke_in_background(&self, session: &Session, id: &RequestId) {
+    pub(crate) fn revoke_in_background(&self, session: &Session, id: &RequestId) {
         let Some(token) = session.data.refresh_token.clone() else {
             return;
         };

@@ -5,23 +5,46 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use portcullis_audit::{Event, Refused, RequestId};
-use portcullis_jose::{Refusal, Secret, UnixTime, random_token};
+use portcullis_jose::{Claims, Refusal, Secret, UnixTime, random_token};
 use portcullis_oidc::ProviderError;
-use portcullis_store::{LeaseName, StoreError};
+use portcullis_store::{LeaseName, SessionKey, StoreError, Version};
 use tokio::sync::Mutex;
 
 use crate::session::{SessionData, store_refused};
 use crate::{Bff, Session};
 
-/// Longer than the provider's time-out, so that no second replica begins while the first still waits.
-const LEASE_SECONDS: u32 = 15;
+/// Longer than the provider's time-out (5 s) and a look for its keys, so that no second replica begins while the first still
+/// waits.
+const LEASE_SECONDS: u32 = 10;
 /// A token is used for so long, in seconds, or half its life, before it is renewed.
 const SETTLED: i64 = 30;
+/// The same where somebody asks for another one.
+const ASKED_AGAIN: i64 = 5;
 /// After the provider could not be asked, it is left alone for so long, in seconds.
 const BACK_OFF: i64 = 5;
 /// How long and how often to look for the result of another replica.
 const WAIT_STEP: Duration = Duration::from_millis(50);
 const WAIT_STEPS: u32 = 140;
+/// What the provider answered is kept for so long while the store does not take it.
+const SAVE_FOR: Duration = Duration::from_secs(45);
+/// The pauses between attempts to store it: from, and at most.
+const SAVE_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(300));
+
+/// Why a token is renewed.
+#[derive(Debug, Clone, Copy)]
+enum Need {
+    /// It is about to expire.
+    Ahead,
+    /// Somebody wants another one than that of this version of the session.
+    Another(Version),
+}
+
+/// A session's token as it was used for a call, to be renewed where an API refuses it.
+#[derive(Debug, Clone, Copy)]
+pub struct Used {
+    key: SessionKey,
+    version: Version,
+}
 
 /// One lock for every few sessions, and when the provider last could not be asked for one of them.
 #[derive(Debug)]
@@ -58,30 +81,84 @@ impl Flight {
 
 impl Bff {
     pub(crate) async fn fresh_access_token(&self, session: &Session, id: &RequestId) -> Result<Secret, Refused> {
-        if !self.is_due(session) {
+        if session.from_copy {
+            // Nothing is renewed while the store is away.
+            return self.alive_or(
+                session,
+                Refused::new("store.unavailable").found("the access token is over"),
+            );
+        }
+        if !self.is_needed(session, Need::Ahead) {
             return Ok(session.data.access_token.clone());
         }
         if self.0.refreshing.of(session).failed_just_now(self.0.clock.now()) {
             return self.alive_or(session, failed_a_moment_ago());
         }
-        // A task of its own: a browser that goes away must not drop the answer with the rotated refresh token.
-        let (bff, session, id) = (self.clone(), session.clone(), id.clone());
-        tokio::spawn(async move { bff.renew(session, &id).await })
-            .await
-            .unwrap_or_else(|_| Err(Refused::new("internal.error").found("refresh")))
+        self.renew_apart(session.clone(), Need::Ahead, id).await
     }
 
-    fn is_due(&self, session: &Session) -> bool {
+    /// What an API may refuse, so that [`Bff::renew_refused`] knows which token that was.
+    #[must_use]
+    pub fn used(&self, session: &Session) -> Used {
+        Used {
+            key: session.key,
+            version: session.version,
+        }
+    }
+
+    /// An API refused the token of a session. Returns whether the session has another one now: then it is worth asking
+    /// once more.
+    pub async fn renew_refused(&self, used: Used, id: &RequestId) -> bool {
+        let Ok(Some(session)) = self.read(used.key, Secret::new("")).await else {
+            return false;
+        };
+        session.version != used.version || self.renew_now(&session, id).await.unwrap_or(false)
+    }
+
+    /// Renews a session's token whether or not it is about to expire. Returns whether there is another one now.
+    pub(crate) async fn renew_now(&self, session: &Session, id: &RequestId) -> Result<bool, Refused> {
+        let need = Need::Another(session.version);
+        if session.data.refresh_token.is_none() || !self.is_needed(session, need) {
+            return Ok(false);
+        }
+        let token = self.renew_apart(session.clone(), need, id).await?;
+        Ok(token != session.data.access_token)
+    }
+
+    /// In a task of its own: a browser that goes away must not drop the answer with the rotated refresh token.
+    async fn renew_apart(&self, session: Session, need: Need, id: &RequestId) -> Result<Secret, Refused> {
+        let (bff, session_there, id) = (self.clone(), session.clone(), id.clone());
+        let renewed = tokio::spawn(async move { bff.renew(session_there, need, &id).await })
+            .await
+            .unwrap_or_else(|_| Err(Refused::new("internal.error").found("refresh")));
+        match renewed {
+            Err(refused) if refused.code.starts_with("store.") && refused.status() >= 500 => {
+                self.alive_or(&session, refused)
+            }
+            other => other,
+        }
+    }
+
+    fn is_needed(&self, session: &Session, need: Need) -> bool {
         let now = self.0.clock.now();
         let SessionData {
             access_expires,
             access_issued,
             ..
         } = session.data;
-        let Some(expires) = access_expires else { return false };
-        // A token that never lives as long as the margin is not renewed with every call.
-        let settled = now.since(access_issued) >= SETTLED.min(expires.since(access_issued) / 2);
-        settled && expires.since(now) <= self.0.settings.refresh_before
+        let used_for = now.since(access_issued);
+        match (need, access_expires) {
+            (Need::Ahead, None) => false,
+            // A token that never lives as long as the margin is not renewed with every call.
+            (Need::Ahead, Some(expires)) => {
+                used_for >= SETTLED.min(expires.since(access_issued) / 2)
+                    && expires.since(now) <= self.0.settings.refresh_before
+            }
+            (Need::Another(version), expires) => {
+                let half = expires.map_or(ASKED_AGAIN, |expires| expires.since(access_issued) / 2);
+                session.version == version && used_for >= ASKED_AGAIN.min(half)
+            }
+        }
     }
 
     fn is_alive(&self, session: &Session) -> bool {
@@ -99,12 +176,12 @@ impl Bff {
         }
     }
 
-    async fn renew(&self, session: Session, id: &RequestId) -> Result<Secret, Refused> {
+    async fn renew(&self, session: Session, need: Need, id: &RequestId) -> Result<Secret, Refused> {
         let flight = self.0.refreshing.of(&session);
         let _turn = match flight.lock.try_lock() {
             Ok(turn) => turn,
             // Somebody is at it: who has a token that lives need not wait.
-            Err(_) if self.is_alive(&session) => return Ok(session.data.access_token),
+            Err(_) if matches!(need, Need::Ahead) && self.is_alive(&session) => return Ok(session.data.access_token),
             Err(_) => flight.lock.lock().await,
         };
         if flight.failed_just_now(self.0.clock.now()) {
@@ -112,7 +189,7 @@ impl Bff {
         }
         let mut session = self.again(&session).await?;
         for _ in 0..WAIT_STEPS {
-            if !self.is_due(&session) {
+            if !self.is_needed(&session, need) {
                 return Ok(session.data.access_token.clone());
             }
             if session.data.refresh_token.is_none() {
@@ -123,7 +200,7 @@ impl Bff {
             if let Some(lease) = lease.map_err(store_refused)? {
                 // The lease came after the last look: whoever had it before may have renewed the token.
                 session = self.again(&session).await?;
-                let result = match self.is_due(&session) {
+                let result = match self.is_needed(&session, need) {
                     true => self.ask_provider(&session, lease.fencing, id).await,
                     false => Ok(session.data.access_token.clone()),
                 };
@@ -131,13 +208,16 @@ impl Bff {
                 let _ = self.0.store.release(lease).await;
                 return result;
             }
-            if self.is_alive(&session) {
+            if matches!(need, Need::Ahead) && self.is_alive(&session) {
                 return Ok(session.data.access_token.clone());
             }
             tokio::time::sleep(WAIT_STEP).await;
             session = self.again(&session).await?;
         }
-        Err(Refused::new("refresh.unavailable").found("another replica holds the refresh"))
+        self.alive_or(
+            &session,
+            Refused::new("refresh.unavailable").found("another replica holds the refresh"),
+        )
     }
 
     async fn again(&self, session: &Session) -> Result<Session, Refused> {
@@ -170,10 +250,11 @@ impl Bff {
                 .verify_id_token(id_token, None, Some(&response.access_token))
                 .await
             {
-                Ok(claims)
-                    if claims.str("sub") == Some(&session.data.subject)
-                        && claims.str("iss") == Some(&session.data.issuer) => {}
-                Ok(_) => return self.end(session, wrong_id_token("another subject or issuer"), id).await,
+                Ok(claims) => {
+                    if let Some(found) = differs(&claims, &session.data) {
+                        return self.end(session, wrong_id_token(found), id).await;
+                    }
+                }
                 Err(ProviderError::Token(refusal)) if !matches!(refusal, Refusal::UnknownKid { .. }) => {
                     return self.end(session, wrong_id_token(&refusal.to_string()), id).await;
                 }
@@ -188,19 +269,7 @@ impl Bff {
             // The old refresh token may be used up, so the new one is kept; of the rest nothing is used.
             Some(_) => data.refresh_token = response.refresh_token.or(data.refresh_token),
         }
-        let mut record = session.record.clone();
-        record.sealed = self.seal(session.key, &data)?;
-        match self
-            .0
-            .store
-            .update_fenced(session.key, session.version, fencing, record)
-            .await
-        {
-            Ok(_) => {}
-            // Logged out meanwhile: what came is worth nothing any more, and is not used.
-            Err(StoreError::Gone) => return Err(Refused::new("session.expired")),
-            Err(error) => return Err(store_refused(error)),
-        }
+        self.save(session, fencing, &data).await?;
         if let Some(error) = undecided {
             return self.unavailable(session, &error, id);
         }
@@ -212,6 +281,41 @@ impl Bff {
         };
         self.0.audit.emit(Some(id), refreshed);
         Ok(data.access_token)
+    }
+
+    /// Stores what the provider answered. Where the refresh token was rotated it is here and nowhere else, so a store
+    /// that is away for a moment is waited for.
+    async fn save(&self, session: &Session, fencing: u64, data: &SessionData) -> Result<(), Refused> {
+        let mut record = session.record.clone();
+        record.sealed = self.seal(session.key, data)?;
+        let (mut version, mut pause) = (session.version, SAVE_PAUSE.0);
+        let until = tokio::time::Instant::now() + SAVE_FOR;
+        loop {
+            let store = &self.0.store;
+            match store.update_fenced(session.key, version, fencing, record.clone()).await {
+                Ok(_) => return Ok(()),
+                // Logged out meanwhile: what came is worth nothing any more, and is not used.
+                Err(StoreError::Gone) => return Err(Refused::new("session.expired")),
+                // Whoever has no lease may have sealed it anew; or an attempt of ours was done and its answer lost.
+                Err(StoreError::Conflict) => match store.get(session.key).await {
+                    Ok(Some(found)) if found.value.sealed == record.sealed => return Ok(()),
+                    Ok(Some(found)) => version = found.version,
+                    Ok(None) => return Err(Refused::new("session.expired")),
+                    Err(_) => {}
+                },
+                Err(error @ (StoreError::Unavailable { .. } | StoreError::Full { .. })) => {
+                    if tokio::time::Instant::now() >= until {
+                        return Err(store_refused(error));
+                    }
+                }
+                Err(error) => return Err(store_refused(error)),
+            }
+            if tokio::time::Instant::now() >= until {
+                return Err(store_refused(StoreError::Conflict));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(SAVE_PAUSE.1);
+        }
     }
 
     async fn refresh_failed(
@@ -258,6 +362,24 @@ impl Bff {
         };
         self.0.audit.emit(Some(id), failed);
     }
+}
+
+/// OpenID Connect Core 1.0 s12.2: what a refreshed ID token has to share with the first one.
+fn differs(claims: &Claims, data: &SessionData) -> Option<&'static str> {
+    if claims.str("sub") != Some(&data.subject) {
+        return Some("another subject");
+    }
+    if claims.str("iss") != Some(&data.issuer) {
+        return Some("another issuer");
+    }
+    // It should have none; where it has one, it is that of the login.
+    if claims
+        .str("nonce")
+        .is_some_and(|nonce| data.nonce.as_deref() != Some(nonce))
+    {
+        return Some("another nonce");
+    }
+    None
 }
 
 fn failed_a_moment_ago() -> Refused {

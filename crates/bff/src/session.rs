@@ -42,6 +42,11 @@ pub(crate) struct SessionData {
     pub(crate) access_expires: Option<UnixTime>,
     pub(crate) access_issued: UnixTime,
     pub(crate) refresh_token: Option<Secret>,
+    /// `nonce` of the login's ID token: a refreshed one may have no other.
+    pub(crate) nonce: Option<String>,
+    /// What the browser said of itself at the login, and where it was.
+    pub(crate) device: Option<String>,
+    pub(crate) address: Option<String>,
 }
 
 /// The same in the clear, for sealing alone.
@@ -56,6 +61,12 @@ struct Sealable {
     access_expires: Option<UnixTime>,
     access_issued: UnixTime,
     refresh_token: Option<String>,
+    #[serde(default)]
+    nonce: Option<String>,
+    #[serde(default)]
+    device: Option<String>,
+    #[serde(default)]
+    address: Option<String>,
 }
 
 impl Session {
@@ -103,6 +114,9 @@ impl SessionData {
             access_expires: self.access_expires,
             access_issued: self.access_issued,
             refresh_token: self.refresh_token.as_ref().map(|token| token.expose().to_owned()),
+            nonce: self.nonce.clone(),
+            device: self.device.clone(),
+            address: self.address.clone(),
         };
         Zeroizing::new(serde_json::to_vec(&sealable).unwrap_or_default())
     }
@@ -119,6 +133,9 @@ impl SessionData {
             access_expires: sealable.access_expires,
             access_issued: sealable.access_issued,
             refresh_token: sealable.refresh_token.map(Secret::new),
+            nonce: sealable.nonce,
+            device: sealable.device,
+            address: sealable.address,
         })
     }
 }

@@ -2,30 +2,76 @@ use axum_core::body::Body;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use http::request::Parts;
 use http::{HeaderValue, Response};
-use portcullis_audit::Refused;
-use serde_json::json;
+use portcullis_audit::{Refused, RequestId};
+use serde_json::{Value, json};
 
-use crate::{Bff, Failure};
+use crate::{Bff, Failure, Session};
 
 impl Bff {
+    /// Who is signed in. `slide=false` in the query: the session does not live longer for it.
     pub(crate) async fn user(&self, request: &Parts) -> Result<Response<Body>, Failure> {
         self.check_same_origin(&request.headers)?;
-        let session = match self.session(&request.headers, &request.method).await {
-            Ok(Some(session)) => session,
-            Ok(None) => return Err(Refused::new("session.missing").into()),
-            Err(refused) => return Err(self.over(refused)),
+        let slides = !has_parameter(request.uri.query(), "slide", "false");
+        let session = match slides {
+            true => self.session(&request.headers, &request.method).await,
+            false => self.session_as_is(&request.headers, &request.method).await,
         };
-        let answer = json!({
+        let session = self.signed_in(session)?;
+        let now = self.0.clock.now();
+        let mut answer = json!({
             "claims": session.data.claims,
-            "seconds_left": session.seconds_left(self.0.clock.now()),
+            "seconds_left": session.seconds_left(now),
             "logout_url": format!("{}?token={}", self.0.settings.endpoint("logout"), session.logout_token.expose()),
         });
-        let mut response = Response::new(Body::from(answer.to_string()));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(VARY, HeaderValue::from_static("Cookie"));
-        Ok(response)
+        if slides && !session.from_copy {
+            // The request itself has moved the idle limit on.
+            let left = session.record.expires.since(now).min(self.0.settings.idle);
+            set(&mut answer, "seconds_left", left.max(0));
+        }
+        set(&mut answer, "lifetime_left", session.record.expires.since(now).max(0));
+        Ok(answered(&answer))
+    }
+
+    /// How long the session lasts. It does not last longer for it.
+    pub(crate) async fn session_left(&self, request: &Parts) -> Result<Response<Body>, Failure> {
+        self.check_same_origin(&request.headers)?;
+        let session = self.signed_in(self.session_as_is(&request.headers, &request.method).await)?;
+        Ok(answered(&self.left(&session)))
+    }
+
+    /// Renews the access token now.
+    pub(crate) async fn refresh(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
+        self.check_same_origin(&request.headers)?;
+        let session = self.signed_in(self.session(&request.headers, &request.method).await)?;
+        let refreshed = self
+            .renew_now(&session, id)
+            .await
+            .map_err(|refused| self.over(refused))?;
+        let session = self.read(session.key, session.logout_token).await?;
+        let session = session.ok_or_else(|| self.over(Refused::new("session.expired")))?;
+        let mut answer = self.left(&session);
+        if let Some(members) = answer.as_object_mut() {
+            members.insert("refreshed".to_owned(), refreshed.into());
+        }
+        Ok(answered(&answer))
+    }
+
+    fn left(&self, session: &Session) -> Value {
+        let now = self.0.clock.now();
+        json!({
+            "seconds_left": session.seconds_left(now),
+            "lifetime_left": session.record.expires.since(now).max(0),
+            "token_seconds_left": session.data.access_expires.map(|expires| expires.since(now).max(0)),
+            "refreshable": session.data.refresh_token.is_some(),
+        })
+    }
+
+    pub(crate) fn signed_in(&self, session: Result<Option<Session>, Refused>) -> Result<Session, Failure> {
+        match session {
+            Ok(Some(session)) => Ok(session),
+            Ok(None) => Err(Refused::new("session.missing").into()),
+            Err(refused) => Err(self.over(refused)),
+        }
     }
 
     /// A refusal with the cookie taken away where it can never be worth anything again.
@@ -39,5 +85,25 @@ impl Bff {
             failure.set_cookies.extend(self.0.settings.clear_session_cookie());
         }
         failure
+    }
+}
+
+/// JSON that no cache keeps.
+pub(crate) fn answered(answer: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(answer.to_string()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("Cookie"));
+    response
+}
+
+pub(crate) fn has_parameter(query: Option<&str>, name: &str, value: &str) -> bool {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes()).any(|(found, given)| found == name && given == value)
+}
+
+fn set(answer: &mut Value, name: &str, value: i64) {
+    if let Some(members) = answer.as_object_mut() {
+        members.insert(name.to_owned(), value.into());
     }
 }

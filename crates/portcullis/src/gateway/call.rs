@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use portcullis_audit::{Credential, Event, Refused, RequestId};
-use portcullis_bff::{Bff, Failure, Session, is_navigation};
+use portcullis_bff::{Bff, Failure, Session, StepUp, is_navigation};
 use portcullis_guard::{Call, Guard, GuardError, Presented, Scheme, VerifiedToken};
 use portcullis_jose::{Refusal, Secret};
 use portcullis_policy::{Authorized, NamedPolicy};
@@ -64,7 +64,11 @@ impl Gateway {
         };
         let begun = incoming.begun;
         let (credential, refused, response) = match pass {
-            Ok(pass) => (pass.credential, false, self.forward(api, incoming, body, pass).await),
+            Ok(pass) => (
+                pass.credential,
+                false,
+                self.forward_again(api, incoming, body, pass).await,
+            ),
             Err((credential, response)) => (credential, true, *response),
         };
         api.metrics
@@ -266,6 +270,37 @@ impl Gateway {
             credential,
             Box::new(self.refuse_on(Some(api), incoming, refused.into(), credential)),
         )
+    }
+
+    /// Forwards a call. Where the API refuses a session's token, it is renewed, and a call without a body is forwarded
+    /// once more: with a 401 nothing was done (RFC 9110 s15.5.2).
+    async fn forward_again<B>(&self, api: &Api, incoming: Incoming<'_>, body: B, pass: Pass) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let repeatable = body.is_end_stream() && !incoming.parts.headers.contains_key(UPGRADE);
+        let used = pass
+            .session
+            .as_ref()
+            .map(|(bff, session)| (bff.clone(), bff.used(session)));
+        let Some(((bff, used), guarded)) = used.filter(|_| repeatable).zip(api.guarded.as_ref()) else {
+            return self.forward(api, incoming, body, pass).await;
+        };
+        let spare = Incoming {
+            parts: incoming.parts.clone(),
+            ..incoming
+        };
+        let response = self.forward(api, incoming, body, pass).await;
+        // A demand for a stronger login is no word about the token.
+        let is_refused = response.status() == StatusCode::UNAUTHORIZED && StepUp::of(response.headers()).is_none();
+        if !is_refused || !bff.renew_refused(used, spare.id).await {
+            return response;
+        }
+        match self.admit(api, guarded, &spare).await {
+            Ok(pass) => self.forward(api, spare, Body::empty(), pass).await,
+            Err((_, refused)) => *refused,
+        }
     }
 
     async fn forward<B>(&self, api: &Api, incoming: Incoming<'_>, body: B, pass: Pass) -> Response<Body>

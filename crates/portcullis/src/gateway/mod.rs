@@ -28,7 +28,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use portcullis_audit::{Audit, Credential, Event, Refused, RequestId};
-use portcullis_bff::{Bff, Failure, MAX_LOGOUT_BODY, is_navigation};
+use portcullis_bff::{Bff, Failure, MAX_LOGOUT_BODY, Peer, is_navigation};
 use portcullis_proxy::{CanonicalPath, Forwarder, HeadLimits, check_request_head, normalise_path, request_host};
 use tower::ServiceExt;
 
@@ -88,6 +88,7 @@ impl Gateway {
         let id = RequestId::new();
         let (mut parts, body) = request.into_parts();
         self.0.certificates.settle(&mut parts, peer);
+        parts.extensions.insert(Peer(peer));
         // A clone of the URI shares its text: the path can be looked at while the head goes on its way.
         let uri = parts.uri.clone();
         let mut response = match self.check_head(&parts, &uri) {

@@ -60,6 +60,11 @@ impl Upstream {
         self.seen.lock().unwrap().len()
     }
 
+    /// All requests, the oldest first.
+    pub(super) fn all(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
     /// The newest request.
     pub(super) fn last(&self) -> Seen {
         self.seen.lock().unwrap().last().cloned().expect("a request arrived")
