@@ -4,7 +4,8 @@
 //! - `warm`: 100,000 live tokens are remembered. Lifetime, revocation, the keys' generation and the policy are asked on
 //!   every request; two revocations are in force, so that the list is not empty. `all` brings them in random order, so
 //!   that nearly every look into the cache is one into main memory; `busy` brings 1,000 of them, as when most of the
-//!   people who are signed in are not clicking this very moment.
+//!   people who are signed in are not clicking this very moment; `one` brings one again and again: what the checks cost
+//!   by themselves.
 //! - `bare`: the same requests on the same service without the layer. What the layer costs is the difference.
 //! - `cold`: a guard without a cache: each request is verified as if it were the first.
 //!
@@ -56,16 +57,19 @@ fn main() {
     println!("remembered: {cached} tokens in {} MiB", bytes >> 20);
 
     let busy_tokens: Vec<String> = tokens.iter().step_by(TOKENS / BUSY).cloned().collect();
-    let (mut bare, mut busy, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    let one_token = vec![busy_tokens.first().cloned().unwrap()];
+    let (mut bare, mut one, mut busy, mut all) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         bare.push(nanos(&mut Bare, &busy_tokens, BATCHES, round));
+        one.push(nanos(&mut layered(&guard), &one_token, BATCHES, round));
         busy.push(nanos(&mut layered(&guard), &busy_tokens, BATCHES, round));
         all.push(nanos(&mut layered(&guard), &tokens, BATCHES, round));
     }
-    let (bare, busy, all) = (median(bare), median(busy), median(all));
+    let (bare, one, busy, all) = (median(bare), median(one), median(busy), median(all));
     println!("\nnanoseconds for one request, median of {ROUNDS} rounds of {BATCHES} times {BATCH}, one thread:\n");
     println!("{:<22} {:>8} {:>13}", "", "whole", "in the layer");
     println!("{:<22} {bare:>8.0}", "bare service");
+    println!("{:<22} {one:>8.0} {:>13.0}", "warm, one token", one - bare);
     println!("{:<22} {busy:>8.0} {:>13.0}", "warm, busy tokens", busy - bare);
     println!("{:<22} {all:>8.0} {:>13.0}", "warm, all tokens", all - bare);
 

@@ -28,6 +28,7 @@ Commands:
   ci [STEP...]    what must be green; ends in the same line. Steps: fmt, clippy, test, rustdoc, pages,
                   links, manual, deny, advisories
   bench gateway   the same load on nginx, HAProxy and Portcullis: requests per second, CPU per request
+  bench sessions  calls with 10,000 sessions on Portcullis, Apache mod_auth_openidc and oauth2-proxy
   bench start     time to ready, resident memory, size of the binary
   bench jose      token validation beside raw aws-lc-rs and the jsonwebtoken crate
   fuzz [--seconds N] [TARGET]
@@ -100,10 +101,12 @@ fn parse(args: &[&str]) -> Result<Command, Failure> {
             }),
             Some(other) => Err(Failure(format!("`ci` has no step `{other}`: {}", ci::names()))),
         },
-        ["bench", which] => bench::Which::from_name(which)
-            .map(Command::Bench)
-            .ok_or_else(|| Failure(format!("there is no benchmark `{which}`: gateway, start or jose"))),
-        ["bench"] => Err(Failure::new("`bench` needs a name: gateway, start or jose")),
+        ["bench", which] => bench::Which::from_name(which).map(Command::Bench).ok_or_else(|| {
+            Failure(format!(
+                "there is no benchmark `{which}`: gateway, sessions, start or jose"
+            ))
+        }),
+        ["bench"] => Err(Failure::new("`bench` needs a name: gateway, sessions, start or jose")),
         ["fuzz", rest @ ..] => fuzz::Fuzz::from_args(rest).map(Command::Fuzz),
         ["soak", rest @ ..] => soak::Soak::from_args(rest).map(Command::Soak),
         ["fmt"] => Ok(Command::Fmt { check: false }),
@@ -150,7 +153,7 @@ mod tests {
         assert_eq!(text(&["tset"]), "there is no command `tset`");
         assert_eq!(
             text(&["bench", "idp"]),
-            "there is no benchmark `idp`: gateway, start or jose"
+            "there is no benchmark `idp`: gateway, sessions, start or jose"
         );
         assert_eq!(text(&["test", "--fast"]), "`test` does not understand `--fast`");
         assert_eq!(text(&[]), "a command is missing");

@@ -79,10 +79,13 @@ pub(crate) fn databases() -> Outcome {
     install(&wanted)
 }
 
+pub(crate) fn is_root() -> bool {
+    sh::capture(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
 /// How root is had: directly, through sudo, or not at all.
 fn privilege() -> Option<&'static [&'static str]> {
-    let is_root = sh::capture(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    if is_root {
+    if is_root() {
         return Some(&["env"]);
     }
     // `-n`: never wait for a password that nobody is there to type.

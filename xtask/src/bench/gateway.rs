@@ -1,28 +1,20 @@
 //! `cargo xtask bench gateway`: the same load on nginx, HAProxy and Portcullis, one core each.
 
+use std::path::Path;
+
 use serde_json::json;
 
+use super::contender::{Contender, table};
 use super::load::Bring;
 use super::provider::Provider;
-use super::{directory, load, median, need, peers, process, release};
-use crate::sh::{self, Failure, Outcome, Server};
+use super::{directory, load, need, peers, process, record, release};
+use crate::sh::{Failure, Outcome};
 
 const WARM_UP_SECONDS: u64 = 2;
 const ROUND_SECONDS: u64 = 8;
 const ROUNDS: usize = 3;
 /// Enough that the cache of verified tokens, which holds some thousands, has forgotten one before it comes again.
 const TOKENS: usize = 120_000;
-
-/// One line of the table.
-struct Contender<'a> {
-    name: &'static str,
-    server: &'a Server,
-    url: String,
-    bring: Bring,
-    per_second: Vec<f64>,
-    cpu_micros: Vec<f64>,
-    busy: Vec<f64>,
-}
 
 /// Prints the table and writes `target/bench/gateway.json`.
 pub(super) fn run() -> Outcome {
@@ -45,67 +37,36 @@ pub(super) fn run() -> Outcome {
     let nothing = Bring::Headers(Vec::new());
     let bearer = Bring::Headers(vec![format!("Authorization: Bearer {token}")]);
     eprintln!("making {TOKENS} tokens ...");
-    let new = Bring::Tokens {
+    let new = Bring::Each {
+        header: "Authorization",
+        before: "Bearer ",
         file: provider.tokens(&directory, TOKENS)?,
         skip: 0,
     };
     let mut contenders = [
-        Contender::new("nginx, plain proxy", &nginx, nginx_port, "/plain", &nothing),
-        Contender::new("Portcullis, plain route", &ours, our_port, "/plain", &nothing),
-        Contender::new("HAProxy, jwt_verify", &haproxy, haproxy_port, "/guarded", &bearer),
-        Contender::new("Portcullis, guarded route", &ours, our_port, "/guarded", &bearer),
-        Contender::new("HAProxy, tokens new", &haproxy, haproxy_port, "/guarded", &new),
-        Contender::new("Portcullis, tokens new", &ours, our_port, "/guarded", &new),
+        Contender::new("nginx, plain proxy", nginx.pid(), nginx_port, "/plain", &nothing),
+        Contender::new("Portcullis, plain route", ours.pid(), our_port, "/plain", &nothing),
+        Contender::new("HAProxy, jwt_verify", haproxy.pid(), haproxy_port, "/guarded", &bearer),
+        Contender::new("Portcullis, guarded route", ours.pid(), our_port, "/guarded", &bearer),
+        Contender::new("HAProxy, tokens new", haproxy.pid(), haproxy_port, "/guarded", &new),
+        Contender::new("Portcullis, tokens new", ours.pid(), our_port, "/guarded", &new),
     ];
     checks_are_made(haproxy_port, our_port, &provider)?;
 
     for contender in &contenders {
-        load::wrk(peers::OTHERS, WARM_UP_SECONDS, &contender.url, &contender.bring)?;
+        contender.warm_up(WARM_UP_SECONDS)?;
     }
     // One round of each in turn: what disturbs the machine for a while disturbs all alike.
     for round in 1..=ROUNDS {
         for contender in &mut contenders {
             eprintln!("round {round} of {ROUNDS}: {}", contender.name);
-            contender.round(round)?;
+            if let Bring::Each { skip, .. } = &mut contender.bring {
+                *skip = TOKENS / (ROUNDS + 1) * round;
+            }
+            contender.round(ROUND_SECONDS)?;
         }
     }
     report(&contenders, token.len(), &directory)
-}
-
-// === impl Contender ===
-
-impl<'a> Contender<'a> {
-    fn new(name: &'static str, server: &'a Server, port: u16, path: &str, bring: &Bring) -> Self {
-        let url = format!("http://127.0.0.1:{port}{path}");
-        Self {
-            name,
-            server,
-            url,
-            bring: bring.clone(),
-            per_second: Vec::new(),
-            cpu_micros: Vec::new(),
-            busy: Vec::new(),
-        }
-    }
-
-    fn round(&mut self, round: usize) -> Outcome {
-        if let Bring::Tokens { skip, .. } = &mut self.bring {
-            *skip = TOKENS / (ROUNDS + 1) * round;
-        }
-        let before = process::cpu_seconds(self.server.pid())?;
-        let load = load::wrk(peers::OTHERS, ROUND_SECONDS, &self.url, &self.bring)?;
-        let cpu = process::cpu_seconds(self.server.pid())? - before;
-        if load.errors > 0 || load.requests == 0 {
-            return Err(Failure(format!(
-                "{}: {} of {} requests failed; the round does not count",
-                self.name, load.errors, load.requests
-            )));
-        }
-        self.per_second.push(load.per_second);
-        self.cpu_micros.push(cpu * 1e6 / load.requests as f64);
-        self.busy.push(cpu / ROUND_SECONDS as f64 * 100.0);
-        Ok(())
-    }
 }
 
 /// A guard that checks less than the other would win: both let the good token pass, and refuse the same others.
@@ -165,35 +126,9 @@ fn changed(token: &str) -> String {
     token.get(..at).unwrap_or_default().to_owned() + other + token.get(at + 1..).unwrap_or_default()
 }
 
-fn report(contenders: &[Contender<'_>], token_bytes: usize, directory: &std::path::Path) -> Outcome {
-    let base = contenders.first().map_or(f64::NAN, |first| median(&first.cpu_micros));
-    println!(
-        "\n{:<26} {:>12} {:>16} {:>14} {:>10}",
-        "", "requests/s", "CPU us/request", "against nginx", "core busy"
-    );
-    let mut rows = Vec::new();
-    for contender in contenders {
-        let (rate, cpu, busy) = (
-            median(&contender.per_second),
-            median(&contender.cpu_micros),
-            median(&contender.busy),
-        );
-        println!(
-            "{:<26} {rate:>12.0} {cpu:>16.2} {:>14.2} {busy:>8.0} %",
-            contender.name,
-            cpu / base
-        );
-        rows.push(json!({
-            "name": contender.name, "requests_per_second": rate, "cpu_micros_per_request": cpu, "ratio_to_nginx": cpu / base,
-            "core_busy_percent": busy,
-            "rounds": { "requests_per_second": contender.per_second, "cpu_micros_per_request": contender.cpu_micros },
-        }));
-    }
-    let cpu = |at: usize| {
-        contenders
-            .get(at)
-            .map_or(f64::NAN, |contender| median(&contender.cpu_micros))
-    };
+fn report(contenders: &[Contender], token_bytes: usize, directory: &Path) -> Outcome {
+    let rows = table(contenders);
+    let cpu = |at: usize| contenders.get(at).map_or(f64::NAN, Contender::cpu);
     println!("\nPortcullis plain / nginx:     {:.2}", cpu(1) / cpu(0));
     println!("Portcullis guarded / plain:   {:.2}", cpu(3) / cpu(1));
     println!("Portcullis guarded / HAProxy: {:.2}", cpu(3) / cpu(2));
@@ -202,15 +137,9 @@ fn report(contenders: &[Contender<'_>], token_bytes: usize, directory: &std::pat
         "\nmedian of {ROUNDS} rounds of {ROUND_SECONDS} s, 32 connections, token of {token_bytes} bytes, {}",
         process::processor()
     );
-    let file = directory.join("gateway.json");
     let result = json!({
         "processor": process::processor(), "rounds": ROUNDS, "round_seconds": ROUND_SECONDS, "connections": 32,
         "token_bytes": token_bytes, "contenders": rows,
     });
-    sh::write(&file, &format!("{result:#}\n"))?;
-    println!(
-        "written to {}",
-        file.strip_prefix(sh::root()).unwrap_or(&file).display()
-    );
-    Ok(())
+    record(directory, "gateway", &result)
 }

@@ -21,18 +21,24 @@ pub(super) struct Load {
 pub(super) enum Bring {
     /// The same headers each time.
     Headers(Vec<String>),
-    /// Each the next token of a file with one a line, beginning behind the first `skip`.
-    Tokens { file: PathBuf, skip: usize },
+    /// Each the next value of a file with one a line, beginning behind the first `skip`, in this header; and `X-CSRF: 1`,
+    /// which calls with a session need and others ignore.
+    Each {
+        header: &'static str,
+        before: &'static str,
+        file: PathBuf,
+        skip: usize,
+    },
 }
 
 /// wrk's own language: the requests are made before the load begins.
-const NEXT_TOKEN: &str = r#"
+const NEXT_VALUE: &str = r#"
 local requests, at = {}, 0
 function init(args)
   local skip = tonumber(args[2])
   local all = {}
   for line in io.lines(args[1]) do
-    all[#all + 1] = wrk.format("GET", nil, { Authorization = "Bearer " .. line })
+    all[#all + 1] = wrk.format("GET", nil, { [args[3]] = args[4] .. line, ["X-CSRF"] = "1" })
   end
   for i = 1, #all do requests[i] = all[(i - 1 + skip) % #all + 1] end
 end
@@ -61,11 +67,16 @@ pub(super) fn wrk(core: usize, seconds: u64, url: &str, bring: &Bring) -> Outcom
             }
             command.arg(url);
         }
-        Bring::Tokens { file, skip } => {
+        Bring::Each {
+            header,
+            before,
+            file,
+            skip,
+        } => {
             let script = file.with_extension("lua");
-            sh::write(&script, NEXT_TOKEN)?;
+            sh::write(&script, NEXT_VALUE)?;
             command.arg("-s").arg(script).args([url, "--"]).arg(file);
-            command.arg(skip.to_string());
+            command.args([&skip.to_string(), *header, *before]);
         }
     }
     let text = sh::capture(&mut command)?;

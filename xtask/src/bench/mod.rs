@@ -1,15 +1,21 @@
 //! `cargo xtask bench`: whole programs, measured from outside. `docs/BENCHMARKING.md` says how noise is handled.
 
+mod contender;
 mod gateway;
 mod key;
 mod load;
 mod peers;
 mod process;
 mod provider;
+mod session_peers;
+mod sessions;
+mod sign_in;
 mod start;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::packages;
 use crate::sh::{self, Outcome};
@@ -18,6 +24,7 @@ use crate::sh::{self, Outcome};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
     Gateway,
+    Sessions,
     Start,
     Jose,
 }
@@ -28,6 +35,7 @@ impl Which {
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         match name {
             "gateway" => Some(Self::Gateway),
+            "sessions" => Some(Self::Sessions),
             "start" => Some(Self::Start),
             "jose" => Some(Self::Jose),
             _ => None,
@@ -39,6 +47,7 @@ impl Which {
 pub(crate) fn command(which: Which) -> Outcome {
     match which {
         Which::Gateway => gateway::run(),
+        Which::Sessions => sessions::run(),
         Which::Start => start::run(),
         Which::Jose => sh::run(sh::cargo().args(["bench", "--locked", "--package", "portcullis-bench"])),
     }
@@ -49,6 +58,17 @@ fn directory() -> Outcome<PathBuf> {
     let directory = sh::target()?.join("bench");
     std::fs::create_dir_all(&directory).map_err(|error| sh::at(&directory, &error))?;
     Ok(directory)
+}
+
+/// Keeps a result beside the logs.
+fn record(directory: &Path, name: &str, result: &Value) -> Outcome {
+    let file = directory.join(format!("{name}.json"));
+    sh::write(&file, &format!("{result:#}\n"))?;
+    println!(
+        "written to {}",
+        file.strip_prefix(sh::root()).unwrap_or(&file).display()
+    );
+    Ok(())
 }
 
 /// The release build of the command.
