@@ -125,15 +125,59 @@ pub(super) fn redis(directory: &Path) -> Outcome<(Server, u16)> {
         &port.to_string(),
     ]);
     let mut server = Server::start("redis", &mut command, &directory.join("redis.log"))?;
+    until_listens(&mut server, port)?;
+    Ok((server, port))
+}
+
+/// PostgreSQL with its usual settings, and no password on loopback.
+pub(super) fn postgres(directory: &Path) -> Outcome<(Server, u16)> {
+    let port = free_port()?;
+    // It does not run as root, and its user may not look into the directory of the build.
+    let home = std::env::temp_dir().join(format!("portcullis-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&home).map_err(|error| sh::at(&home, &error))?;
+    let as_owner = |program: &str| {
+        let mut command = pinned(OTHERS, "env");
+        if packages::is_root() {
+            command.args(["runuser", "-u", "postgres", "--"]);
+        }
+        command.arg(program).current_dir("/");
+        command
+    };
+    if packages::is_root() {
+        sh::run(Command::new("chown").arg("postgres").arg(&home))?;
+    }
+    let programs = postgres_programs()?;
+    let program = |name: &str| programs.join(name).display().to_string();
+    let data = home.join("data");
+    let mut initdb = as_owner(&program("initdb"));
+    sh::capture(initdb.arg("-D").arg(&data).args(["-U", "portcullis", "-A", "trust"]))?;
+    let mut command = as_owner(&program("postgres"));
+    command
+        .arg("-D")
+        .arg(&data)
+        .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""]);
+    let mut server = Server::start("postgres", &mut command, &directory.join("postgres.log"))?;
+    until_listens(&mut server, port)?;
+    Ok((server, port))
+}
+
+/// Debian keeps the programs of the server off the path, by version.
+fn postgres_programs() -> Outcome<std::path::PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")?;
+    let newest = versions.flatten().map(|version| version.path().join("bin")).max();
+    newest.ok_or_else(|| sh::Failure::new("there is no PostgreSQL in /usr/lib/postgresql"))
+}
+
+fn until_listens(server: &mut Server, port: u16) -> Outcome {
     let began = std::time::Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         server.still_runs()?;
         if began.elapsed().as_secs() > 20 {
-            return Err(sh::Failure::new("Redis does not listen"));
+            return Err(sh::Failure::new("a store does not listen"));
         }
         sh::pause(std::time::Duration::from_millis(20));
     }
-    Ok((server, port))
+    Ok(())
 }
 
 /// Portcullis with one worker: `/plain` lets everybody pass, `/api/orders` needs a session whose token has the scope.
@@ -153,6 +197,12 @@ pub(super) fn portcullis(
     let _ = std::fs::remove_dir_all(&home);
     std::fs::create_dir_all(&assets).map_err(|error| sh::at(&assets, &error))?;
     sh::write(&assets.join("index.html"), "<!doctype html><title>bench</title>")?;
+    let seal = home.join("seal.key");
+    sh::write(
+        &seal,
+        &sh::capture(Command::new("openssl").args(["rand", "-hex", "32"]))?,
+    )?;
+    sh::run(Command::new("chmod").arg("600").arg(&seal))?;
     let issuer = &idp.issuer;
     let text = format!(
         r#"[server]
@@ -163,6 +213,7 @@ workers = 1
 
 [store]
 url = "{url}"
+keys = [{{ file = "seal.key" }}]
 
 [provider.bench]
 issuer = "{issuer}"
@@ -241,7 +292,7 @@ pub(super) fn apache(directory: &Path, ports: &Ports, idp: &Idp, upstream: u16) 
          OIDCProviderMetadataURL {issuer}/.well-known/openid-configuration\nOIDCClientID bench\nOIDCClientSecret bench-secret\n\
          OIDCRedirectURI http://127.0.0.1:{port}/oidc/callback\nOIDCCryptoPassphrase bench-bench-bench-bench\n\
          OIDCScope \"openid profile email orders.read\"\nOIDCPKCEMethod S256\nOIDCProviderTokenEndpointAuth client_secret_basic\n\
-         OIDCCacheType shm\nOIDCCacheShmMax 40000\nOIDCCacheShmEntrySizeMax 8192\nOIDCSessionType server-cache\n\
+         OIDCCacheType shm\nOIDCCacheShmMax 40000\nOIDCCacheShmEntrySizeMax 9216\nOIDCSessionType server-cache\n\
          OIDCSessionInactivityTimeout 3600\nOIDCPassIDTokenAs claims\nOIDCPassClaimsAs headers\n\
          <Location \"/api\">\n  AuthType openid-connect\n  Require claim iss:{issuer}\n\
          \x20 ProxyPass http://127.0.0.1:{upstream}/ keepalive=On\n</Location>\n\

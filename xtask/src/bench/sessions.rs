@@ -10,6 +10,7 @@ use super::load::Bring;
 use super::session_peers::{self, Idp, Peer};
 use super::sign_in::Browser;
 use super::{directory, load, need, peers, process, record, release};
+use crate::packages;
 use crate::sh::{self, Failure, Outcome};
 
 const SESSIONS: usize = 10_000;
@@ -25,8 +26,8 @@ pub(super) fn run() -> Outcome {
         ("openssl", "openssl"),
         ("taskset", "util-linux"),
         ("apache2", "apache2"),
-        ("redis-server", "redis-server"),
     ])?;
+    packages::databases()?;
     session_peers::need_module()?;
     let binary = release()?;
     let directory = directory()?;
@@ -34,10 +35,15 @@ pub(super) fn run() -> Outcome {
     let ports = session_peers::Ports::pick()?;
     let idp = Idp::start(&directory, &binary, &ports)?;
     let (_redis, redis) = session_peers::redis(&directory)?;
+    let (_postgres, postgres) = session_peers::postgres(&directory)?;
 
     let stores = [
         ("sqlite", "sqlite:sessions.db".to_owned()),
         ("redis", format!("redis://127.0.0.1:{redis}/0")),
+        (
+            "postgres",
+            format!("postgres://portcullis@127.0.0.1:{postgres}/postgres"),
+        ),
     ];
     let mut all = Vec::new();
     for (store, url) in &stores {
