@@ -17,11 +17,17 @@ impl Bff {
     pub fn check_upgrade_origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let origin = self.0.settings.origin();
         match headers.get(ORIGIN).map(|value| value.to_str().unwrap_or("(not ASCII)")) {
+            Some(found) if self.is_listed(found) => Ok(()),
             Some(found) if found == origin => self.check_fetch_site(headers),
             found => Err(Refused::new("csrf.origin_mismatch")
                 .expected(origin)
                 .found(found.unwrap_or("no Origin header"))),
         }
+    }
+
+    /// Whether pages of another origin may do what our own may.
+    fn is_listed(&self, origin: &str) -> bool {
+        self.0.settings.cors.iter().any(|listed| listed == origin)
     }
 
     fn check_fetch_site(&self, headers: &HeaderMap) -> Result<(), Refused> {
@@ -40,10 +46,12 @@ impl Bff {
     /// `csrf.cross_site`, `csrf.origin_mismatch` or `csrf.header_missing`.
     pub fn check_same_origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("(not ASCII)"));
-        self.check_fetch_site(headers)?;
-        let origin = self.0.settings.origin();
-        if let Some(found) = text(ORIGIN.as_str()).filter(|found| *found != origin) {
-            return Err(Refused::new("csrf.origin_mismatch").expected(origin).found(found));
+        if !text(ORIGIN.as_str()).is_some_and(|origin| self.is_listed(origin)) {
+            self.check_fetch_site(headers)?;
+            let origin = self.0.settings.origin();
+            if let Some(found) = text(ORIGIN.as_str()).filter(|found| *found != origin) {
+                return Err(Refused::new("csrf.origin_mismatch").expected(origin).found(found));
+            }
         }
         match text(CSRF_HEADER) {
             Some("1") => Ok(()),

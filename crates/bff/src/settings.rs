@@ -38,6 +38,8 @@ pub struct FrontendSettings {
     pub grace: i64,
     /// `SameSite` of the session cookie.
     pub same_site: SameSite,
+    /// Other origins whose pages may use the session.
+    pub cors: Vec<String>,
     /// Absolute URLs that a login may return to, besides local paths; compared exactly.
     pub return_to: Vec<String>,
     /// Whether a logout sends `id_token_hint`, which puts the ID token into a URL. Without it `client_id` and
@@ -64,6 +66,7 @@ impl FrontendSettings {
             refresh_before: 60,
             grace: 30,
             same_site: SameSite::Lax,
+            cors: Vec::new(),
             return_to: Vec::new(),
             id_token_hint: false,
             revoke_for: 24 * 60 * 60 + 10 * 60,
@@ -75,7 +78,8 @@ impl FrontendSettings {
     }
 
     /// The path of the frontend's first page.
-    pub(crate) fn home(&self) -> String {
+    #[must_use]
+    pub fn home(&self) -> String {
         format!("{}/", self.path)
     }
 

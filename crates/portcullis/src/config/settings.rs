@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use portcullis_guard::SenderConstraint;
 use portcullis_jose::{Algorithm, Secret, UnixTime};
 use portcullis_oidc::TokenTarget;
@@ -31,7 +31,7 @@ pub struct Settings {
     pub providers: BTreeMap<String, ProviderSettings>,
     /// Registrations at providers, by name.
     pub clients: BTreeMap<String, ClientSettings>,
-    /// Frontends, by name; at most one in this version.
+    /// Frontends, by name.
     pub frontends: BTreeMap<String, FrontendSettings>,
     /// APIs, by name.
     pub apis: BTreeMap<String, ApiSettings>,
@@ -255,6 +255,10 @@ pub enum ClientAuth {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FrontendSettings {
+    /// The origin that browsers see; that of `[server]` unless it has its own.
+    pub public_url: Url,
+    /// The path that it lives below, without a slash at its end; empty for a whole origin.
+    pub path: String,
     /// Name of the client.
     pub client: String,
     /// The scopes to ask for.
@@ -273,6 +277,41 @@ pub struct FrontendSettings {
     pub same_site: SameSite,
     /// What a logout tells the provider.
     pub logout_hint: LogoutHint,
+    /// Other origins whose pages may use the session and the APIs.
+    pub cors: Vec<String>,
+    /// Headers of the pages.
+    pub headers: HeaderSettings,
+}
+
+/// `headers` of a frontend; what is `None` is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeaderSettings {
+    /// The whole Content-Security-Policy, where it is not the default.
+    pub content_security_policy: ContentSecurityPolicy,
+    /// Origins that may show the pages in a frame.
+    pub frame_ancestors: Vec<String>,
+    /// Strict-Transport-Security, on https.
+    pub strict_transport_security: Option<HeaderValue>,
+    /// Referrer-Policy.
+    pub referrer_policy: Option<HeaderValue>,
+    /// Permissions-Policy.
+    pub permissions_policy: Option<HeaderValue>,
+    /// Cross-Origin-Opener-Policy.
+    pub cross_origin_opener_policy: Option<HeaderValue>,
+}
+
+/// `content_security_policy` of a frontend.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ContentSecurityPolicy {
+    /// What comes from the page's own origin.
+    #[default]
+    Own,
+    /// None.
+    Off,
+    /// This one.
+    Text(HeaderValue),
 }
 
 /// Where a frontend's pages come from.
@@ -280,7 +319,12 @@ pub struct FrontendSettings {
 #[non_exhaustive]
 pub enum Assets {
     /// A directory of files.
-    Dir(PathBuf),
+    Dir {
+        /// The directory.
+        dir: PathBuf,
+        /// Paths below which a file's name changes with its content.
+        immutable: Vec<String>,
+    },
     /// A server, for example the development server of a bundler.
     Upstream(Url),
 }
@@ -380,6 +424,8 @@ pub struct Guarded {
     pub session: bool,
     /// A bearer token is accepted.
     pub bearer: bool,
+    /// Names of the frontends whose sessions count; empty: all that it is below, or beside on their host.
+    pub frontends: Vec<String>,
     /// The upstream serves pages: links and forms with a session need no header of ours.
     pub pages: bool,
     /// Names of the providers that issue the tokens; at least one.
@@ -429,15 +475,6 @@ pub struct DangerSettings {
 // === impl Settings ===
 
 impl Settings {
-    /// The one frontend, with its name.
-    #[must_use]
-    pub fn frontend(&self) -> Option<(&str, &FrontendSettings)> {
-        self.frontends
-            .iter()
-            .next()
-            .map(|(name, settings)| (name.as_str(), settings))
-    }
-
     /// The keys of `[danger]` that are in use, and `development`, for the start's event and for `doctor`.
     #[must_use]
     pub fn dangers(&self) -> Vec<String> {

@@ -32,7 +32,8 @@ impl Gateway {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let guarded = api.guarded.as_ref().filter(|guarded| guarded.session);
-        let bff = self.0.bff.as_ref().filter(|_| guarded.is_some());
+        let frontend = guarded.and_then(|_| self.0.frontends.of_api(api, incoming.host));
+        let bff = frontend.map(|frontend| &frontend.bff);
         let Some(bff) = bff.filter(|_| is_navigation(&incoming.parts.headers)) else {
             return self.pass(api, incoming, body).await.response;
         };

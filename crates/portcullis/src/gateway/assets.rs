@@ -1,100 +1,148 @@
 //! The frontend's pages: a directory, or a development server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method, Request, Response};
+use http::header::{CACHE_CONTROL, LOCATION, VARY};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use portcullis_audit::{Credential, Refused};
-use portcullis_bff::{Bff, is_navigation};
-use portcullis_proxy::{CookieMatch, ForwardHead, Upstream};
+use portcullis_bff::is_navigation;
+use portcullis_proxy::{ForwardHead, Upstream};
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
+use super::frontends::Frontend;
 use super::{Gateway, Incoming};
+use crate::config::is_within;
 
 #[derive(Debug)]
 pub(crate) enum Assets {
-    Dir {
-        files: ServeDir,
-        root: PathBuf,
-        policy: HeaderValue,
-    },
+    Dir(Files),
     Upstream(Upstream),
 }
 
-/// What a page may load and do where the configuration says nothing: what comes from its own origin.
-pub(crate) const CONTENT_POLICY: &str =
-    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// A directory of files.
+#[derive(Debug)]
+pub(crate) struct Files {
+    serve: ServeDir,
+    root: PathBuf,
+    /// Paths below which a file's name changes with its content.
+    immutable: Vec<String>,
+}
 
-impl Assets {
-    pub(crate) fn dir(root: PathBuf, policy: HeaderValue) -> Assets {
-        Assets::Dir {
-            files: ServeDir::new(&root).append_index_html_on_directories(true),
-            root,
-            policy,
+// === impl Files ===
+
+impl Files {
+    /// `path` is what the frontend lives below.
+    pub(super) fn new(root: &Path, path: &str, immutable: &[String]) -> Files {
+        let serve = ServeDir::new(root)
+            .append_index_html_on_directories(true)
+            .redirect_path_prefix(path)
+            .precompressed_br()
+            .precompressed_gzip();
+        Files {
+            serve,
+            root: root.to_owned(),
+            immutable: immutable.to_vec(),
         }
     }
 
-    pub(super) async fn serve<B>(&self, gateway: &Gateway, incoming: Incoming<'_>, body: B) -> Response<Body>
+    async fn get(&self, incoming: &Incoming<'_>, path: &str) -> Response<Body> {
+        let response = self.serve.clone().oneshot(request_for(incoming, path)).await;
+        response.unwrap_or_else(|never| match never {}).map(Body::new)
+    }
+
+    fn is_immutable(&self, path: &str) -> bool {
+        self.immutable.iter().any(|prefix| is_within(path, prefix))
+    }
+
+    async fn serve(&self, gateway: &Gateway, frontend: &Frontend, incoming: &Incoming<'_>) -> Response<Body> {
+        let refuse = |refused: Refused| gateway.refuse(incoming, refused.into(), Credential::None);
+        if !matches!(incoming.parts.method, Method::GET | Method::HEAD) {
+            let refused = Refused::new("route.method_not_allowed").expected("GET, HEAD");
+            return refuse(refused.found(incoming.parts.method.as_str()));
+        }
+        let path = frontend.inside(incoming.path.as_str());
+        if path.is_empty() {
+            return to_first_page(frontend);
+        }
+        // What begins with a dot is nobody's page (RFC 8615 excepted).
+        let hidden = |segment: &str| segment.starts_with('.') && segment != ".well-known";
+        if path.split('/').any(hidden) {
+            return refuse(Refused::new("route.not_found").found(incoming.path.as_str()));
+        }
+        let mut response = self.get(incoming, path).await;
+        // Files are asked for again each time, by their tag: a new version is seen at once.
+        let mut cached = "no-cache";
+        if response.status() == StatusCode::NOT_FOUND {
+            // A path of the app's own router: the page itself decides what it means.
+            if !is_navigation(&incoming.parts.headers) || !self.root.join("index.html").is_file() {
+                return refuse(Refused::new("route.not_found").found(incoming.path.as_str()));
+            }
+            response = self.get(incoming, "/index.html").await;
+        } else if self.is_immutable(path) && response.status() != StatusCode::RANGE_NOT_SATISFIABLE {
+            cached = "public, max-age=31536000, immutable";
+        }
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cached));
+        // A compressed copy may lie beside the file.
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        frontend.headers.harden(headers);
+        response
+    }
+}
+
+// === impl Assets ===
+
+impl Assets {
+    pub(super) async fn serve<B>(
+        &self,
+        gateway: &Gateway,
+        frontend: &Frontend,
+        incoming: Incoming<'_>,
+        body: B,
+    ) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        match self {
-            Assets::Dir { files, root, policy } => {
-                if !matches!(incoming.parts.method, Method::GET | Method::HEAD) {
-                    let refused = Refused::new("route.method_not_allowed")
-                        .expected("GET, HEAD")
-                        .found(incoming.parts.method.as_str());
-                    return gateway.refuse(&incoming, refused.into(), Credential::None);
-                }
-                // What begins with a dot is nobody's page (RFC 8615 excepted).
-                let hidden = |segment: &str| segment.starts_with('.') && segment != ".well-known";
-                if incoming.path.as_str().split('/').any(hidden) {
-                    let refused = Refused::new("route.not_found").found(incoming.path.as_str());
-                    return gateway.refuse(&incoming, refused.into(), Credential::None);
-                }
-                let response = files
-                    .clone()
-                    .oneshot(request_for(&incoming, incoming.path.as_str()))
-                    .await;
-                let mut response = response.unwrap_or_else(|never| match never {}).map(Body::new);
-                if response.status() == http::StatusCode::NOT_FOUND {
-                    // A path of the app's own router: the page itself decides what it means.
-                    if !is_navigation(&incoming.parts.headers) || !root.join("index.html").is_file() {
-                        let refused = Refused::new("route.not_found").found(incoming.path.as_str());
-                        return gateway.refuse(&incoming, refused.into(), Credential::None);
-                    }
-                    let index = files.clone().oneshot(request_for(&incoming, "/index.html")).await;
-                    response = index.unwrap_or_else(|never| match never {}).map(Body::new);
-                }
-                harden(&mut response, policy);
+        let upstream = match self {
+            Assets::Dir(files) => return files.serve(gateway, frontend, &incoming).await,
+            Assets::Upstream(upstream) => upstream,
+        };
+        let ours = gateway.0.frontends.cookies();
+        let uri = incoming.parts.uri.clone();
+        let mut head = ForwardHead::new(incoming.path, incoming.peer);
+        head.query = uri.query();
+        head.remove_cookies = &ours;
+        head.remove = &gateway.0.certificates.remove;
+        head.request_id = incoming.id.as_str();
+        head.scheme = gateway.0.scheme;
+        head.host = incoming.host;
+        let request = Request::from_parts(incoming.parts.clone(), body);
+        match gateway.0.forwarder.forward(upstream, request, head).await {
+            Ok(response) => {
+                let mut response = response.map(Body::new);
+                frontend.headers.complete(response.headers_mut());
                 response
             }
-            Assets::Upstream(upstream) => {
-                let prefix = gateway.0.bff.as_ref().map(Bff::cookie_prefix);
-                let ours: Vec<CookieMatch<'_>> = prefix.iter().map(|prefix| CookieMatch::Prefix(prefix)).collect();
-                let uri = incoming.parts.uri.clone();
-                let mut head = ForwardHead::new(incoming.path, incoming.peer);
-                head.query = uri.query();
-                head.remove_cookies = &ours;
-                head.remove = &gateway.0.certificates.remove;
-                head.request_id = incoming.id.as_str();
-                head.scheme = gateway.0.scheme;
-                head.host = &gateway.0.host;
-                let request = Request::from_parts(incoming.parts.clone(), body);
-                match gateway.0.forwarder.forward(upstream, request, head).await {
-                    Ok(response) => response.map(Body::new),
-                    Err(error) => {
-                        let refused = Refused::new(error.code()).found(error.to_string());
-                        gateway.refuse(&incoming, refused.into(), Credential::None)
-                    }
-                }
+            Err(error) => {
+                let refused = Refused::new(error.code()).found(error.to_string());
+                gateway.refuse(&incoming, refused.into(), Credential::None)
             }
         }
     }
+}
+
+/// Relative addresses of a page lead astray where its own has no slash at the end.
+fn to_first_page(frontend: &Frontend) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    if let Ok(location) = HeaderValue::from_str(&format!("{}/", frontend.path())) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
 }
 
 fn request_for(incoming: &Incoming<'_>, path: &str) -> Request<Body> {
@@ -104,19 +152,4 @@ fn request_for(incoming: &Incoming<'_>, path: &str) -> Request<Body> {
     // The path is in normal form, so it is a URI.
     *request.uri_mut() = path.parse().unwrap_or_default();
     request
-}
-
-fn harden(response: &mut Response<Body>, policy: &HeaderValue) {
-    let page = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    let headers = response.headers_mut();
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    // Files are asked for again each time, by their date: a new version is seen at once.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if page {
-        headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
-    }
 }

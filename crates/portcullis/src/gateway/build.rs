@@ -1,13 +1,9 @@
 //! From a configuration to a running gateway.
 
-use std::fs::read_to_string;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use portcullis_audit::{Audit, Event, Refused};
-use portcullis_bff::{Bff, FrontendSettings, Revoke, SameSite};
 use portcullis_console::{Check, Readiness};
 use portcullis_guard::{Audiences, Authorities, Dpop, DpopNonces, Guard, GuardBuilder, Revocations};
 use portcullis_jose::Clock;
@@ -17,17 +13,17 @@ use portcullis_proxy::{Forwarder, HeadLimits, Settings as ProxySettings, Timeout
 use portcullis_store::{KeyRing, LeaseName, PostgresStore, RedisStore, SqliteStore, Store};
 use tokio::task::JoinHandle;
 
-use super::assets::{Assets, CONTENT_POLICY};
 use super::attach::Attach;
 use super::certificate::Certificates;
 use super::expiry::{self, Expiring};
-use super::providers::{Providers, Trusted, client, providers, trusted};
+use super::frontends::{Around, Frontends, authority};
+use super::providers::{Providers, Trusted, providers, trusted};
 use super::revocations;
 use super::routes::{Api, GuardedApi, Routes};
 use super::sealing::{self, Sealed};
 use super::{Gateway, Inner};
 use crate::admin::Admin;
-use crate::config::{self, Access, ApiSettings, Guarded, Settings, StorePlace};
+use crate::config::{Access, ApiSettings, Guarded, Settings, StorePlace};
 
 /// Sessions and marks that are over are removed so often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
@@ -98,7 +94,7 @@ impl Running {
         // What is revoked is revoked for every API.
         let revocations = Revocations::stored(store.clone());
         // Whoever seals nothing gets no key.
-        let ring = match settings.frontend().is_some() || settings.server.dpop_nonce {
+        let ring = match !settings.frontends.is_empty() || settings.server.dpop_nonce {
             true => Some(sealing::key_ring(settings).map_err(failed("the sealing keys of [store]"))?),
             false => None,
         };
@@ -115,16 +111,17 @@ impl Running {
         let guards = || apis.iter().filter_map(|api| Some(&api.guarded.as_ref()?.guard));
         // Without an API no token is judged.
         let longest_life = guards().map(Guard::longest_life).max().unwrap_or(0);
-        let bff = frontend(
-            settings,
-            &providers,
-            &store,
+        let around = Around {
+            providers: &providers,
+            store: &store,
             audit,
             clock,
-            &revocations,
+            revocations: &revocations,
             longest_life,
-            ring.as_ref(),
-        )?;
+            ring: ring.as_ref(),
+        };
+        let frontends = Frontends::build(settings, &around, &extras)?;
+        let bffs = frontends.iter().map(|frontend| frontend.bff.clone()).collect();
         let admin = Admin::new(
             settings.admin.as_ref().map(|admin| admin.token.clone()),
             revocations.clone(),
@@ -136,14 +133,18 @@ impl Running {
             audit.clone(),
             clock.clone(),
         );
-        let assets = assets(settings, &extras)?;
         let public = &settings.server.public_url;
+        let mut hosts = vec![authority(public)];
+        for host in frontends.hosts() {
+            if !hosts.iter().any(|known| known == host) {
+                hosts.push(host.to_owned());
+            }
+        }
         let gateway = Gateway(Arc::new(Inner {
-            host: authority(public),
+            hosts,
             scheme: if public.scheme() == "https" { "https" } else { "http" },
             routes: Routes::new(apis),
-            bff: bff.clone(),
-            assets,
+            frontends,
             extra: extras.routes,
             forwarder: Forwarder::new(ProxySettings::default()),
             limits: HeadLimits::default(),
@@ -163,7 +164,7 @@ impl Running {
             )),
         ];
         if let Some(ring) = &ring {
-            let sealed = Sealed { bff, nonces };
+            let sealed = Sealed { bffs, nonces };
             let known = ring.key_ids().collect();
             tasks.push(tokio::spawn(sealing::keep_up(
                 settings.clone(),
@@ -252,44 +253,6 @@ fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Sto
         StorePlace::Redis(redis) => Arc::new(RedisStore::new(redis, clock).map_err(failed("the store"))?),
         StorePlace::Postgres(postgres) => Arc::new(PostgresStore::new(postgres, clock).map_err(failed("the store"))?),
     })
-}
-
-#[expect(clippy::too_many_arguments, reason = "each is something that the start has made")]
-fn frontend(
-    settings: &Settings,
-    providers: &Providers,
-    store: &Arc<dyn Store>,
-    audit: &Audit,
-    clock: &Arc<dyn Clock>,
-    revocations: &Revocations,
-    longest_life: i64,
-    ring: Option<&KeyRing>,
-) -> Result<Option<Bff>, BuildError> {
-    let Some(((name, configured), ring)) = settings.frontend().zip(ring) else {
-        return Ok(None);
-    };
-    let client = client(settings, providers, &configured.client, audit)?;
-    let mut frontend = FrontendSettings::new(name, settings.server.public_url.clone(), client);
-    frontend.scopes.clone_from(&configured.scopes);
-    frontend.resource.clone_from(&configured.resource);
-    frontend.idle = seconds(configured.session.idle);
-    frontend.lifetime = seconds(configured.session.lifetime);
-    frontend.refresh_before = seconds(configured.refresh_before);
-    frontend.grace = seconds(settings.store.grace);
-    frontend.return_to.clone_from(&configured.return_to);
-    frontend.id_token_hint = configured.logout_hint == config::LogoutHint::IdToken;
-    frontend.same_site = match configured.same_site {
-        config::SameSite::Lax => SameSite::Lax,
-        config::SameSite::Strict => SameSite::Strict,
-    };
-    frontend.revoke_for = longest_life;
-    let (revocations, time) = (revocations.clone(), clock.clone());
-    let revoke = Revoke::by(move |revocation| {
-        let (revocations, now) = (revocations.clone(), time.now());
-        Box::pin(async move { revocations.revoke(revocation, now).await })
-    });
-    let bff = Bff::new(frontend, store.clone(), ring, audit.clone(), clock.clone(), revoke);
-    bff.map(Some).map_err(failed("the sealing keys"))
 }
 
 fn apis(
@@ -451,73 +414,10 @@ fn guarded_api(
         guard: builder.build().map_err(failed(what()))?,
         session: guarded.session,
         bearer: guarded.bearer,
+        frontends: guarded.frontends.clone(),
         pages: guarded.pages,
         routes,
     })
-}
-
-fn assets(settings: &Settings, extras: &Extras) -> Result<Option<Assets>, BuildError> {
-    let Some((name, frontend)) = settings.frontend() else {
-        return Ok(None);
-    };
-    let what = || format!("the assets of frontend {name}");
-    // A silent login shows the provider in a frame.
-    let mut frames = vec!["'self'".to_owned()];
-    frames.extend(provider_origin(settings, frontend));
-    frames.extend(extras.frames.iter().cloned());
-    let policy = format!("{CONTENT_POLICY}; frame-src {}", frames.join(" "));
-    match &frontend.assets {
-        None => Ok(None),
-        Some(config::Assets::Dir(dir)) => {
-            check_dir(dir).map_err(failed(what()))?;
-            if let Some(store) = settings.store.sqlite() {
-                check_private(dir, store).map_err(failed(what()))?;
-            }
-            let policy = HeaderValue::from_str(&policy).map_err(failed(what()))?;
-            Ok(Some(Assets::dir(dir.clone(), policy)))
-        }
-        Some(config::Assets::Upstream(url)) => Ok(Some(Assets::Upstream(
-            Upstream::parse(url.as_str()).map_err(failed(what()))?,
-        ))),
-    }
-}
-
-fn provider_origin(settings: &Settings, frontend: &config::FrontendSettings) -> Option<String> {
-    let client = settings.clients.get(&frontend.client)?;
-    let provider = settings.providers.get(&client.provider)?;
-    // The issuer of a template has its place for the tenant in its path.
-    let issuer = url::Url::parse(&provider.issuer.replace(['{', '}'], "")).ok()?;
-    Some(issuer.origin().ascii_serialization())
-}
-
-fn check_dir(dir: &Path) -> Result<(), String> {
-    let index = dir.join("index.html");
-    match read_to_string(&index) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!(
-            "{}: {error}; build the frontend first, or correct `assets`",
-            index.display()
-        )),
-    }
-}
-
-/// Whoever asks for a page must not get the sessions, nor the key that opens them.
-fn check_private(dir: &Path, store: &Path) -> Result<(), String> {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    if real(store).starts_with(real(dir)) {
-        return Err(format!(
-            "the store {} lies in the directory that is served; move the pages to a directory of their own",
-            store.display()
-        ));
-    }
-    Ok(())
-}
-
-/// `host:port` as a `Host` header has it: without the port that belongs to the scheme.
-fn authority(url: &url::Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 pub(super) fn seconds(duration: Duration) -> i64 {

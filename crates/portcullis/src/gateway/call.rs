@@ -10,7 +10,7 @@ use portcullis_bff::{Bff, Failure, Session, StepUp, is_navigation};
 use portcullis_guard::{Call, Guard, GuardError, Presented, Scheme, VerifiedToken};
 use portcullis_jose::{Refusal, Secret};
 use portcullis_policy::{Authorized, NamedPolicy};
-use portcullis_proxy::{AuthorizationHeader, CookieMatch, ForwardError, ForwardHead};
+use portcullis_proxy::{AuthorizationHeader, ForwardError, ForwardHead};
 use std::sync::Arc;
 
 use super::again::Outcome;
@@ -88,11 +88,13 @@ impl Gateway {
         mut pass: Pass,
     ) -> Result<Pass, (Credential, Box<Response<Body>>)> {
         let users = std::mem::take(&mut pass.authorization);
-        match api.attach.attach(users, incoming, self.0.bff.as_ref()).await {
+        let frontend = self.0.frontends.of_api(api, incoming.host);
+        let bff = frontend.map(|frontend| &frontend.bff);
+        match api.attach.attach(users, incoming, bff).await {
             Ok(attached) => {
                 pass.authorization = attached.authorization;
                 pass.own = attached.own;
-                if let Some((session, bff)) = attached.session.zip(self.0.bff.clone()) {
+                if let Some((session, bff)) = attached.session.zip(bff.cloned()) {
                     pass.credential = Credential::Session;
                     pass.session = Some((bff, session));
                 }
@@ -119,7 +121,8 @@ impl Gateway {
             let refused = Refused::new("cors.origin_denied").found(origin);
             return Err(self.refuse_call(api, incoming, refused, Credential::None));
         }
-        let bff = self.0.bff.as_ref().filter(|_| guarded.session);
+        let frontend = guarded.session.then(|| self.0.frontends.of_api(api, incoming.host));
+        let bff = frontend.flatten().map(|frontend| &frontend.bff);
         let has_bearer = parts.headers.contains_key(AUTHORIZATION) || has_query_token(parts.uri.query());
         if let Some(bff) = bff.filter(|_| !has_bearer || !guarded.bearer) {
             return self.admit_session(api, guarded, bff, incoming).await;
@@ -308,11 +311,11 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let prefix = self.0.bff.as_ref().map(Bff::cookie_prefix);
-        let ours: Vec<CookieMatch<'_>> = prefix.iter().map(|prefix| CookieMatch::Prefix(prefix)).collect();
+        let ours = self.0.frontends.cookies();
         let Incoming {
             parts,
             path,
+            host,
             id,
             peer,
             begun,
@@ -331,7 +334,7 @@ impl Gateway {
             head.remove = &self.0.certificates.remove;
             head.request_id = id.as_str();
             head.scheme = self.0.scheme;
-            head.host = &self.0.host;
+            head.host = host;
             head
         };
         // A request without a body can be sent once more, if the upstream refuses the client's own token.

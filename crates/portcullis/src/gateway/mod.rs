@@ -12,6 +12,8 @@ mod call;
 mod certificate;
 mod credentials;
 mod expiry;
+mod frontends;
+mod headers;
 mod library;
 mod providers;
 mod revocations;
@@ -28,13 +30,13 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use portcullis_audit::{Audit, Credential, Event, Refused, RequestId};
-use portcullis_bff::{Bff, Failure, MAX_LOGOUT_BODY, Peer, is_navigation};
+use portcullis_bff::{Bff, Failure, FrontendSettings, MAX_LOGOUT_BODY, Peer, is_navigation};
 use portcullis_proxy::{CanonicalPath, Forwarder, HeadLimits, check_request_head, normalise_path, request_host};
 use tower::ServiceExt;
 
 use answer::{Answer, Form};
-use assets::Assets;
 use certificate::Certificates;
+use frontends::{Frontend, Frontends};
 use routes::{Api, Routes};
 
 pub(crate) use build::guard_alone;
@@ -52,12 +54,11 @@ pub struct Gateway(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// Host and port that requests must ask for, as `Host` carries them.
-    host: String,
+    /// Hosts and ports that requests may ask for, as `Host` carries them.
+    hosts: Vec<String>,
     scheme: &'static str,
     routes: Routes,
-    bff: Option<Bff>,
-    assets: Option<Assets>,
+    frontends: Frontends,
     /// Routes of this program's own, such as the demo's.
     extra: Option<(String, axum::Router)>,
     forwarder: Forwarder,
@@ -72,6 +73,8 @@ struct Inner {
 struct Incoming<'a> {
     parts: Parts,
     path: &'a CanonicalPath<'a>,
+    /// The one of our hosts that is asked.
+    host: &'a str,
     id: &'a RequestId,
     peer: IpAddr,
     begun: Instant,
@@ -93,18 +96,17 @@ impl Gateway {
         let uri = parts.uri.clone();
         let mut response = match self.check_head(&parts, &uri) {
             Err((refused, status)) => self.refuse_early(&refused, status, &parts, &id),
-            Ok(path) => {
-                self.dispatch(
-                    Incoming {
-                        parts,
-                        path: &path,
-                        id: &id,
-                        peer,
-                        begun,
-                    },
-                    body,
-                )
-                .await
+            Ok((path, host)) => {
+                let path = &path;
+                let incoming = Incoming {
+                    parts,
+                    path,
+                    host,
+                    id: &id,
+                    peer,
+                    begun,
+                };
+                self.answer(incoming, body).await
             }
         };
         if let Ok(id) = HeaderValue::from_str(id.as_str()) {
@@ -113,19 +115,59 @@ impl Gateway {
         response
     }
 
+    /// The answer, with what browsers have to know besides.
+    async fn answer<B>(&self, incoming: Incoming<'_>, body: B) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Some(frontend) = self.frontend(incoming.path.as_str(), incoming.host) else {
+            return self.dispatch(incoming, body).await;
+        };
+        let foreign = frontend.headers.foreign_origin(&incoming.parts.headers);
+        let mut response = match &foreign {
+            Some(origin) if headers::is_preflight(&incoming.parts) => headers::preflight(&incoming.parts, origin),
+            _ => self.dispatch(incoming, body).await,
+        };
+        let all = response.headers_mut();
+        if let Some(origin) = &foreign {
+            headers::allow(all, origin);
+        }
+        if frontend.headers.varies_by_origin() {
+            all.append(http::header::VARY, HeaderValue::from_static("origin"));
+        }
+        if let Some(transport) = &frontend.headers.transport {
+            headers::transport(all, transport);
+        }
+        response
+    }
+
+    /// The frontend that a request is about: of an API the one whose sessions count, else the one at the path.
+    fn frontend(&self, path: &str, host: &str) -> Option<&Frontend> {
+        let frontends = &self.0.frontends;
+        let of_api = self.0.routes.find(path).and_then(|api| frontends.of_api(api, host));
+        of_api.or_else(|| frontends.at(host, path))
+    }
+
     /// What is checked before it matters who asks for what.
-    fn check_head<'a>(&self, parts: &Parts, uri: &'a Uri) -> Result<CanonicalPath<'a>, (Refused, StatusCode)> {
+    fn check_head<'a>(
+        &'a self,
+        parts: &Parts,
+        uri: &'a Uri,
+    ) -> Result<(CanonicalPath<'a>, &'a str), (Refused, StatusCode)> {
         check_request_head(parts, &self.0.limits)
             .map_err(|error| (Refused::new(error.code()).found(error.to_string()), error.status()))?;
         // A name that is not ours is somebody else's page that resolves to us (DNS rebinding), or a mistake.
         let host = request_host(parts).unwrap_or_default();
         let own_port = if self.0.scheme == "https" { ":443" } else { ":80" };
         let name = host.strip_suffix(own_port).unwrap_or(host);
-        if !name.trim_end_matches('.').eq_ignore_ascii_case(&self.0.host) {
-            let refused = Refused::new("request.misdirected").expected(&self.0.host).found(host);
-            return Err((refused, StatusCode::MISDIRECTED_REQUEST));
-        }
+        let name = name.trim_end_matches('.');
+        let Some(host) = self.0.hosts.iter().find(|known| name.eq_ignore_ascii_case(known)) else {
+            let refused = Refused::new("request.misdirected").expected(self.0.hosts.join(", "));
+            return Err((refused.found(host), StatusCode::MISDIRECTED_REQUEST));
+        };
         normalise_path(uri.path())
+            .map(|path| (path, host.as_str()))
             .map_err(|error| (Refused::new(error.code()).found(error.to_string()), error.status()))
     }
 
@@ -135,7 +177,8 @@ impl Gateway {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let path = incoming.path.as_str();
-        if let Some(bff) = self.0.bff.as_ref().filter(|bff| bff.owns(path)) {
+        let frontend = self.0.frontends.at(incoming.host, path);
+        if let Some(bff) = frontend.map(|frontend| &frontend.bff).filter(|bff| bff.owns(path)) {
             if bff.takes_logout_messages(path) && incoming.parts.method == Method::POST {
                 return self.take_logout_message(bff, &incoming, body).await;
             }
@@ -148,12 +191,8 @@ impl Gateway {
             return self.call(api, incoming, body).await;
         }
         if let Some((_, router)) = self.0.extra.as_ref().filter(|(prefix, _)| path.starts_with(prefix)) {
-            if let Some(Err(refused)) = self
-                .0
-                .bff
-                .as_ref()
-                .map(|bff| bff.check_same_origin(&incoming.parts.headers))
-            {
+            let checked = frontend.map(|frontend| frontend.bff.check_same_origin(&incoming.parts.headers));
+            if let Some(Err(refused)) = checked {
                 return self.refuse(&incoming, refused.into(), Credential::None);
             }
             let request = Request::from_parts(incoming.parts, Body::new(body.map_err_into()));
@@ -163,8 +202,8 @@ impl Gateway {
                 .await
                 .unwrap_or_else(|never| match never {});
         }
-        match &self.0.assets {
-            Some(assets) => assets.serve(self, incoming, body).await,
+        match frontend.and_then(|frontend| Some((frontend.assets.as_ref()?, frontend))) {
+            Some((assets, frontend)) => assets.serve(self, frontend, incoming, body).await,
             None => self.refuse(
                 &incoming,
                 Refused::new("route.not_found").found(path).into(),
@@ -259,9 +298,14 @@ impl Gateway {
             Form::Problem
         };
         let unauthorized = status == StatusCode::UNAUTHORIZED;
-        let login = self.0.bff.as_ref().map(|bff| bff.settings().endpoint("login"));
+        let of_api = api.and_then(|api| self.0.frontends.of_api(api, incoming.host));
+        let frontend = of_api.or_else(|| self.0.frontends.at(incoming.host, incoming.path.as_str()));
+        let settings = frontend.map(|frontend| frontend.bff.settings());
+        let login = settings.map(|settings| settings.endpoint("login"));
+        let home = settings.map_or_else(|| "/".to_owned(), FrontendSettings::home);
         let challenges = api.filter(|_| unauthorized).map(Api::challenges).unwrap_or_default();
         let answer = Answer {
+            home: &home,
             again: again.as_deref().or(login.as_deref()),
             login: login.as_deref().filter(|_| unauthorized),
             challenges: &challenges,

@@ -32,6 +32,8 @@ pub(crate) struct GuardedApi {
     pub(crate) session: bool,
     /// A bearer token is accepted.
     pub(crate) bearer: bool,
+    /// Names of the frontends whose sessions count; empty: all.
+    pub(crate) frontends: Vec<String>,
     /// The upstream serves pages: links and forms need no header of ours.
     pub(crate) pages: bool,
     pub(crate) routes: RouteTable<Arc<NamedPolicy>>,

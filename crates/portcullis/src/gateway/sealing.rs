@@ -18,7 +18,7 @@ const RUN_EVERY: Duration = Duration::from_secs(30);
 
 /// What is sealed with the ring.
 pub(super) struct Sealed {
-    pub(super) bff: Option<Bff>,
+    pub(super) bffs: Vec<Bff>,
     pub(super) nonces: Option<DpopNonces>,
 }
 
@@ -103,7 +103,8 @@ fn ids(ring: &KeyRing) -> Vec<KeyId> {
 
 impl Sealed {
     fn rekey(&self, ring: &KeyRing) -> Result<(), String> {
-        let bff = self.bff.as_ref().map_or(Ok(()), |bff| bff.rekey(ring));
+        let mut bffs = self.bffs.iter();
+        let bff = bffs.try_for_each(|bff| bff.rekey(ring));
         bff.and_then(|()| self.nonces.as_ref().map_or(Ok(()), |nonces| nonces.rekey(ring)))
             .map_err(|error| error.to_string())
     }

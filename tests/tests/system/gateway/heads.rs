@@ -251,12 +251,13 @@ async fn a_method_without_a_policy_is_refused() {
         let reply = gate.bearer(method, "/api/orders", &token).await;
         assert_eq!((reply.status, gate.upstream.last().method.as_str()), (200, method));
     }
-    for target in ["/bff/user", "/bff/login", "/bff/logout", "/bff/callback"] {
-        let reply = gate.call("POST", target, &[("X-CSRF", "1")]).await;
-        assert_eq!(
-            (reply.problem().0, reply.header("allow")),
-            (405, "GET, HEAD"),
-            "{target}"
-        );
+    for (method, target, allowed) in [
+        ("POST", "/bff/user", "GET, HEAD"),
+        ("PUT", "/bff/login", "GET, HEAD, POST"),
+        ("POST", "/bff/logout", "GET, HEAD"),
+        ("POST", "/bff/callback", "GET, HEAD"),
+    ] {
+        let reply = gate.call(method, target, &[("X-CSRF", "1")]).await;
+        assert_eq!((reply.problem().0, reply.header("allow")), (405, allowed), "{target}");
     }
 }

@@ -1,11 +1,14 @@
 //! A gateway of a configuration of its own, before an upstream that shows what reached it.
 
 mod again;
+mod assets;
 mod canaries;
 mod client_credentials;
+mod cors;
 mod dpop;
 mod fleet;
 mod forward;
+mod frontends;
 mod heads;
 mod https;
 mod issuers;
@@ -28,6 +31,7 @@ mod upstream;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,19 +91,35 @@ impl Gate {
         gate
     }
 
-    /// Starts with a provider that behaves like this, and does not wait until it is ready.
-    async fn begin(public: Option<&str>, behaviour: Behaviour) -> Gate {
-        Gate::begin_on(public, behaviour, r#"url = "sqlite:sessions.db""#).await
-    }
-
-    /// On http, with this for `[store]`. The file `seal.key` holds a key.
-    async fn start_on(store: &str) -> Gate {
-        let gate = Gate::begin_on(None, Behaviour::default(), store).await;
+    /// With another configuration: `change` is given the usual one, and the directory that it is in.
+    async fn start_with(public: Option<&str>, change: impl FnOnce(String, &Path) -> String) -> Gate {
+        let gate = Gate::begin_with(public, Behaviour::default(), change).await;
         gate.ready().await;
         gate
     }
 
+    /// Starts with a provider that behaves like this, and does not wait until it is ready.
+    async fn begin(public: Option<&str>, behaviour: Behaviour) -> Gate {
+        Gate::begin_with(public, behaviour, |text, _| text).await
+    }
+
     async fn begin_on(public: Option<&str>, behaviour: Behaviour, store: &str) -> Gate {
+        Gate::begin_with(public, behaviour, |text, _| {
+            text.replace(r#"url = "sqlite:sessions.db""#, store)
+        })
+        .await
+    }
+
+    /// On http, with this for `[store]`. The file `seal.key` holds a key.
+    async fn start_on(store: &str) -> Gate {
+        Gate::start_with(None, |text, _| text.replace(r#"url = "sqlite:sessions.db""#, store)).await
+    }
+
+    async fn begin_with(
+        public: Option<&str>,
+        behaviour: Behaviour,
+        change: impl FnOnce(String, &Path) -> String,
+    ) -> Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let origin = public.map_or_else(|| format!("http://{address}"), str::to_owned);
@@ -116,7 +136,8 @@ impl Gate {
             idp.issuer(),
             [address, upstream.address, closed.local_addr().unwrap()],
         );
-        let text = text.replace(r#"url = "sqlite:sessions.db""#, store);
+        let dir = tempfile::tempdir().unwrap();
+        let text = change(text, dir.path());
         let mut gate = Gate {
             origin,
             address,
@@ -126,7 +147,7 @@ impl Gate {
             audit,
             log,
             text,
-            dir: tempfile::tempdir().unwrap(),
+            dir,
             running: None,
             replicas: Vec::new(),
             stop: watch::Sender::new(false),
@@ -359,7 +380,7 @@ fn provider_of(origin: &str) -> IdpConfig {
             Client {
                 client_id: "web".into(),
                 secret: Some(Secret::new(WEB_SECRET)),
-                redirect_uris: vec![format!("{origin}/bff/callback")],
+                redirect_uris: vec![format!("{origin}/bff/callback"), format!("{origin}/desk/bff/callback")],
                 post_logout_redirect_uris: vec![format!("{origin}/")],
                 // Plain http alone, so that the provider needs no TLS of its own.
                 backchannel_logout_uri: origin

@@ -121,6 +121,16 @@ async fn answer(
                 .header(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"");
             response.body(Body::from("no")).unwrap()
         }
+        Some("page") if parts.method == "GET" && parts.uri.path() == "/page" => {
+            let response = response
+                .header(CONTENT_TYPE, "text/html")
+                .header("referrer-policy", "origin");
+            response.body(Body::from("<p>page</p>")).unwrap()
+        }
+        Some("cors") => {
+            let response = response.header("access-control-allow-origin", "https://evil.example");
+            response.body(Body::from("arrived")).unwrap()
+        }
         Some("never") => std::future::pending().await,
         Some("cacheable") => {
             let response = response

@@ -9,12 +9,15 @@ use url::Url;
 use super::overlap::Paths;
 use super::revocations::revocations;
 use super::routes::{self, by_method};
+use super::sessions;
 use super::token;
 use crate::config::faults::FaultKind;
 use crate::config::kinds::{distinct, duration, list, one_or_more, only_true, reference, text, word};
 use crate::config::reader::{At, Context, Item, Reader, listed};
 use crate::config::schema::{AUTHENTICATED, Kind};
-use crate::config::settings::{Access, ApiSettings, DangerSettings, Guarded, ProviderSettings};
+use crate::config::settings::{
+    Access, ApiSettings, ClientSettings, DangerSettings, FrontendSettings, Guarded, ProviderSettings,
+};
 use crate::config::urls::{PlainHttp, resource_within, upstream};
 use crate::diagnostic::Diagnostic;
 
@@ -24,13 +27,14 @@ pub(super) struct Around<'a> {
     pub(super) public_url: Option<&'a Url>,
     pub(super) providers: &'a BTreeMap<String, ProviderSettings>,
     pub(super) has_frontend: bool,
-    /// The client that sessions are made with.
+    /// The client that sessions are made with, where it is the same everywhere.
     pub(super) session_client: Option<&'a str>,
-    /// The provider that sessions are made with.
-    pub(super) session_provider: Option<&'a str>,
+    pub(super) frontends: &'a BTreeMap<String, FrontendSettings>,
+    pub(super) clients: &'a BTreeMap<String, ClientSettings>,
 }
 
 static PROVIDER_NAME: Kind = Kind::Reference("provider");
+static FRONTEND_NAME: Kind = Kind::Reference("frontend");
 
 pub(super) fn api(reader: &Reader<'_>, name: &str, around: &Around<'_>, paths: &mut Paths) -> Option<ApiSettings> {
     let path = reader.get("path", api_path);
@@ -56,7 +60,8 @@ pub(super) fn api(reader: &Reader<'_>, name: &str, around: &Around<'_>, paths: &
 
 fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -> Option<Access> {
     let accept = reader.get("accept", |cx, item| accept(cx, item, around.has_frontend));
-    let providers = reader.get("provider", providers);
+    let providers = reader.get("provider", |cx, item| names(cx, item, &PROVIDER_NAME));
+    let frontends = reader.get("frontend", |cx, item| names(cx, item, &FRONTEND_NAME));
     let audience = reader.get("audience", one_or_more);
     let policy = reader.get("policy", by_method);
     let routes = reader.get("routes", |cx, item| routes::routes(cx, item, path));
@@ -99,18 +104,20 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
             .cx
             .push(fault.help("write accept = [\"bearer\"], or make an [api.NAME] for each of the two"));
     }
-    if let (true, Some(provider), Some(of_sessions)) = (session, &providers, around.session_provider)
-        && !provider.value.iter().any(|name| name == of_sessions)
-    {
-        let message = format!(
-            "{} accepts sessions, but their tokens come from another provider",
-            reader.title()
-        );
-        let fault = FaultKind::Contradiction.says(message);
-        let fault = fault.at(provider.span.clone(), format!("sessions are made with `{of_sessions}`"));
+    if let Some(frontends) = frontends.as_ref().filter(|_| !session && providers.is_some()) {
+        let fault =
+            FaultKind::Contradiction.says(format!("{} has `frontend`, and accepts no sessions", reader.title()));
+        let fault = fault.at(frontends.span.clone(), "whose sessions?");
         reader
             .cx
-            .push(fault.help("name that provider, or write accept = [\"bearer\"]"));
+            .push(fault.help("write accept = [\"session\"], or leave `frontend` out"));
+    }
+    if let (true, Some(path)) = (session, path) {
+        let named = frontends
+            .as_ref()
+            .map(|named| named.value.as_slice())
+            .unwrap_or_default();
+        sessions::check(reader, around, &path.value, named, providers.as_ref());
     }
     if let Some(providers) = &providers {
         one_is_asked(reader, providers, around);
@@ -119,6 +126,7 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     if (reader.has("policy") && policy.is_none())
         || (reader.has("routes") && routes.is_none())
         || (reader.has("sender_constrained") && constraint.is_none())
+        || (reader.has("frontend") && frontends.is_none())
     {
         return None;
     }
@@ -130,6 +138,7 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     Some(Access::Guarded(Guarded {
         session,
         bearer: accepted.contains(&"bearer"),
+        frontends: frontends.map(|frontends| frontends.value).unwrap_or_default(),
         pages: pages.is_some(),
         providers: providers?.value,
         audience: audience?.value,
@@ -144,13 +153,13 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     }))
 }
 
-fn providers(cx: &Context<'_>, item: &Item<'_>) -> Option<Vec<String>> {
+fn names(cx: &Context<'_>, item: &Item<'_>, kind: &'static Kind) -> Option<Vec<String>> {
     match item.value {
         DeValue::Array(_) => {
-            let names = list(cx, item, &PROVIDER_NAME, reference)?;
+            let names = list(cx, item, kind, reference)?;
             distinct(cx, item, names)
         }
-        DeValue::String(_) => Some(vec![reference(cx, &item.of_kind(&PROVIDER_NAME))?]),
+        DeValue::String(_) => Some(vec![reference(cx, &item.of_kind(kind))?]),
         _ => {
             cx.push(item.wrong_type());
             None
@@ -258,6 +267,7 @@ fn nothing_is_checked(reader: &Reader<'_>, accept: &Item<'_>) -> bool {
         "resource",
         "sender_constrained",
         "pages",
+        "frontend",
         "revocations",
     ]
     .into_iter()

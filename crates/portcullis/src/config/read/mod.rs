@@ -10,6 +10,7 @@ mod revocations;
 mod routes;
 mod secret;
 mod server;
+mod sessions;
 mod store;
 mod token;
 
@@ -23,7 +24,7 @@ use super::faults::FaultKind;
 use super::nearest::nearest;
 use super::reader::{Context, Reader, found, schema_of, shown};
 use super::schema::{self, SECTIONS, Table};
-use super::settings::{DangerSettings, Settings};
+use super::settings::{DangerSettings, FrontendSettings, Settings};
 
 pub(crate) use overlap::is_within;
 pub(crate) use store::lines as sealing_keys;
@@ -58,26 +59,24 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
         client::client(reader, &providers, public_is_loopback)
     });
     provider::check_introspection(cx, &providers, &clients);
-    let frontends = named(cx, tree, "frontend", |reader, _| frontend::frontend(reader));
-    frontend::only_one(cx, tree);
+    let public_url = server.as_ref().map(|server| &server.public_url);
+    let frontends = named(cx, tree, "frontend", |reader, _| frontend::frontend(reader, public_url));
+    frontend::check_places(cx, tree, &frontends);
     let policies = policy::policies(&named(cx, tree, "policy", |reader, _| Some(reader.clone())));
     let around = api::Around {
         danger: &danger,
         public_url: server.as_ref().map(|server| &server.public_url),
         providers: &providers,
         has_frontend: !cx.names("frontend").is_empty(),
-        session_client: frontends.values().next().map(|frontend| frontend.client.as_str()),
-        session_provider: frontends
-            .values()
-            .next()
-            .and_then(|frontend| clients.get(&frontend.client))
-            .map(|client| client.provider.as_str()),
+        session_client: one_client(&frontends),
+        frontends: &frontends,
+        clients: &clients,
     };
     let mut paths = overlap::Paths::default();
     let apis = named(cx, tree, "api", |reader, name| {
         api::api(reader, name, &around, &mut paths)
     });
-    paths.check(cx, around.has_frontend);
+    paths.check(cx, &frontends);
     if !["api", "frontend"]
         .iter()
         .any(|name| tree.contains_key(*name) || meant.contains(name))
@@ -98,6 +97,13 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
         policies,
         danger,
     })
+}
+
+/// The client that every frontend has, if it is one.
+fn one_client(frontends: &BTreeMap<String, FrontendSettings>) -> Option<&str> {
+    let mut clients = frontends.values().map(|frontend| frontend.client.as_str());
+    let first = clients.next()?;
+    clients.all(|client| client == first).then_some(first)
 }
 
 /// Reports sections that do not exist; returns those that were meant.

@@ -1,7 +1,10 @@
 //! One request, one answer: no two APIs may claim it.
 
+use std::collections::BTreeMap;
+
 use crate::config::faults::FaultKind;
 use crate::config::reader::{At, Context};
+use crate::config::settings::FrontendSettings;
 use crate::diagnostic::Diagnostic;
 
 /// The paths of all APIs.
@@ -25,7 +28,7 @@ impl Paths {
         self.0.push((api.to_owned(), path.clone()));
     }
 
-    pub(super) fn check(mut self, cx: &Context<'_>, has_frontend: bool) {
+    pub(super) fn check(mut self, cx: &Context<'_>, frontends: &BTreeMap<String, FrontendSettings>) {
         self.0.sort_by_key(|(_, path)| path.span.start);
         for (at, (name, path)) in self.0.iter().enumerate() {
             for (other_name, other) in self.0.iter().take(at) {
@@ -33,8 +36,12 @@ impl Paths {
                     cx.push(fault);
                 }
             }
-            if has_frontend && (is_within(&path.value, "/bff") || path.value == "/") {
-                let message = format!("`path` of [api.{name}] takes the place of the frontend's `/bff`");
+            for frontend in frontends.values() {
+                let endpoints = format!("{}/bff", frontend.path);
+                if !is_within(&path.value, &endpoints) && !is_within(&endpoints, &path.value) {
+                    continue;
+                }
+                let message = format!("`path` of [api.{name}] takes the place of the frontend's `{endpoints}`");
                 let fault = FaultKind::OverlappingPaths.says(message);
                 let fault = fault.at(path.span.clone(), "nobody could log in");
                 cx.push(fault.expected("a path of its own, such as \"/api\""));

@@ -77,6 +77,14 @@ pub(crate) const API: Table = Table {
             "Only tokens that are bound to a key of their sender: by DPoP, a client certificate, or one of the two. Whether or not it is set, a token that is bound is refused without its proof.",
         ),
         Key::new(
+            "frontend",
+            OneOrMore("the NAME of a [frontend.NAME] table"),
+            Depends("the frontend that the path lies below, else the only one on its host"),
+            r#""shop""#,
+            "NAME of the frontend whose sessions count, or of several on different hosts.",
+        )
+        .also(&["frontends"]),
+        Key::new(
             "pages",
             True,
             Optional,

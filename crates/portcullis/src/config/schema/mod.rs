@@ -2,10 +2,12 @@
 
 mod access;
 mod client;
+mod frontend;
 mod tables;
 
 pub(crate) use access::*;
 pub(crate) use client::*;
+pub(crate) use frontend::*;
 pub(crate) use tables::*;
 
 /// A table: `[server]`, every `[api.NAME]`, or one written in line.

@@ -4,11 +4,11 @@ use super::Kind::{Address, Count, Duration, List, OneOf, Path, Reference, Secret
 use super::Presence::{Default, Depends, Optional, Required};
 use super::access::{API, API_POLICY, API_REVOCATIONS, API_TOKEN, CLAIM, MEMBER, POLICY, ROUTE};
 use super::client::{CLIENT, CLIENT_CERTIFICATE, CLIENT_SECRET, SECRET};
+use super::frontend::{ASSETS, FRONTEND, HEADERS, SESSION};
 use super::{Key, Kind, Section, Table};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
 
 /// What may stand at the top of the file.
 pub(crate) const SECTIONS: &[Section] = &[
@@ -75,6 +75,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &FRONTEND,
     &ASSETS,
     &SESSION,
+    &HEADERS,
     &API,
     &API_POLICY,
     &ROUTE,
@@ -306,121 +307,6 @@ pub(crate) const INTROSPECTION: Table = Table {
             "Where to ask. Absent: discovery says it.",
         )
         .also(&["endpoint", "introspection_endpoint"]),
-    ],
-};
-
-pub(crate) const FRONTEND: Table = Table {
-    name: "frontend.NAME",
-    about: "A single-page app: Portcullis logs its users in, keeps their tokens and serves its pages. One in this version.",
-    keys: &[
-        Key::new("client", Reference("client"), Required, r#""web""#, "NAME of the client that users log in with."),
-        Key::new(
-            "scopes",
-            List("scopes"),
-            Required,
-            r#"["openid", "profile", "offline_access"]"#,
-            "Scopes to ask for. `openid` must be one; `offline_access` is what most providers want for a refresh token.",
-        )
-        .also(&["scope"]),
-        Key::new(
-            "assets",
-            Kind::Table("a table { dir = \"PATH\" } or { upstream = \"URL\" }"),
-            Optional,
-            r#"{ dir = "dist" }"#,
-            "Where the pages come from. Absent: none are served.",
-        )
-        .also(&["static", "root", "files"]),
-        Key::new(
-            "session",
-            Kind::Table("a table { idle = \"30m\", lifetime = \"12h\" }"),
-            Depends("those of its keys"),
-            r#"{ idle = "30m", lifetime = "12h" }"#,
-            "How long a session lives.",
-        ),
-        Key::new(
-            "resource",
-            Url,
-            Optional,
-            r#""https://api.example.com""#,
-            "The resource to ask an access token for (RFC 8707), where the provider wants one.",
-        )
-        .also(&["audience"]),
-        Key::new(
-            "refresh_before",
-            Duration(0, HOUR),
-            Default(r#""60s""#),
-            r#""2m""#,
-            "How long before its end an access token is renewed.",
-        ),
-        Key::new(
-            "return_to",
-            List("URLs"),
-            Optional,
-            r#"["https://www.example.com/welcome"]"#,
-            "Absolute URLs, compared exactly, that a login may return to. Local paths are always allowed.",
-        ),
-        Key::new(
-            "same_site",
-            OneOf(&["lax", "strict"]),
-            Default(r#""lax""#),
-            r#""strict""#,
-            "SameSite of the session's cookie. With `strict`, who follows a link from another site arrives signed out.",
-        )
-        .also(&["samesite"]),
-        Key::new(
-            "logout_hint",
-            OneOf(&["session", "id_token"]),
-            Default(r#""session""#),
-            r#""id_token""#,
-            "What a logout tells the provider. `session` is its `sid`, and some providers then ask the person to confirm. `id_token` sends `id_token_hint`, which puts the ID token into a URL.",
-        )
-        .also(&["id_token_hint"]),
-    ],
-};
-
-pub(crate) const ASSETS: Table = Table {
-    name: "assets of [frontend.NAME]",
-    about: "Exactly one of them.",
-    keys: &[
-        Key::new(
-            "dir",
-            Path,
-            Optional,
-            r#""dist""#,
-            "A directory of files, relative to the configuration's directory.",
-        )
-        .also(&["path", "root", "directory"]),
-        Key::new(
-            "upstream",
-            Url,
-            Optional,
-            r#""http://127.0.0.1:5173""#,
-            "A server, while developing that of the bundler.",
-        )
-        .also(&["url", "proxy"]),
-    ],
-};
-
-pub(crate) const SESSION: Table = Table {
-    name: "session of [frontend.NAME]",
-    about: "Both hold; `idle` is not longer than `lifetime`.",
-    keys: &[
-        Key::new(
-            "idle",
-            Duration(MINUTE, 90 * DAY),
-            Default(r#""30m""#),
-            r#""1h""#,
-            "A session ends when it was not used for so long.",
-        )
-        .also(&["idle_timeout", "timeout"]),
-        Key::new(
-            "lifetime",
-            Duration(MINUTE, 90 * DAY),
-            Default(r#""12h""#),
-            r#""8h""#,
-            "A session ends after so long in any case.",
-        )
-        .also(&["max_age", "absolute"]),
     ],
 };
 

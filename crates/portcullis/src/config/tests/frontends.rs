@@ -2,7 +2,7 @@
 //!
 //! Each case changes one thing in [`super::GOOD`], which has no fault, and shows the whole answer.
 
-use super::{GOOD, shows};
+use super::{GOOD, passes, shows};
 
 #[test]
 fn a_second_frontend() {
@@ -16,17 +16,130 @@ scopes = ["openid"]
 [api.orders]"#,
         ),
         r#"
-error[config.contradiction]: [frontend.other] is a second frontend on the same `public_url`
+error[config.contradiction]: [frontend.other] has the place of [frontend.shop]
   --> t.toml:16:1
    |
 12 | [frontend.shop]
-   | --------------- [frontend.shop] has it
+   | --------------- [frontend.shop] is here
 ...
 16 | [frontend.other]
-   | ^^^^^^^^^^^^^^^^ one too many
+   | ^^^^^^^^^^^^^^^^ whose login, and whose pages?
    |
-   = note: expected one [frontend.NAME] in this version
-   = help: run a second portcullis with a public_url of its own
+   = note: expected a `public_url` or a `path` of its own for each
+"#,
+    );
+}
+
+#[test]
+fn frontends_whose_names_begin_alike() {
+    shows(
+        &GOOD.replace(
+            "[api.orders]",
+            "[frontend.shop-login-x]\nclient = \"web\"\nscopes = [\"openid\"]\npath = \"/desk/\"\n\n[api.orders]",
+        ),
+        r#"
+error[config.invalid_name]: the names of [frontend.shop-login-x] and [frontend.shop] begin alike
+  --> t.toml:16:1
+   |
+12 | [frontend.shop]
+   | --------------- [frontend.shop] is here
+...
+16 | [frontend.shop-login-x]
+   | ^^^^^^^^^^^^^^^^^^^^^^^ their cookies could be mistaken for each other
+   |
+   = note: expected a name that is not another one with `-` and more behind it
+"#,
+    );
+}
+
+#[test]
+fn sessions_of_one_frontend_among_several() {
+    let several = GOOD.replace(
+        "[frontend.shop]\n",
+        "[frontend.desk]\nclient = \"web\"\nscopes = [\"openid\"]\npath = \"/desk\"\n\n[frontend.shop]\npath = \"/shop\"\n",
+    );
+    shows(
+        &several,
+        r#"
+error[config.contradiction]: [api.orders] accepts sessions, and http://127.0.0.1:8080 has several frontends
+  --> t.toml:22:1
+   |
+22 | [api.orders]
+   | ^^^^^^^^^^^^ of `desk`, `shop`?
+   |
+   = help: name one with `frontend`, or give the API a path below its frontend's
+"#,
+    );
+    let named = several.replace("[api.orders]\n", "[api.orders]\nfrontend = \"desk\"\n");
+    assert_eq!(passes(&named).frontends["desk"].path, "/desk");
+    let below = several.replace("\"/api/orders\"", "\"/shop/api/orders\"");
+    passes(&below);
+    shows(
+        &several.replace("\"/api/orders\"", "\"/shop/bff/orders\""),
+        r#"
+error[config.overlapping_paths]: `path` of [api.orders] takes the place of the frontend's `/shop/bff`
+  --> t.toml:23:8
+   |
+23 | path = "/shop/bff/orders"
+   |        ^^^^^^^^^^^^^^^^^^ nobody could log in
+   |
+   = note: expected a path of its own, such as "/api"
+"#,
+    );
+}
+
+#[test]
+fn a_frontend_of_another_scheme() {
+    shows(
+        &GOOD.replace(
+            "[frontend.shop]\n",
+            "[frontend.shop]\npublic_url = \"https://localhost:8443\"\n",
+        ),
+        r#"
+error[config.contradiction]: `public_url` of [frontend.shop] and of [server] differ in their scheme
+  --> t.toml:13:14
+   |
+13 | public_url = "https://localhost:8443"
+   |              ^^^^^^^^^^^^^^^^^^^^^^^^ that of [server] is http://127.0.0.1:8080/
+   |
+   = note: expected https for both, or http on loopback for both
+"#,
+    );
+}
+
+#[test]
+fn a_path_that_is_none() {
+    shows(
+        &GOOD.replace("[frontend.shop]\n", "[frontend.shop]\npath = \"/shop/../x\"\n"),
+        r#"
+error[config.invalid_value]: `path` in [frontend.shop] is no path of a frontend
+  --> t.toml:13:8
+   |
+13 | path = "/shop/../x"
+   |        ^^^^^^^^^^^^
+   |
+   = note: expected a path such as "/shop", of letters, digits, `-`, `_`, `.` and `~`
+"#,
+    );
+}
+
+#[test]
+fn two_words_about_who_may_frame() {
+    shows(
+        &GOOD.replace(
+            "[frontend.shop]\n",
+            "[frontend.shop]\nheaders = { content_security_policy = \"default-src 'self'\", frame_ancestors = [\"https://a.example\"] }\n",
+        ),
+        r#"
+error[config.contradiction]: `headers` in [frontend.shop] has both `content_security_policy` and `frame_ancestors`
+  --> t.toml:13:79
+   |
+13 | headers = { content_security_policy = "default-src 'self'", frame_ancestors = ["https://a.example"] }
+   |                                       --------------------                    ^^^^^^^^^^^^^^^^^^^^^ one too many
+   |                                       |
+   |                                       the policy says it itself
+   |
+   = help: write `frame-ancestors ORIGIN` into the policy
 "#,
     );
 }

@@ -62,9 +62,15 @@ fn the_manuals_example_is_a_configuration() {
         panic!("another method")
     };
     assert_eq!(secret[0].value.expose(), "from a file");
-    let (name, shop) = settings.frontend().unwrap();
+    let (name, shop) = settings.frontends.iter().next().unwrap();
     assert_eq!(name, "shop");
-    assert_eq!(shop.assets, Some(Assets::Dir(dir.path().join("dist"))));
+    assert_eq!(
+        shop.assets,
+        Some(Assets::Dir {
+            dir: dir.path().join("dist"),
+            immutable: Vec::new()
+        })
+    );
     assert_eq!(shop.session.idle, Duration::from_secs(1_800));
     assert_eq!(shop.session.lifetime, Duration::from_secs(43_200));
     let orders = guarded(&settings, "orders");
@@ -112,7 +118,7 @@ fn without_a_frontend_only_bearer_tokens_are_accepted() {
     let settings = passes(&without(GOOD, &["frontend.shop", "client.web"]));
     let orders = guarded(&settings, "orders");
     assert!(orders.bearer && !orders.session);
-    assert!(settings.frontend().is_none());
+    assert!(settings.frontends.is_empty());
 }
 
 #[test]

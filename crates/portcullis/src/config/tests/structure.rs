@@ -15,7 +15,7 @@ error[config.unknown_key]: unknown key `audiance` in [api.orders]
 20 | audiance = "api://orders"
    | ^^^^^^^^ did you mean `audience`?
    |
-   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, pages, timeout, revocations, token, realm, resource
+   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, frontend, pages, timeout, revocations, token, realm, resource
 "#,
     );
 }
@@ -51,7 +51,7 @@ error[config.unknown_key]: unknown key `upstream` in [frontend.shop]
 14 | upstream = "http://127.0.0.1:1"
    | ^^^^^^^^ a key of `assets of [frontend.NAME]`
    |
-   = note: expected one of client, scopes, assets, session, resource, refresh_before, return_to, same_site, logout_hint
+   = note: expected one of public_url, path, client, scopes, assets, session, resource, refresh_before, return_to, same_site, logout_hint, cors, headers
 "#,
     );
 }
@@ -71,7 +71,7 @@ error[config.unknown_key]: unknown key `colour` in [api.orders]
 22 | colour = "***"
    | ^^^^^^ not known here
    |
-   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, pages, timeout, revocations, token, realm, resource
+   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, frontend, pages, timeout, revocations, token, realm, resource
 "#,
     );
 }
@@ -91,7 +91,7 @@ error[config.unknown_key]: unknown key `policy2` in [api.orders]
 22 | policy2 = "Read"
    | ^^^^^^^ did you mean `policy`? It is there already
    |
-   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, pages, timeout, revocations, token, realm, resource
+   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, frontend, pages, timeout, revocations, token, realm, resource
 "#,
     );
 }
