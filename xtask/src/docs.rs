@@ -7,6 +7,7 @@ const PAGES: &[(&str, &[&str])] = &[
     ("docs/error-codes.md", &["docs", "error-codes"]),
     ("docs/configuration.md", &["docs", "configuration"]),
     ("docs/causes.md", &["docs", "causes"]),
+    ("docs/doctor.md", &["docs", "doctor"]),
 ];
 
 /// Writes the pages, or says which of them the code would write differently.

@@ -322,6 +322,11 @@ impl Style {
         self.paint("32", text)
     }
 
+    /// A word about what should be looked at.
+    pub(crate) fn uncertain(self, text: &str) -> String {
+        self.paint("1;33", text)
+    }
+
     /// A heading.
     pub(crate) fn strong(self, text: &str) -> String {
         self.paint("1", text)

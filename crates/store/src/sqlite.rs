@@ -7,6 +7,7 @@
 //! - Other processes may use the same file, on the same machine; never over a network file system.
 
 mod leases;
+mod look;
 mod migrations;
 mod number;
 mod open;

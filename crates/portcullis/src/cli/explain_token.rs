@@ -1,7 +1,7 @@
 //! `portcullis explain-token`: what the gateway would say to a token, check by check.
 
 use std::io::{IsTerminal, Read, stdin, stdout};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -114,17 +114,21 @@ fn explain(args: &ExplainTokenArgs, settings: &Settings) -> Result<bool, Wrong> 
         Ok::<_, Wrong>((question, examined))
     });
     let (question, examined) = examined?;
+    let places = Places::load(&args.config);
     if args.json {
-        println!("{}", json(&examined).map_err(|error| Wrong(error.to_string()))?);
+        println!(
+            "{}",
+            json(&examined, &places).map_err(|error| Wrong(error.to_string()))?
+        );
     } else {
         let screen = Screen::for_stream(&stdout());
-        print!("{}", report(&question, &examined, &source, &args.config, screen));
+        print!("{}", report(&question, &examined, &source, &places, screen));
     }
     Ok(examined.explanation.allowed())
 }
 
 /// The explanation, and at its end the likely causes.
-fn json(examined: &Examined) -> serde_json::Result<String> {
+fn json(examined: &Examined, places: &Places) -> serde_json::Result<String> {
     #[derive(serde::Serialize)]
     struct Told<'e> {
         #[serde(flatten)]
@@ -133,7 +137,11 @@ fn json(examined: &Examined) -> serde_json::Result<String> {
     }
     serde_json::to_string(&Told {
         explanation: &examined.explanation,
-        causes: examined.causes.iter().map(likely_json).collect(),
+        causes: examined
+            .causes
+            .iter()
+            .map(|likely| likely_json(likely, places))
+            .collect(),
     })
 }
 
@@ -217,7 +225,7 @@ impl Question {
     }
 }
 
-fn report(question: &Question, examined: &Examined, source: &str, config: &Path, screen: Screen) -> String {
+fn report(question: &Question, examined: &Examined, source: &str, places: &Places, screen: Screen) -> String {
     let (explanation, style) = (&examined.explanation, screen.style);
     let policy = match &question.policy {
         Some(policy) => format!("{} {}, policy {}", question.method, question.path, policy.name()),
@@ -235,7 +243,7 @@ fn report(question: &Question, examined: &Examined, source: &str, config: &Path,
     let faults: Vec<Diagnostic> = failed.filter_map(fault).collect();
     let source = SourceText::new(source, "");
     out.push_str(&render(&faults, &source, style));
-    out.push_str(&screen.likely(&examined.causes, &Places::load(config), &source));
+    out.push_str(&screen.likely(&examined.causes, places, &source));
     out.push_str(&match &explanation.refused {
         None => style.good("allowed"),
         Some(refused) => style.bad(&format!("refused: {} {}", explanation.status, refused.code)),

@@ -4,6 +4,8 @@
 //! everything else to stderr.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is the command's output")]
 
+mod call;
+mod doctor;
 mod explain_token;
 mod idp;
 mod inspect;
@@ -20,7 +22,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, Settings};
 use crate::demo::{self, DemoArgs};
 use crate::diagnostic::Style;
-use crate::doctor::causes;
+use crate::doctor::{causes, problems};
 use crate::{serve, server};
 
 const FAILED: u8 = 1;
@@ -85,6 +87,10 @@ enum Command {
     },
     /// Say what the gateway says of a token, check by check; exit status 1 if it refuses
     ExplainToken(explain_token::ExplainTokenArgs),
+    /// Send a request with a fresh client-credentials token, and explain the answer
+    Call(call::CallArgs),
+    /// Look at the real thing: providers, clients, APIs, store, a token; exit status 1 warnings, 2 something broken
+    Doctor(doctor::DoctorArgs),
     /// Lay a token open: header, claims with times in words, kind, faults; verified where keys are named
     Inspect(inspect::InspectArgs),
     /// Print the completions for a shell
@@ -105,7 +111,7 @@ enum Command {
     #[command(hide = true)]
     Docs {
         /// Which one
-        #[arg(value_parser = ["error-codes", "configuration", "causes"])]
+        #[arg(value_parser = ["error-codes", "configuration", "causes", "doctor"])]
         page: String,
     },
 }
@@ -129,6 +135,8 @@ pub fn run() -> ExitCode {
         } => revocations::revoke(&connection, &token, &reason),
         Command::Explain { code } => explain(&code),
         Command::ExplainToken(args) => explain_token::run(&args),
+        Command::Call(args) => call::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { page, directory } => shell::man(page.as_deref(), directory.as_deref()),
@@ -136,6 +144,7 @@ pub fn run() -> ExitCode {
             let text = match page.as_str() {
                 "configuration" => config::reference_markdown(),
                 "causes" => causes::markdown(),
+                "doctor" => problems::markdown(),
                 _ => portcullis_audit::catalogue::markdown(),
             };
             print!("{text}");
@@ -202,6 +211,11 @@ fn explain(code: &str) -> ExitCode {
             "{}: {}\n\nCause: {}\n\nFix: {}",
             entry.name, entry.title, entry.cause, entry.fix
         );
+        return ExitCode::SUCCESS;
+    }
+    if let Some(problem) = problems::find(code) {
+        let (code, title) = (problem.code, problem.title);
+        println!("{code}: {title}\n\nCause: {}\n\nFix: {}", problem.cause, problem.fix);
         return ExitCode::SUCCESS;
     }
     let entries = portcullis_audit::catalogue::entries();

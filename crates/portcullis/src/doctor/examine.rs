@@ -30,6 +30,9 @@ pub(crate) struct Call<'c> {
 pub(crate) struct Examined {
     /// The guard's word on what was sent, slips and all.
     pub(crate) explanation: Explanation,
+    pub(crate) token: Decoded,
+    pub(crate) kind: Kind,
+    pub(crate) because: String,
     pub(crate) causes: Vec<Likely>,
 }
 
@@ -39,7 +42,7 @@ impl Call<'_> {
     /// Lets the guard judge, and looks for causes. `answer` is what a server said to a request with the token.
     pub(crate) async fn examine(&self, written: &Written, answer: Option<&Answer>) -> Examined {
         let token = Decoded::of(written.token.expose());
-        let (kind, _) = Kind::of(&token);
+        let (kind, because) = Kind::of(&token);
         let explanation = self.explain(written.sent.expose()).await;
         // What the token itself is good for is seen without the slips.
         let repaired = match written.slips.is_empty() {
@@ -64,6 +67,7 @@ impl Call<'_> {
                 explanation: &repaired,
                 settings: self.settings,
                 api: self.api,
+                policy: self.policy.map(NamedPolicy::name),
                 ahead: &ahead,
                 published: &published,
             }),
@@ -74,7 +78,13 @@ impl Call<'_> {
             // Nothing is wrong with the token: what is left is what happened on its way.
             causes.retain(|likely| answer.is_some() && likely.entry.name == "cause.header_stripped");
         }
-        Examined { explanation, causes }
+        Examined {
+            explanation,
+            token,
+            kind,
+            because,
+            causes,
+        }
     }
 
     async fn explain(&self, text: &str) -> Explanation {

@@ -5,10 +5,19 @@
 //! What asks over the network stands apart.
 
 mod asking;
+pub(crate) mod call;
 pub(crate) mod causes;
+mod checks;
 pub(crate) mod examine;
+mod finding;
 pub(crate) mod inspection;
+pub(crate) mod problems;
+mod report;
+mod run;
 pub(crate) mod screen;
 pub(crate) mod target;
 pub(crate) mod token;
 pub(crate) mod words;
+
+pub(crate) use finding::Outcome;
+pub(crate) use run::{Run, address};

@@ -182,8 +182,8 @@ async fn a_token_for_another_api_is_told_with_cause_and_fix() {
        |
        = note: found: aud is https://another-api.example, configured is api://orders
        = note: cause: None of its audiences is one of this API.
-       = help: Ask for a token for this API (`scope`, `audience` or `resource` of the request), or correct
-               `audience` of the API if the token is right.
+       = help: Ask for a token for this API (`scope`, `audience` or `resource` of the request), or
+               correct `audience` of the API if the token is right.
 
     refused: 401 token.audience_mismatch
     "#);

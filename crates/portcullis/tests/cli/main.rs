@@ -1,9 +1,12 @@
 //! The command as a person runs it: real processes, their output, their exit status.
 #![cfg(test)]
 
+mod call;
 mod check;
 mod demo;
+mod doctor;
 mod explain_token;
+mod fake;
 mod inspect;
 mod process;
 mod revocations;

@@ -2,7 +2,7 @@
 
 use crate::process::portcullis;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "demo",
     "serve",
     "check",
@@ -11,6 +11,8 @@ const COMMANDS: [&str; 11] = [
     "revoke",
     "explain",
     "explain-token",
+    "call",
+    "doctor",
     "inspect",
     "completions",
     "man",

@@ -159,6 +159,14 @@ impl Sealer {
         })
     }
 
+    /// The key that sealed this, by its name; nothing is opened. The first five bytes are enough.
+    #[must_use]
+    pub fn key_of(sealed: &[u8]) -> Option<KeyId> {
+        let (version, rest) = sealed.split_first()?;
+        let (id, _) = rest.split_first_chunk::<4>()?;
+        (*version == VERSION).then(|| KeyId::from_bytes(*id))
+    }
+
     /// Each part with its length in front: no two places have the same associated data.
     fn associated_data(&self, id: KeyId, aad: &[u8]) -> Aad<Vec<u8>> {
         let mut data = Vec::with_capacity(64 + self.purpose.len() + aad.len());

@@ -25,6 +25,8 @@ pub(crate) struct Judged<'c> {
     pub(crate) settings: &'c Settings,
     /// The name of the API that was called.
     pub(crate) api: &'c str,
+    /// The name of the policy that was asked.
+    pub(crate) policy: Option<&'c str>,
     /// By how many seconds this machine's clock is ahead of each provider's.
     pub(crate) ahead: &'c BTreeMap<String, i64>,
     /// The names of the keys that each provider publishes.

@@ -96,10 +96,12 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
 ];
 
-/// Where a policy's rule stands, as far as it can be told: the policy of the call.
+/// Where the policy's rule stands.
 fn at_policy(judged: &Judged<'_>, found: String) -> Option<Sign> {
-    // The explanation does not name the policy, so its API is shown.
-    Sign::at(found, ["api", judged.api, "policy"])
+    match judged.policy {
+        Some(name) => Sign::at(found, ["policy", name]),
+        None => Sign::at(found, ["api", judged.api, "policy"]),
+    }
 }
 
 fn told(judged: &Judged<'_>) -> String {

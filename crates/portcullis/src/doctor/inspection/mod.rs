@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::causes::{self, Case, Likely};
 use super::token::{Decoded, Kind, Written};
 use super::words;
+use crate::config::Places;
 
 pub(crate) use render::render;
 pub(crate) use verify::{Keys, Verification};
@@ -78,7 +79,11 @@ impl Inspection {
                 "left": (until - self.now.as_secs()).max(0),
             })
         });
-        let wrong: Vec<Value> = self.wrong.iter().map(likely_json).collect();
+        let wrong: Vec<Value> = self
+            .wrong
+            .iter()
+            .map(|likely| likely_json(likely, &Places::default()))
+            .collect();
         let faults = self.token.faults.iter();
         let faults: Vec<Value> = faults
             .map(|fault| json!({ "code": fault.code(), "message": fault.to_string() }))
@@ -103,13 +108,15 @@ impl Inspection {
 pub(crate) const TIMES: [&str; 5] = ["exp", "nbf", "iat", "auth_time", "updated_at"];
 
 /// A likely cause for programs.
-pub(crate) fn likely_json(likely: &Likely) -> Value {
+pub(crate) fn likely_json(likely: &Likely, places: &Places) -> Value {
     let entry = likely.entry;
+    let span = likely.sign.key.as_ref().and_then(|key| places.find(key));
     json!({
         "name": entry.name,
         "title": entry.title,
         "found": words::tidy_long(&likely.sign.found),
         "cause": entry.cause,
         "fix": entry.fix,
+        "line": span.map(|span| places.source().position(span.start).line),
     })
 }

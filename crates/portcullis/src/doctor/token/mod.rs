@@ -2,8 +2,10 @@
 
 mod decoded;
 mod kind;
+mod personal;
 mod written;
 
 pub(crate) use decoded::{Decoded, Form};
 pub(crate) use kind::Kind;
+pub(crate) use personal::{MASK, is_personal, masked};
 pub(crate) use written::{Slip, Written};

@@ -1,0 +1,215 @@
+//! The store: there, readable, on a disk with room, and sealed with keys that are at hand.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis_jose::Clock;
+use portcullis_store::{KeyId, KeyRing, PostgresStore, RedisStore, RevocationStore, SealingKey, SqliteStore};
+
+use crate::config::{Settings, StorePlace};
+use crate::doctor::finding::{Area, Finding};
+use crate::doctor::problems;
+
+const SLOW: Duration = Duration::from_millis(200);
+/// Less room is worth a word; less than the second is trouble.
+const ROOM: (u64, u64) = (256 * 1024 * 1024, 16 * 1024 * 1024);
+const AT: [&str; 2] = ["store", "url"];
+
+pub(crate) async fn store(settings: &Settings, clock: &Arc<dyn Clock>) -> Vec<Finding> {
+    let mut area = Area::new("store");
+    match &settings.store.place {
+        StorePlace::Sqlite(path) => file(&mut area, settings, path, clock).await,
+        StorePlace::Redis(redis) => match RedisStore::new(redis, clock.clone()) {
+            Ok(store) => server(&mut area, settings, &store).await,
+            Err(error) => drop(area.broken("open", &problems::STORE_UNUSABLE, error.to_string()).at(AT)),
+        },
+        StorePlace::Postgres(postgres) => match PostgresStore::new(postgres, clock.clone()) {
+            Ok(store) => server(&mut area, settings, &store).await,
+            Err(error) => drop(area.broken("open", &problems::STORE_UNUSABLE, error.to_string()).at(AT)),
+        },
+    }
+    area.into_findings()
+}
+
+/// A file, which is opened to be read only.
+async fn file(area: &mut Area, settings: &Settings, path: &Path, clock: &Arc<dyn Clock>) {
+    disk(area, path);
+    if !path.exists() {
+        let why = format!("there is no {} yet; the first start makes it", path.display());
+        area.skipped("open", why);
+        return;
+    }
+    let store = match SqliteStore::open_read_only(path, clock.clone()) {
+        Ok(store) => store,
+        Err(error) => {
+            area.broken("open", &problems::STORE_UNUSABLE, error.to_string()).at(AT);
+            return;
+        }
+    };
+    match store.schema_version().await {
+        Ok(version) => area.fine("open", format!("{}: SQLite, schema {version}", path.display())),
+        Err(error) => {
+            area.broken("open", &problems::STORE_UNUSABLE, error.to_string()).at(AT);
+            return;
+        }
+    }
+    latency(area, &store).await;
+    match store.sealing_keys().await {
+        Ok(used) => key_ring(area, settings, &used),
+        Err(error) => drop(
+            area.broken("sealing keys", &problems::STORE_UNUSABLE, error.to_string())
+                .at(AT),
+        ),
+    }
+}
+
+/// A server that replicas share.
+async fn server(area: &mut Area, settings: &Settings, store: &dyn RevocationStore) {
+    if latency(area, store).await {
+        area.fine("open", settings.store.kind());
+    }
+    match ring(settings) {
+        Ok(Some(ring)) => {
+            let keys: Vec<String> = ring.key_ids().map(|id| id.to_string()).collect();
+            area.fine("sealing keys", format!("{} at hand: {}", keys.len(), keys.join(", ")));
+        }
+        Ok(None) => area.skipped("sealing keys", "there are none"),
+        Err(why) => drop(
+            area.broken("sealing keys", &problems::KEY_RING, why)
+                .at(["store", "keys"]),
+        ),
+    }
+}
+
+/// Reads what every replica reads each second.
+async fn latency(area: &mut Area, store: &dyn RevocationStore) -> bool {
+    let begun = Instant::now();
+    match store.list_after(0).await {
+        Ok(list) => {
+            let took = begun.elapsed();
+            let told = format!("{} revocations read in {} ms", list.len(), took.as_millis());
+            match took > SLOW {
+                true => drop(area.warning("latency", &problems::STORE_SLOW, told).at(AT)),
+                false => area.fine("latency", told),
+            }
+            true
+        }
+        Err(error) => {
+            area.broken("open", &problems::STORE_UNUSABLE, error.to_string()).at(AT);
+            false
+        }
+    }
+}
+
+/// Whether the keys at hand open every session that is stored.
+fn key_ring(area: &mut Area, settings: &Settings, used: &[(KeyId, u64)]) {
+    let at = ["store", "keys"];
+    let ring = match ring(settings) {
+        Ok(Some(ring)) => ring,
+        Ok(None) if used.is_empty() => {
+            area.skipped("sealing keys", "there is no key file yet; the first start makes it");
+            return;
+        }
+        Ok(None) => {
+            let sessions: u64 = used.iter().map(|(_, sessions)| sessions).sum();
+            area.broken(
+                "sealing keys",
+                &problems::KEY_RING,
+                format!("no key file, and {sessions} sessions"),
+            )
+            .at(at);
+            return;
+        }
+        Err(why) => {
+            area.broken("sealing keys", &problems::KEY_RING, why).at(at);
+            return;
+        }
+    };
+    let known: Vec<KeyId> = ring.key_ids().collect();
+    let closed: u64 = used
+        .iter()
+        .filter(|(id, _)| !known.contains(id))
+        .map(|(_, sessions)| sessions)
+        .sum();
+    let all: u64 = used.iter().map(|(_, sessions)| sessions).sum();
+    match closed {
+        0 => area.fine(
+            "sealing keys",
+            format!("{} at hand, they open all {all} sessions", known.len()),
+        ),
+        closed => drop(
+            area.warning(
+                "sealing keys",
+                &problems::KEY_RING,
+                format!("{closed} of {all} sessions stay closed"),
+            )
+            .at(at),
+        ),
+    }
+}
+
+/// The keys of the configuration, else those of the file beside the store, which is not made here.
+fn ring(settings: &Settings) -> Result<Option<KeyRing>, String> {
+    let keys = &settings.store.keys;
+    if let (true, Some(path)) = (keys.is_empty(), settings.store.sqlite()) {
+        let path = path.with_extension("key");
+        return match path.exists() {
+            true => KeyRing::load_or_create(&path)
+                .map(Some)
+                .map_err(|error| error.to_string()),
+            false => Ok(None),
+        };
+    }
+    let keys: Result<Vec<SealingKey>, _> = keys.iter().map(|key| SealingKey::parse(key.expose())).collect();
+    keys.and_then(KeyRing::from_keys)
+        .map(Some)
+        .map_err(|error| error.to_string())
+}
+
+fn disk(area: &mut Area, path: &Path) {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let free = match rustix::fs::statvfs(directory) {
+        Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+        Err(error) => {
+            area.broken(
+                "disk",
+                &problems::STORE_UNUSABLE,
+                format!("{}: {error}", directory.display()),
+            )
+            .at(AT);
+            return;
+        }
+    };
+    room(area, free);
+}
+
+fn room(area: &mut Area, free: u64) {
+    let told = format!("{} MiB free", free / (1024 * 1024));
+    match free {
+        free if free < ROOM.1 => drop(area.broken("disk", &problems::DISK_SPACE, told).at(AT)),
+        free if free < ROOM.0 => drop(area.warning("disk", &problems::DISK_SPACE, told).at(AT)),
+        _ => area.fine("disk", told),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::Outcome;
+
+    #[test]
+    fn a_disk_that_is_almost_full_is_told_of() {
+        let outcome = |free| {
+            let mut area = Area::new("store");
+            room(&mut area, free);
+            area.into_findings().first().unwrap().outcome
+        };
+        assert_eq!(outcome(ROOM.0), Outcome::Fine);
+        assert_eq!(outcome(ROOM.0 - 1), Outcome::Warning);
+        assert_eq!(outcome(ROOM.1 - 1), Outcome::Broken);
+    }
+}
