@@ -106,7 +106,7 @@ impl Request<'_> {
     /// Where the address is the gateway's of this configuration, its own guard is asked; else the token alone tells.
     async fn causes(&self, audit: &Audit, token: &Secret, answer: &Answer) -> Vec<Likely> {
         let written = Written::read(token.expose());
-        let ours = self.url.as_url().origin() == self.settings.server.public_url.origin();
+        let ours = target::is_ours(self.settings, self.url.as_url());
         let path = self.url.as_url().path();
         if ours && let Ok(api) = target::api(self.settings, None, Some(path)) {
             let (revocations, _) = target::revocations(self.settings, self.clock);

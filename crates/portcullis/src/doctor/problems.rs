@@ -114,6 +114,9 @@ problems! {
     UPSTREAM_CORS = "doctor.upstream_cors", "The upstream lets every web page read its answers",
         "It answers a made-up origin with `Access-Control-Allow-Origin` for it and `Access-Control-Allow-Credentials: true`. Behind the gateway this opens nothing by itself; whoever reaches the upstream directly with a cookie is exposed.",
         "Turn CORS off at the upstream: pages and API have one origin here, so none is needed.";
+    CORS_ANSWER = "doctor.cors_answer", "Pages of an origin that is let in are not",
+        "`cors` of the frontend lists the origin, and the answer at the public address does not permit it: another gateway or an older configuration answers there, or something in between removes the headers.",
+        "Restart or reload what answers there, and let proxies pass `Access-Control-*` headers and OPTIONS on.";
     STORE_UNUSABLE = "doctor.store_unusable", "The store cannot be used",
         "Without it nobody can sign in, and what is revoked is not known.",
         "Do what is said with it. A store is never emptied by itself.";

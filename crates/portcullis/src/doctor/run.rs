@@ -150,13 +150,9 @@ impl Run<'_> {
                 Some(Sent { answer })
             }
         };
-        let expected = self.settings.server.public_url.origin();
-        match url.as_url().origin() == expected {
+        match target::is_ours(self.settings, url.as_url()) {
             true => area.fine("origin", "that of public_url"),
-            false => area.skipped(
-                "origin",
-                format!("another than public_url, {}", expected.ascii_serialization()),
-            ),
+            false => area.skipped("origin", "another than any public_url of the configuration"),
         }
         findings.extend(area.into_findings());
         sent

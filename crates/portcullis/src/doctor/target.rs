@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portcullis_guard::Revocations;
 use portcullis_jose::Clock;
 use portcullis_store::{PostgresStore, RedisStore, SqliteStore, Store, StoreError};
+use url::Url;
 
 use crate::config::{Access, Settings, StorePlace, is_within};
 
@@ -43,6 +44,13 @@ pub(crate) fn api<'s>(settings: &'s Settings, named: Option<&str>, path: Option<
             known()
         )),
     }
+}
+
+/// Whether callers reach the gateway of this configuration at this address: at its own origin, or at a frontend's.
+pub(crate) fn is_ours(settings: &Settings, url: &Url) -> bool {
+    let frontends = settings.frontends.values().map(|frontend| &frontend.public_url);
+    let mut own = std::iter::once(&settings.server.public_url).chain(frontends);
+    own.any(|own| own.origin() == url.origin())
 }
 
 /// The revocations of the gateway's store, or why they cannot be looked at. A file is only read.

@@ -276,7 +276,7 @@ async fn a_finding_points_at_its_line() {
 type Expected<'e> = (&'e str, i32);
 
 /// Everything that is provoked in this file, for the test that nothing was forgotten.
-const HERE: [(&str, i32); 32] = [
+const HERE: [(&str, i32); 33] = [
     ("doctor.danger", 1),
     ("doctor.name_unresolved", 2),
     ("doctor.not_connected", 2),
@@ -305,6 +305,7 @@ const HERE: [(&str, i32); 32] = [
     ("doctor.upstream_away", 2),
     ("doctor.upstream_fails", 1),
     ("doctor.upstream_cors", 1),
+    ("doctor.cors_answer", 1),
     ("doctor.store_unusable", 2),
     ("doctor.key_ring", 1),
     ("doctor.address_away", 2),
@@ -757,6 +758,36 @@ async fn a_wrong_question_is_status_2_and_says_why() {
     let ended = stage.asks(&stage.config.replace("[policy.Read]", "[polcy.Read]"), &[], "");
     assert_eq!((ended.status, ended.stdout.as_str()), (2, ""));
     assert!(ended.stderr.contains("config."), "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn origins_that_are_let_in_are_asked_for_at_the_public_address() {
+    let stage = Stage::new().await;
+    let page = "https://shop.example.com";
+    for (permits, expects) in [(Some(page), None), (None, Some("doctor.cors_answer"))] {
+        let front = Fake::start(move |_, _| match permits {
+            Some(origin) => Reply::status(204).with("Access-Control-Allow-Origin", origin),
+            None => Reply::status(403),
+        });
+        let config = stage
+            .config
+            .replacen("http://127.0.0.1:8080", &front.origin, 1)
+            .replacen(
+                "client = \"web\"\n",
+                &format!("client = \"web\"\ncors = [\"{page}\"]\n"),
+                1,
+            );
+        let (_, mut codes) = stage.codes(&config, &[]);
+        // The port is another than the one that is registered.
+        codes.remove("doctor.redirect_unregistered");
+        assert_eq!(codes, expects.map(str::to_owned).into_iter().collect(), "{permits:?}");
+        let asked = front.seen();
+        assert_eq!(
+            (asked[0].method.as_str(), asked[0].target.as_str()),
+            ("OPTIONS", "/api/orders")
+        );
+        assert_eq!(asked[0].header("origin"), Some(page));
+    }
 }
 
 #[test]

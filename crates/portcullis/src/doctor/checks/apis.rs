@@ -8,6 +8,7 @@ use http::header::{
 };
 use http::{Method, Request, Response};
 use portcullis_oidc::{HttpClient, HyperClient};
+use url::Url;
 
 use crate::config::{Access, ApiSettings, Settings};
 use crate::doctor::finding::{Area, Finding};
@@ -29,6 +30,7 @@ pub(crate) async fn api(
 ) -> Vec<Finding> {
     let mut area = Area::new(format!("api {name}"));
     rules(&mut area, settings, configured, token);
+    other_origins(&mut area, settings, configured).await;
     let at = ["api", name, "upstream"];
     let client = match HyperClient::new() {
         Ok(client) => client.within(PATIENCE),
@@ -37,8 +39,10 @@ pub(crate) async fn api(
             return area.into_findings();
         }
     };
+    let mut asked = configured.upstream.clone();
+    asked.set_path(&configured.path);
     let begun = Instant::now();
-    let answer = match preflight(&client, configured, STRANGER).await {
+    let answer = match preflight(&client, &asked, STRANGER).await {
         Ok(answer) => answer,
         Err(why) => {
             area.broken(
@@ -114,6 +118,36 @@ fn rules(area: &mut Area, settings: &Settings, configured: &ApiSettings, token: 
     area.skipped("token", found);
 }
 
+/// What the gateway answers to the pages of other origins that a frontend lets in.
+async fn other_origins(area: &mut Area, settings: &Settings, api: &ApiSettings) {
+    for (frontend, configured) in &settings.frontends {
+        for origin in &configured.cors {
+            let mut url = configured.public_url.clone();
+            url.set_path(&api.path);
+            let answer = match HyperClient::new() {
+                Ok(client) => preflight(&client.within(PATIENCE), &url, origin).await,
+                Err(error) => Err(error.to_string()),
+            };
+            let allowed = |answer: &Response<Bytes>| {
+                let allowed = answer.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN);
+                allowed.is_some_and(|allowed| allowed.as_bytes() == origin.as_bytes())
+            };
+            match answer {
+                Err(why) => area.skipped("cors", format!("{url} was not asked for {origin}: {why}")),
+                Ok(answer) if allowed(&answer) => area.fine("cors", format!("{url} lets pages of {origin} in")),
+                Ok(answer) => {
+                    let found = format!(
+                        "{url} answers {origin} with {} and no permission",
+                        answer.status().as_u16()
+                    );
+                    area.warning("cors", &problems::CORS_ANSWER, found)
+                        .at(["frontend", frontend, "cors"]);
+                }
+            }
+        }
+    }
+}
+
 /// What the upstream says to pages of another origin.
 fn cors(area: &mut Area, settings: &Settings, answer: &Response<Bytes>, at: [&str; 3]) {
     let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
@@ -148,9 +182,7 @@ fn origin_of(settings: &Settings) -> String {
 }
 
 /// The question that a browser asks before a page of `origin` may call (Fetch standard, CORS-preflight request).
-async fn preflight(client: &HyperClient, api: &ApiSettings, origin: &str) -> Result<Response<Bytes>, String> {
-    let mut url = api.upstream.clone();
-    url.set_path(&api.path);
+async fn preflight(client: &HyperClient, url: &Url, origin: &str) -> Result<Response<Bytes>, String> {
     let request = Request::builder()
         .method(Method::OPTIONS)
         .uri(url.as_str())

@@ -174,7 +174,7 @@ pub(crate) async fn login(
     client: &Client,
 ) -> Vec<Finding> {
     let mut area = Area::new(format!("frontend {name}"));
-    let redirect = redirect_uri(&settings.server.public_url);
+    let redirect = redirect_uri(frontend);
     let mut request = LoginRequest::new(&redirect, &frontend.scopes);
     request.resource = frontend.resource.as_deref();
     // OpenID Connect Core 1.0 s3.1.2.1: it comes back at once, with an error where nobody is signed in.
@@ -207,8 +207,10 @@ pub(crate) async fn login(
     area.into_findings()
 }
 
-pub(super) fn redirect_uri(public_url: &Url) -> String {
-    format!("{}/bff/callback", public_url.as_str().trim_end_matches('/'))
+/// As the gateway makes it.
+fn redirect_uri(frontend: &FrontendSettings) -> String {
+    let origin = frontend.public_url.origin().ascii_serialization();
+    format!("{origin}{}/bff/callback", frontend.path)
 }
 
 fn judge(area: &mut Area, name: &str, redirect: &str, answer: &Response<Bytes>) {
@@ -235,20 +237,20 @@ fn judge(area: &mut Area, name: &str, redirect: &str, answer: &Response<Bytes>) 
     let failed = answer.status().is_client_error() || answer.status().is_server_error();
     let elsewhere = target.is_some_and(|target| target.contains("error=") || target.contains("/error"));
     if let Some(code) = says {
-        refused(area, redirect, code);
+        refused(area, name, redirect, code);
     } else if failed && answer.status() != StatusCode::TOO_MANY_REQUESTS {
-        refused(area, redirect, &format!("status {}", answer.status().as_u16()));
+        refused(area, name, redirect, &format!("status {}", answer.status().as_u16()));
     } else if elsewhere {
-        refused(area, redirect, "it leads to a page with an error");
+        refused(area, name, redirect, "it leads to a page with an error");
     } else {
         area.fine("redirect uri", format!("{redirect}: a login begins"));
     }
 }
 
-fn refused(area: &mut Area, redirect: &str, why: &str) {
+fn refused(area: &mut Area, name: &str, redirect: &str, why: &str) {
     area.broken("redirect uri", &problems::REDIRECT_UNREGISTERED, why)
         .expected(format!("{redirect} is registered"))
-        .at(["server", "public_url"]);
+        .at(["frontend", name, "public_url"]);
 }
 
 /// The error that an answer carries back to the address of return.
