@@ -183,6 +183,31 @@ test("a logout in one tab is seen in the others", WHOLE, async () => {
   await context.close();
 });
 
+test("a person sees where they are signed in, and ends one session and all others", WHOLE, async () => {
+  const people = [await person(), await person(), await person()];
+  for (const { page } of people) await signIn(page);
+  const [here, second, third] = people;
+  await here.page.goto(`${app.origin}/sessions.html`);
+  const rows = here.page.locator("#sessions li");
+  // Earlier tests have left sessions of the same person.
+  const mine = here.page.locator('#sessions li[data-current="true"]');
+  await mine.waitFor();
+  assert.equal(await mine.count(), 1);
+  assert.match(await mine.innerText(), /Chrom[^]*127\.0\.0\.1/);
+  const count = await rows.count();
+  assert.ok(count >= 3, String(count));
+  await rows.last().locator("button").click();
+  await third.page.locator("#notice", { hasText: "You were signed out" }).waitFor();
+  await here.page.waitForFunction((count) => document.querySelectorAll("#sessions li").length === count, count - 1);
+  await state(second.page, "signed-in");
+  await here.page.locator("#end-others").click();
+  await second.page.locator("#notice", { hasText: "You were signed out" }).waitFor();
+  await here.page.waitForFunction(() => document.querySelectorAll("#sessions li").length === 1);
+  await here.page.goto(`${app.origin}/`);
+  await state(here.page, "signed-in");
+  for (const { context } of people) await context.close();
+});
+
 test("without the stream the page asks from time to time", WHOLE, async () => {
   const { context, page } = await person();
   await context.route("**/bff/events", (route) => route.abort());

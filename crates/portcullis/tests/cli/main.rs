@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod explain_token;
 mod fake;
+mod flat;
 mod inspect;
 mod process;
 mod revocations;

@@ -67,6 +67,11 @@ pub(crate) fn start(dir: &Path, arguments: &[&str]) -> Running {
 }
 
 impl Running {
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line that it writes to stdout.
     pub(crate) fn line(&self) -> String {
         self.stdout.recv_timeout(PATIENCE).unwrap_or_else(|why| {

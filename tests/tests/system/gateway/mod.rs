@@ -2,6 +2,7 @@
 
 mod again;
 mod assets;
+mod calls;
 mod canaries;
 mod client_credentials;
 mod cors;

@@ -127,6 +127,12 @@ async fn answer(
                 .header("referrer-policy", "origin");
             response.body(Body::from("<p>page</p>")).unwrap()
         }
+        Some("frames") => {
+            let response = response.header(CONTENT_TYPE, "application/grpc-web+proto");
+            response
+                .body(Body::from("\0\0\0\0\x05hello\u{80}grpc-status:0\r\n"))
+                .unwrap()
+        }
         Some("cors") => {
             let response = response.header("access-control-allow-origin", "https://evil.example");
             response.body(Body::from("arrived")).unwrap()
