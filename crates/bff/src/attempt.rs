@@ -142,11 +142,19 @@ impl Bff {
         let sealed = sealed.map_err(|_| Refused::new("internal.error").found("sealing"))?;
         let value = base64url_encode(&sealed);
         let settings = &self.0.settings;
-        Ok(settings.set_cookie(name, &value, Some(COOKIE_LIFETIME), SameSite::Lax))
+        Ok(settings.set_cookie(name, &value, Some(COOKIE_LIFETIME), self.attempt_same_site()))
     }
 
     fn forget_attempt(&self, name: &str) -> Option<HeaderValue> {
-        self.0.settings.set_cookie(name, "", Some(0), SameSite::Lax)
+        self.0.settings.set_cookie(name, "", Some(0), self.attempt_same_site())
+    }
+
+    /// An answer that comes as a form is posted by the provider's page, and a lax cookie would not come with it.
+    fn attempt_same_site(&self) -> SameSite {
+        match self.0.settings.client.options().form_post {
+            true => SameSite::None,
+            false => SameSite::Lax,
+        }
     }
 
     fn open_attempt(&self, name: &str, value: &str) -> Option<Sealable> {

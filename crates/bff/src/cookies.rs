@@ -41,6 +41,7 @@ impl FrontendSettings {
         cookie.push_str(match same_site {
             SameSite::Lax => "; SameSite=Lax",
             SameSite::Strict => "; SameSite=Strict",
+            SameSite::None => "; SameSite=None",
         });
         if let Some(seconds) = max_age {
             cookie.push_str(&format!("; Max-Age={seconds}"));

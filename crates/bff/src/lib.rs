@@ -152,6 +152,7 @@ impl Bff {
     pub fn body_limit(&self, request: &Parts) -> usize {
         match (self.endpoint_of(request.uri.path()), &request.method) {
             (Some("login"), &Method::POST) => MAX_PARAMETERS,
+            (Some("callback"), &Method::POST) if self.takes_form_post() => MAX_PARAMETERS,
             (Some("resubmit"), &Method::POST) => MAX_SEALED_FORM,
             _ => 0,
         }
@@ -171,7 +172,9 @@ impl Bff {
             // OpenID Connect Core 1.0 s4: another party may also send a form.
             "login" if post => self.login(request, body, false, id).await,
             "silent-login" if get => self.login(request, query, true, id).await,
-            "callback" if get => self.callback(request, id).await,
+            "callback" if get => self.callback(request, query, id).await,
+            // OAuth 2.0 Form Post Response Mode s2.
+            "callback" if post && self.takes_form_post() => self.callback(request, body, id).await,
             "user" if get => self.user(request).await,
             "session" if get => self.session_left(request).await,
             "refresh" if post => self.refresh(request, id).await,
@@ -198,6 +201,10 @@ impl Bff {
             endpoint if endpoint.starts_with("sessions/") => not_allowed(request, "DELETE"),
             _ => Err(Refused::new("route.not_found").found(path).into()),
         }
+    }
+
+    fn takes_form_post(&self) -> bool {
+        self.0.settings.client.options().form_post
     }
 
     /// An access token of the session that is alive now, renewed if it is about to expire.

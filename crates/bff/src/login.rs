@@ -81,9 +81,15 @@ impl Bff {
         redirect(url.as_str(), set_cookies)
     }
 
-    pub(crate) async fn callback(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
+    /// Takes the provider's answer: the query, or the form of a POST.
+    pub(crate) async fn callback(
+        &self,
+        request: &Parts,
+        answer: &[u8],
+        id: &RequestId,
+    ) -> Result<Response<Body>, Failure> {
         let mut progress = Progress::default();
-        let result = self.finish_login(request, id, &mut progress).await;
+        let result = self.finish_login(request, answer, id, &mut progress).await;
         let Progress { purpose, set_cookies } = progress;
         let silent = purpose.as_ref().map(|purpose| purpose.silent).unwrap_or_default();
         let return_to = purpose.map(|purpose| purpose.return_to);
@@ -128,8 +134,15 @@ impl Bff {
     }
 
     /// Begins the session. What becomes known on the way is in `progress`, also where it fails.
-    async fn finish_login(&self, request: &Parts, id: &RequestId, progress: &mut Progress) -> Result<(), Refused> {
-        let parameters = CallbackParameters::parse(request.uri.query().unwrap_or_default()).map_err(login_refused)?;
+    async fn finish_login(
+        &self,
+        request: &Parts,
+        answer: &[u8],
+        id: &RequestId,
+        progress: &mut Progress,
+    ) -> Result<(), Refused> {
+        let answer = std::str::from_utf8(answer).unwrap_or_default();
+        let parameters = CallbackParameters::parse(answer).map_err(login_refused)?;
         let state = parameters.state().ok_or_else(|| Refused::new("login.state_missing"))?;
         let (pending, used_up) = self.take_attempt(&request.headers, state).map_err(|not| {
             progress.purpose = not.return_to.map(|return_to| Purpose {

@@ -10,6 +10,8 @@ pub enum SameSite {
     Lax,
     /// Never sent with a request that another site began.
     Strict,
+    /// Sent with everything; for what protects itself in another way, and on https alone.
+    None,
 }
 
 /// What is configured of a frontend.

@@ -47,6 +47,7 @@ pub struct Presented<'r> {
     headers: Option<&'r HeaderMap>,
     certificate: Option<&'r ClientCertificate>,
     used: Option<&'r UsedProof>,
+    held: bool,
 }
 
 /// Left in a request whose proof was used up by a guard, for the guards that it meets after that one. Only this crate
@@ -89,7 +90,18 @@ impl<'r> Presented<'r> {
             headers: None,
             certificate: None,
             used: None,
+            held: false,
         }
+    }
+
+    /// The same for a token that came out of our own keeping: the key that it is bound to, if it is, is ours.
+    #[must_use]
+    pub fn held(self) -> Presented<'r> {
+        Presented { held: true, ..self }
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
     }
 
     /// The same for a call of this method and path, without the query, which policies may look at. A proof names the
@@ -171,6 +183,7 @@ impl<'r> Presented<'r> {
             headers: Some(headers),
             certificate: extensions.get::<ClientCertificate>(),
             used: extensions.get::<UsedProof>(),
+            held: false,
         })
     }
 }
@@ -198,6 +211,7 @@ impl<'r> Presented<'r> {
             headers: Some(headers),
             certificate: extensions.get::<ClientCertificate>(),
             used: None,
+            held: false,
         };
         Some((token, presented))
     }

@@ -30,6 +30,9 @@ pub(crate) fn check_proof(
             });
         }
     }
+    if presented.is_held() {
+        return Ok(None);
+    }
     let missing = |method: &str| Refusal::BindingRequired {
         method: method.to_owned(),
     };

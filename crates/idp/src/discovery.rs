@@ -29,7 +29,7 @@ pub(crate) async fn discovery(State(provider): State<Arc<Provider>>) -> Response
         "backchannel_logout_session_supported": true,
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": ["query", "form_post"],
         "grant_types_supported": [
             "authorization_code",
             "refresh_token",
@@ -49,7 +49,10 @@ pub(crate) async fn discovery(State(provider): State<Arc<Provider>>) -> Response
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "name", "email"],
         "claims_parameter_supported": false,
-        "request_parameter_supported": false,
+        "request_parameter_supported": true,
+        "request_object_signing_alg_values_supported": algorithms(),
+        "pushed_authorization_request_endpoint": provider.url("/par"),
+        // Those of pushed requests; no address of a client's is fetched.
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
         // Nobody should trust this provider by accident; whoever wants to can tell it apart.
@@ -85,6 +88,7 @@ fn mtls_aliases(provider: &Provider) -> Option<serde_json::Value> {
         "userinfo_endpoint": url("/userinfo")?,
         "revocation_endpoint": url("/revoke")?,
         "introspection_endpoint": url("/introspect")?,
+        "pushed_authorization_request_endpoint": url("/par")?,
     }))
 }
 

@@ -16,6 +16,36 @@ impl Params {
         Params(form_urlencoded::parse(encoded).into_owned().collect())
     }
 
+    /// The parameters of a signed request (RFC 9101 s4): texts, numbers, and lists where a parameter may repeat.
+    pub(crate) fn of_claims(claims: &serde_json::Map<String, serde_json::Value>) -> Params {
+        use serde_json::Value;
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let mut pairs = Vec::new();
+        for (name, value) in claims {
+            match value {
+                Value::Array(all) => pairs.extend(all.iter().map(|value| (name.clone(), text(value)))),
+                value => pairs.push((name.clone(), text(value))),
+            }
+        }
+        Params(pairs)
+    }
+
+    /// The same without these.
+    pub(crate) fn without(mut self, names: &[&str]) -> Params {
+        self.0.retain(|(name, _)| !names.contains(&name.as_str()));
+        self
+    }
+
+    /// The same with this one value of a parameter.
+    pub(crate) fn with(self, name: &str, value: &str) -> Params {
+        let mut params = self.without(&[name]);
+        params.0.push((name.to_owned(), value.to_owned()));
+        params
+    }
+
     /// The value. RFC 6749 s3.1: a parameter without a value is treated as if it were omitted.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()

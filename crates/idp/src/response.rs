@@ -27,6 +27,13 @@ pub(crate) fn see_other(location: &str, cookies: Vec<HeaderValue>) -> Response {
     response
 }
 
+pub(crate) fn with_cookies(mut response: Response, cookies: Vec<HeaderValue>) -> Response {
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
 /// Appends parameters to a URI that may have a query already.
 pub(crate) fn with_query(uri: &str, parameters: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());

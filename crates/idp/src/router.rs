@@ -26,6 +26,7 @@ pub(crate) fn router(provider: Arc<Provider>) -> Router {
         .route("/.well-known/oauth-authorization-server", get(discovery::discovery))
         .route("/jwks", get(discovery::jwks))
         .route("/authorize", get(authorize::get).post(authorize::post))
+        .route("/par", post(authorize::push))
         .route("/login", get(login::show).post(login::submit))
         .route("/consent", get(consent::show).post(consent::submit))
         .route("/token", post(token::token))

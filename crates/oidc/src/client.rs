@@ -1,3 +1,4 @@
+mod authorization;
 mod request;
 
 use bytes::Bytes;
@@ -6,6 +7,7 @@ use portcullis_jose::{Claims, Secret, Verified};
 use url::Url;
 
 use crate::client_auth::{AssertionAudience, AuthMethod, ClientAuth, sensitive};
+use crate::dpop::DpopKey;
 use crate::id_token::IdTokenRules;
 use crate::login::{self, LoginAttempt, LoginRequest, ValidatedCallback};
 use crate::token_response::{self, TokenResponse};
@@ -19,7 +21,27 @@ pub struct Client {
     provider: Provider,
     client_id: String,
     auth: ClientAuth,
-    assertion_audience: AssertionAudience,
+    options: ClientOptions,
+}
+
+/// How a client does what can be done in more than one way.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ClientOptions {
+    /// Whom assertions of `private_key_jwt` name as their audience.
+    pub assertion_audience: AssertionAudience,
+    /// Authorization requests are pushed to the provider (RFC 9126), also where it does not demand it.
+    pub pushed_requests: bool,
+    /// Authorization requests are signed by the client's key (RFC 9101).
+    pub signed_requests: bool,
+    /// Answers come as a form, which leaves no code in a URL (OAuth 2.0 Form Post Response Mode).
+    pub form_post: bool,
+    /// More parameters of authorization requests.
+    pub extra_parameters: Vec<(String, String)>,
+    /// People's tokens are bound to this key (RFC 9449).
+    pub dpop: Option<DpopKey>,
+    /// What the FAPI 2.0 Security Profile demands of the provider is demanded: pushed requests, and `iss` in each answer.
+    pub fapi2: bool,
 }
 
 /// RFC 8693 s2.1
@@ -38,17 +60,36 @@ impl Client {
             provider,
             client_id: client_id.into(),
             auth,
-            assertion_audience: AssertionAudience::default(),
+            options: ClientOptions::default(),
         }
     }
 
     /// The same, whose assertions of `private_key_jwt` name this as their audience.
     #[must_use]
     pub fn with_assertion_audience(self, audience: AssertionAudience) -> Client {
-        Client {
+        let options = ClientOptions {
             assertion_audience: audience,
-            ..self
-        }
+            ..self.options
+        };
+        Client { options, ..self }
+    }
+
+    /// The same with these options.
+    #[must_use]
+    pub fn with_options(self, options: ClientOptions) -> Client {
+        Client { options, ..self }
+    }
+
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &ClientOptions {
+        &self.options
+    }
+
+    /// The same, whose tokens are bound to no key.
+    pub(crate) fn without_dpop(mut self) -> Client {
+        self.options.dpop = None;
+        self
     }
 
     /// The provider.
@@ -81,13 +122,29 @@ impl Client {
         let metadata = self.provider.metadata().await?;
         let endpoint = metadata.authorization_endpoint.as_ref();
         let endpoint = endpoint.ok_or(ProviderError::EndpointMissing("authorization_endpoint"))?;
-        Ok(login::authorization_url(
-            endpoint,
-            self.provider.issuer(),
-            &self.client_id,
-            request,
-            self.provider.clock().now(),
-        ))
+        let issuer = self.provider.issuer();
+        let now = self.provider.clock().now();
+        let (mut parameters, attempt) = login::begin(issuer, &self.client_id, request, self.options.fapi2, now);
+        let mut add = |name: &str, value: &str| parameters.push((name.to_owned(), value.to_owned()));
+        if self.options.form_post {
+            add("response_mode", "form_post");
+        }
+        if let Some(key) = &self.options.dpop {
+            // RFC 9449 s10: the code is worth nothing without the key.
+            add("dpop_jkt", &key.thumbprint());
+        }
+        parameters.extend(self.options.extra_parameters.iter().cloned());
+        let pushed =
+            self.options.pushed_requests || self.options.fapi2 || metadata.require_pushed_authorization_requests;
+        if self.options.signed_requests {
+            parameters = self.signed(parameters, !pushed).await?;
+        }
+        if !pushed {
+            return Ok((login::to_url(endpoint, &parameters), attempt));
+        }
+        let request_uri = self.push(&metadata, &parameters).await?;
+        let reference = [("client_id", self.client_id.as_str()), ("request_uri", &request_uri)];
+        Ok((login::to_url(endpoint, &reference), attempt))
     }
 
     /// Turns the code of a validated callback into tokens: one request, never repeated (RFC 6749 s4.1.3).
@@ -223,13 +280,18 @@ impl Client {
             endpoint: ENDPOINT,
             why: why.into(),
         };
-        let request = http::Request::get(url.as_str())
+        let scheme = if self.options.dpop.is_some() { "DPoP" } else { "Bearer" };
+        let mut request = http::Request::get(url.as_str())
             .header(ACCEPT, "application/json")
             .header(
                 AUTHORIZATION,
-                sensitive(&format!("Bearer {}", access_token.expose()))
+                sensitive(&format!("{scheme} {}", access_token.expose()))
                     .ok_or_else(|| bad("the token is no header value"))?,
-            )
+            );
+        if let Some(proof) = self.proof("GET", url, Some(access_token))? {
+            request = request.header("dpop", proof);
+        }
+        let request = request
             .body(Bytes::new())
             .map_err(|_| bad("the request cannot be made"))?;
         let response = self.send(request, ENDPOINT).await?;
@@ -319,7 +381,7 @@ impl Client {
         let metadata = self.provider.metadata().await?;
         let url = TOKEN.need(&metadata, self.method())?;
         let response = self.post(&TOKEN, url, &form).await?;
-        TokenResponse::parse(response.status(), response.body())
+        TokenResponse::read(response.status(), response.body(), self.options.dpop.is_some())
     }
 }
 

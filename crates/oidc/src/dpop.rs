@@ -3,6 +3,7 @@
 //! The rules of s4.3 are functions of the proof, the request and the time. Whether a proof was seen before is not among
 //! them, since that needs a memory: whoever accepts a [`Proof`] marks it as used up by its [`id`](Proof::id).
 
+mod key;
 mod refusal;
 mod target;
 
@@ -10,6 +11,7 @@ use portcullis_jose::{
     AlgorithmSet, Claims, EmbeddedKeyJws, Limits, Refusal, UnixTime, Verified, base64url_encode, sha256,
 };
 
+pub use key::DpopKey;
 pub use refusal::ProofRefusal;
 pub use target::TargetUri;
 

@@ -47,7 +47,7 @@ mod unknown_kid;
 mod url;
 
 pub use binding::Binding;
-pub use client::Client;
+pub use client::{Client, ClientOptions};
 pub use client_auth::ClientAuth;
 pub use error::{OAuthError, ProviderError};
 pub use http_client::{BoxFuture, HttpClient, HttpError};

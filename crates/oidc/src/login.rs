@@ -49,6 +49,8 @@ pub struct LoginAttempt {
     verifier: Secret,
     redirect_uri: String,
     issuer: String,
+    /// The answer must say which issuer it comes from, whatever the metadata announces.
+    iss_required: bool,
     started: UnixTime,
 }
 
@@ -60,6 +62,8 @@ struct Sealable<'a> {
     verifier: &'a str,
     redirect_uri: &'a str,
     issuer: &'a str,
+    #[serde(default)]
+    iss_required: bool,
     started: UnixTime,
 }
 
@@ -105,6 +109,7 @@ impl LoginAttempt {
             verifier: self.verifier.expose(),
             redirect_uri: &self.redirect_uri,
             issuer: &self.issuer,
+            iss_required: self.iss_required,
             started: self.started,
         };
         Secret::new(serde_json::to_string(&sealable).unwrap_or_default())
@@ -120,18 +125,20 @@ impl LoginAttempt {
             verifier: Secret::new(sealable.verifier),
             redirect_uri: sealable.redirect_uri.to_owned(),
             issuer: sealable.issuer.to_owned(),
+            iss_required: sealable.iss_required,
             started: sealable.started,
         })
     }
 }
 
-pub(crate) fn authorization_url(
-    endpoint: &HttpsUrl,
+/// The parameters of an authorization request, and what to remember of it.
+pub(crate) fn begin(
     issuer: &str,
     client_id: &str,
     request: &LoginRequest<'_>,
+    iss_required: bool,
     now: UnixTime,
-) -> (Url, LoginAttempt) {
+) -> (Parameters, LoginAttempt) {
     // 32 random bytes, 43 characters each: RFC 7636 s4.1 for the verifier, and the same for the others.
     let attempt = LoginAttempt {
         state: Secret::new(random_token(32)),
@@ -139,42 +146,47 @@ pub(crate) fn authorization_url(
         verifier: Secret::new(random_token(32)),
         redirect_uri: request.redirect_uri.to_owned(),
         issuer: issuer.to_owned(),
+        iss_required,
         started: now,
     };
     let mut scopes: Vec<&str> = request.scopes.iter().map(String::as_str).collect();
     if !scopes.contains(&"openid") {
         scopes.insert(0, "openid");
     }
-    let mut url = endpoint.as_url().clone();
-    let mut query = url.query_pairs_mut();
-    query
-        .append_pair("response_type", "code")
-        .append_pair("client_id", client_id)
-        .append_pair("redirect_uri", request.redirect_uri)
-        .append_pair("scope", &scopes.join(" "))
-        .append_pair("state", attempt.state.expose())
-        .append_pair("nonce", attempt.nonce.expose())
-        // RFC 7636 s4.2: S256, always.
-        .append_pair(
-            "code_challenge",
-            &base64url_encode(&sha256(attempt.verifier.expose().as_bytes())),
-        )
-        .append_pair("code_challenge_method", "S256");
-    let max_age = request.max_age.map(|seconds| seconds.to_string());
-    for (name, value) in [
+    // RFC 7636 s4.2: S256, always.
+    let challenge = base64url_encode(&sha256(attempt.verifier.expose().as_bytes()));
+    let (scope, max_age) = (scopes.join(" "), request.max_age.map(|seconds| seconds.to_string()));
+    let parameters = [
+        ("response_type", Some("code")),
+        ("client_id", Some(client_id)),
+        ("redirect_uri", Some(request.redirect_uri)),
+        ("scope", Some(scope.as_str())),
+        ("state", Some(attempt.state.expose())),
+        ("nonce", Some(attempt.nonce.expose())),
+        ("code_challenge", Some(challenge.as_str())),
+        ("code_challenge_method", Some("S256")),
         ("resource", request.resource),
         ("prompt", request.prompt),
         ("max_age", max_age.as_deref()),
         ("acr_values", request.acr_values),
         ("login_hint", request.login_hint),
         ("ui_locales", request.ui_locales),
-    ] {
-        if let Some(value) = value {
-            query.append_pair(name, value);
-        }
-    }
-    drop(query);
-    (url, attempt)
+    ];
+    let parameters = parameters
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    (parameters, attempt)
+}
+
+/// The parameters of an authorization request, by name.
+pub(crate) type Parameters = Vec<(String, String)>;
+
+/// Where the browser is sent with these parameters.
+pub(crate) fn to_url<N: AsRef<str>, V: AsRef<str>>(endpoint: &HttpsUrl, parameters: &[(N, V)]) -> Url {
+    let mut url = endpoint.as_url().clone();
+    url.query_pairs_mut().extend_pairs(parameters);
+    url
 }
 
 /// The parameters of the callback (RFC 6749 s4.1.2, RFC 9207 s2). Unknown ones are passed over.
@@ -263,7 +275,7 @@ pub fn validate_callback(
                 found: found.clone(),
             });
         }
-        None if metadata.iss_parameter_supported => return Err(LoginError::IssuerMissing),
+        None if metadata.iss_parameter_supported || attempt.iss_required => return Err(LoginError::IssuerMissing),
         None => {}
     }
     if let Some(error) = parameters.error {

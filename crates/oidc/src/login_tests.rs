@@ -18,13 +18,9 @@ fn begin() -> (Url, LoginAttempt) {
     request.acr_values = Some("urn:example:mfa urn:example:key");
     request.login_hint = Some("alice@example.test");
     request.ui_locales = Some("de en");
-    authorization_url(
-        &endpoint,
-        "https://issuer.test",
-        "web",
-        &request,
-        UnixTime::from_secs(7),
-    )
+    let now = UnixTime::from_secs(7);
+    let (parameters, attempt) = super::begin("https://issuer.test", "web", &request, false, now);
+    (to_url(&endpoint, &parameters), attempt)
 }
 
 fn answer(attempt: &LoginAttempt, announced: bool, query: &str) -> Result<String, LoginError> {

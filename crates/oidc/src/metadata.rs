@@ -24,6 +24,10 @@ pub struct Metadata {
     pub end_session_endpoint: Option<HttpsUrl>,
     /// RFC 9207 s3: every authorization response has the parameter `iss`.
     pub iss_parameter_supported: bool,
+    /// RFC 9126 s5: where authorization requests are pushed to.
+    pub pushed_authorization_request_endpoint: Option<HttpsUrl>,
+    /// RFC 9126 s5: no other authorization request is taken.
+    pub require_pushed_authorization_requests: bool,
     /// RFC 8705 s5: where clients go that show a certificate.
     pub mtls_aliases: MtlsAliases,
 }
@@ -41,6 +45,8 @@ pub struct MtlsAliases {
     pub introspection: Option<HttpsUrl>,
     /// OpenID Connect Core 1.0 s5.3
     pub userinfo: Option<HttpsUrl>,
+    /// RFC 9126
+    pub pushed_authorization_request: Option<HttpsUrl>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +61,9 @@ struct Document {
     end_session_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+    pushed_authorization_request_endpoint: Option<String>,
+    #[serde(default)]
+    require_pushed_authorization_requests: bool,
     #[serde(default)]
     mtls_endpoint_aliases: Aliases,
 }
@@ -65,6 +74,7 @@ struct Aliases {
     revocation_endpoint: Option<String>,
     introspection_endpoint: Option<String>,
     userinfo_endpoint: Option<String>,
+    pushed_authorization_request_endpoint: Option<String>,
 }
 
 impl Metadata {
@@ -107,9 +117,18 @@ impl Metadata {
             revocation: url("revocation_endpoint", aliases.revocation_endpoint)?,
             introspection: url("introspection_endpoint", aliases.introspection_endpoint)?,
             userinfo: url("userinfo_endpoint", aliases.userinfo_endpoint)?,
+            pushed_authorization_request: url(
+                "pushed_authorization_request_endpoint",
+                aliases.pushed_authorization_request_endpoint,
+            )?,
         };
         Ok(Metadata {
             mtls_aliases,
+            pushed_authorization_request_endpoint: url(
+                "pushed_authorization_request_endpoint",
+                document.pushed_authorization_request_endpoint,
+            )?,
+            require_pushed_authorization_requests: document.require_pushed_authorization_requests,
             issuer: document.issuer,
             authorization_endpoint: url("authorization_endpoint", document.authorization_endpoint)?,
             token_endpoint: url("token_endpoint", document.token_endpoint)?,

@@ -36,7 +36,7 @@ impl TokenExchange {
     #[must_use]
     pub fn new(client: Client, target: TokenTarget) -> TokenExchange {
         TokenExchange(Arc::new(Inner {
-            client,
+            client: client.without_dpop(),
             target,
             kept: Mutex::default(),
         }))

@@ -10,8 +10,10 @@ const ENDPOINT: &str = "token endpoint";
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TokenResponse {
-    /// The access token, of type `Bearer`.
+    /// The access token.
     pub access_token: Secret,
+    /// Whether it is bound to a key by DPoP (RFC 9449 s5), and no bearer token.
+    pub dpop: bool,
     /// Its lifetime in seconds, where the provider says.
     pub expires_in: Option<i64>,
     /// The refresh token, if there is one.
@@ -50,6 +52,11 @@ impl TokenResponse {
     /// # Errors
     /// The provider's refusal, or why the answer is none.
     pub fn parse(status: http::StatusCode, body: &[u8]) -> Result<TokenResponse, ProviderError> {
+        TokenResponse::read(status, body, false)
+    }
+
+    /// The same; `bound` says that the request had a DPoP proof.
+    pub(crate) fn read(status: http::StatusCode, body: &[u8], bound: bool) -> Result<TokenResponse, ProviderError> {
         if status != http::StatusCode::OK {
             return Err(parse_failure(ENDPOINT, status, body));
         }
@@ -64,8 +71,13 @@ impl TokenResponse {
             return Err(bad("the access token is empty"));
         }
         // RFC 6749 s7.1: the type is compared without regard to case, and one that is not understood is not used.
-        if !answer.token_type.eq_ignore_ascii_case("bearer") {
-            return Err(bad("the token_type is not Bearer"));
+        let dpop = answer.token_type.eq_ignore_ascii_case("dpop");
+        match (dpop, bound) {
+            (true, true) => {}
+            (false, false) if answer.token_type.eq_ignore_ascii_case("bearer") => {}
+            // RFC 9449 s5: a client that asked for a bound token does not use one that anybody could use.
+            (_, true) => return Err(bad("the token_type is not DPoP: the token is not bound to our key")),
+            (_, false) => return Err(bad("the token_type is not Bearer")),
         }
         let expires_in = match answer.expires_in {
             None | Some(serde_json::Value::Null) => None,
@@ -80,6 +92,7 @@ impl TokenResponse {
         }
         Ok(TokenResponse {
             access_token: answer.access_token,
+            dpop,
             expires_in,
             refresh_token: answer.refresh_token.filter(|token| !token.is_empty()),
             id_token: answer.id_token.filter(|token| !token.is_empty()),

@@ -57,7 +57,7 @@ impl TokenSource {
     /// Tokens by the Client Credentials grant of `client`.
     #[must_use]
     pub fn client_credentials(client: Client) -> TokenSource {
-        TokenSource::with(client, TokenTarget::default())
+        TokenSource::with(client.without_dpop(), TokenTarget::default())
     }
 
     /// The same for this target, and with an empty cache.

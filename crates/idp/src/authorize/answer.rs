@@ -5,8 +5,9 @@ use portcullis_jose::random_token;
 use super::{AuthorizationRequest, AuthorizeError};
 use crate::config::{Client, grantable};
 use crate::dev::{LogNote, OTHER_ISSUER};
+use crate::pages::{self, FormPostPage};
 use crate::provider::Provider;
-use crate::response::{see_other, with_query};
+use crate::response::{see_other, with_cookies, with_query};
 use crate::state::{Grant, Session};
 
 /// Sends a code (RFC 6749 s4.1.2), or an error if the user may have nothing of what is asked for.
@@ -36,9 +37,13 @@ pub(super) fn grant(
         rotated: session.auth_time,
     };
     let challenge = request.code_challenge.as_deref();
-    let code = provider
-        .state()
-        .issue_code(grant, &request.redirect_uri, challenge, provider.now());
+    let code = provider.state().issue_code(
+        grant,
+        &request.redirect_uri,
+        challenge,
+        request.dpop_jkt.as_deref(),
+        provider.now(),
+    );
     provider.dev.note_secret(&code);
     to_client(provider, request, &[("code", &code)], cookies)
 }
@@ -76,6 +81,13 @@ fn to_client(
         (true, _) => {}
         (false, true) => parameters.push(("iss", OTHER_ISSUER)),
         (false, false) => parameters.push(("iss", &provider.issuer)),
+    }
+    if request.form_post {
+        let page = FormPostPage {
+            action: &request.redirect_uri,
+            parameters: &parameters,
+        };
+        return with_cookies(pages::render_sent(&page, &request.redirect_uri), cookies);
     }
     see_other(&with_query(&request.redirect_uri, &parameters), cookies)
 }

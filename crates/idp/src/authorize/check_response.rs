@@ -16,7 +16,7 @@ pub(super) fn repetition(
     Ok(())
 }
 
-/// The kinds of answer and of request that there are: `code`, in the query, asked for in plain parameters.
+/// The kinds of answer that there are: `code`, in the query or as a form.
 pub(super) fn run(
     _: &Provider,
     _: &Client,
@@ -25,12 +25,6 @@ pub(super) fn run(
 ) -> Result<(), AuthorizeError> {
     let refused = |error, description| Err(AuthorizeError::new(error, description));
     // OpenID Connect Core s3.1.2.6
-    if params.get("request").is_some() {
-        return refused("request_not_supported", "request objects are not supported");
-    }
-    if params.get("request_uri").is_some() {
-        return refused("request_uri_not_supported", "request_uri is not supported");
-    }
     if params.get("registration").is_some() {
         return refused("registration_not_supported", "registration is not supported");
     }
@@ -41,7 +35,7 @@ pub(super) fn run(
         Some(_) => return refused("unsupported_response_type", "only response_type=code is supported"),
     }
     match params.get("response_mode") {
-        None | Some("query") => Ok(()),
-        Some(_) => refused("invalid_request", "only response_mode=query is supported"),
+        None | Some("query" | "form_post") => Ok(()),
+        Some(_) => refused("invalid_request", "response_mode must be query or form_post"),
     }
 }

@@ -8,6 +8,7 @@ mod check_prompt;
 mod check_response;
 mod check_scope;
 mod decide;
+mod pushed;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,12 +21,15 @@ use portcullis_jose::random_token;
 use crate::config::Client;
 use crate::dev::LogNote;
 use crate::form::{FormBody, Params};
+use crate::oauth_error::OAuthError;
 use crate::pages::{self, PageError};
 use crate::provider::Provider;
 use crate::response::{see_other, with_query};
 use crate::state::{Pending, Session, digest};
 
 use decide::{Step, next_step};
+
+pub(crate) use pushed::push;
 
 /// A request that passed every check. Only then somebody is asked to sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +46,10 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) login_hint: Option<String>,
     /// The `sub` of the `id_token_hint`.
     pub(crate) hinted_sub: Option<String>,
+    /// The thumbprint of the key that the code is bound to (RFC 9449 s10).
+    pub(crate) dpop_jkt: Option<String>,
+    /// The answer goes back as a form (OAuth 2.0 Form Post Response Mode).
+    pub(crate) form_post: bool,
 }
 
 /// `prompt` (OpenID Connect Core s3.1.2.1)
@@ -80,8 +88,9 @@ pub(crate) async fn get(State(provider): State<Arc<Provider>>, uri: Uri, headers
     authorize(
         &provider,
         &headers,
-        &Params::parse(uri.query().unwrap_or_default().as_bytes()),
+        Params::parse(uri.query().unwrap_or_default().as_bytes()),
     )
+    .await
 }
 
 pub(crate) async fn post(
@@ -89,10 +98,21 @@ pub(crate) async fn post(
     headers: HeaderMap,
     FormBody(form): FormBody,
 ) -> Response {
-    authorize(&provider, &headers, &form)
+    authorize(&provider, &headers, form).await
 }
 
-fn authorize(provider: &Provider, headers: &HeaderMap, params: &Params) -> Response {
+async fn authorize(provider: &Provider, headers: &HeaderMap, params: Params) -> Response {
+    let params = &match pushed::resolve(provider, params.clone()).await {
+        Ok(params) => params,
+        Err(error) => match check_client::run(provider, &params) {
+            Ok((client, redirect_uri)) => {
+                let request = AuthorizationRequest::begin(&client, redirect_uri, &params);
+                return answer::refuse(provider, &request, error, Vec::new());
+            }
+            // Nobody knows where to send it.
+            Err(_) => return OAuthError::new(error.error, error.description).into_response(),
+        },
+    };
     // RFC 6749 s4.1.2.1: with an unknown client or redirect URI the browser is sent nowhere.
     let (client, redirect_uri) = match check_client::run(provider, params) {
         Ok(found) => found,
@@ -198,6 +218,8 @@ impl AuthorizationRequest {
             max_age: None,
             login_hint: text("login_hint").filter(|hint| hint.len() <= 256),
             hinted_sub: None,
+            dpop_jkt: text("dpop_jkt"),
+            form_post: params.get("response_mode") == Some("form_post"),
         }
     }
 }

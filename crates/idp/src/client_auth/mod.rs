@@ -20,7 +20,7 @@ use crate::oauth_error::OAuthError;
 use crate::provider::Provider;
 
 pub(crate) use certificate::{Authorities, PeerCertificate};
-pub(crate) use keys::JwksFetcher;
+pub(crate) use keys::{JwksFetcher, keys_of};
 
 /// What a request brings to prove its sender, beside the form.
 #[derive(Debug)]

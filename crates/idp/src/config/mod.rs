@@ -99,6 +99,12 @@ pub struct Client {
     pub tls_client_auth_san_dns: Option<String>,
     /// Assertions of somebody else's that count as its own (RFC 7523 s2.2), for workloads.
     pub federated: Option<Federated>,
+    /// Whether its authorization requests must be pushed (RFC 9126).
+    pub require_pushed_authorization_requests: bool,
+    /// Whether its authorization requests must be signed (RFC 9101).
+    pub require_signed_request_object: bool,
+    /// Whether its access tokens must be bound to a key by DPoP (RFC 9449).
+    pub dpop_bound_access_tokens: bool,
     /// Whether its access tokens are bound to its certificate (RFC 8705 s3).
     pub tls_client_certificate_bound_access_tokens: bool,
     /// Where it may be sent after a login. Compared exactly, but for the port of a loopback IP address.
@@ -221,6 +227,9 @@ impl Default for Client {
             tls_client_certificates: Vec::new(),
             tls_client_auth_san_dns: None,
             federated: None,
+            require_pushed_authorization_requests: false,
+            require_signed_request_object: false,
+            dpop_bound_access_tokens: false,
             tls_client_certificate_bound_access_tokens: false,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),

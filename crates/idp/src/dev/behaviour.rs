@@ -60,6 +60,8 @@ pub struct Behaviour {
     pub opaque_access_tokens: bool,
     /// The introspection endpoint says `"active": "true"`, as text.
     pub introspection_active_as_text: bool,
+    /// DPoP proofs at the token endpoint must have this nonce (RFC 9449 s8).
+    pub dpop_nonce: Option<String>,
     /// Access tokens of the token endpoint have this defect.
     pub access_token_defect: Option<Defect>,
     /// The userinfo answer is about another subject.
@@ -107,6 +109,7 @@ pub enum Endpoint {
     Userinfo,
     Revocation,
     Introspection,
+    PushedRequest,
     EndSession,
 }
 
@@ -149,6 +152,7 @@ impl Endpoint {
             "/userinfo" => Endpoint::Userinfo,
             "/revoke" => Endpoint::Revocation,
             "/introspect" => Endpoint::Introspection,
+            "/par" => Endpoint::PushedRequest,
             "/end-session" | "/end-session/confirm" => Endpoint::EndSession,
             _ => return None,
         })

@@ -59,6 +59,16 @@ pub(crate) struct SignOutPage<'a> {
 pub(crate) struct SignedOutPage {}
 
 #[derive(Template)]
+#[template(path = "form_post.html")]
+pub(crate) struct FormPostPage<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) parameters: &'a [(&'a str, &'a str)],
+}
+
+/// The one script that there is: it sends the form of its page.
+const SEND: &str = "document.getElementById(\"answer\").submit();";
+
+#[derive(Template)]
 #[template(path = "home.html")]
 struct HomePage<'a> {
     issuer: &'a str,
@@ -96,6 +106,17 @@ pub(crate) fn render(status: StatusCode, template: &impl Template, form_targets:
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
+}
+
+/// Renders a page whose form sends itself to this address.
+pub(crate) fn render_sent(template: &FormPostPage<'_>, target: &str) -> Response {
+    let mut response = render(StatusCode::OK, template, &[target]);
+    let hash = STANDARD.encode(sha256(SEND.as_bytes()));
+    let policy = format!("{}; script-src 'sha256-{hash}'", policy(&[target]));
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     response
 }
 

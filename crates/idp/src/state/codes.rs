@@ -11,6 +11,8 @@ pub(crate) struct Code {
     pub(crate) grant: Grant,
     pub(crate) redirect_uri: String,
     pub(crate) code_challenge: Option<String>,
+    /// The thumbprint of the key that must be proven when it is redeemed.
+    pub(crate) dpop_jkt: Option<String>,
     expires: UnixTime,
     /// What was opened with it. A code that comes back closes it.
     redeemed: Option<GrantId>,
@@ -31,6 +33,7 @@ impl State {
         grant: Grant,
         redirect_uri: &str,
         code_challenge: Option<&str>,
+        dpop_jkt: Option<&str>,
         now: UnixTime,
     ) -> String {
         let code = random_token(32);
@@ -38,6 +41,7 @@ impl State {
             grant,
             redirect_uri: redirect_uri.to_owned(),
             code_challenge: code_challenge.map(str::to_owned),
+            dpop_jkt: dpop_jkt.map(str::to_owned),
             expires: now.plus(CODE_LIFETIME),
             redeemed: None,
         };

@@ -6,8 +6,10 @@ mod browsers;
 mod codes;
 mod grants;
 
-use portcullis_jose::{UnixTime, sha256};
+use portcullis_jose::{UnixTime, random_token, sha256};
 use serde::Serialize;
+
+use crate::form::Params;
 
 pub(crate) use bounded::Bounded;
 pub(crate) use browsers::{Interaction, Pending, Session};
@@ -60,6 +62,8 @@ pub(crate) struct State {
     access_tokens: Bounded<Digest, AccessToken>,
     /// When assertions of clients expire that were used, by the hash of client and `jti`.
     assertions: Bounded<Digest, UnixTime>,
+    /// Authorization requests that were pushed, by their identifiers.
+    pushed: Bounded<String, (String, Params, UnixTime)>,
     next_grant: u64,
     pub(crate) counts: TokenCounts,
 }
@@ -74,9 +78,27 @@ impl State {
             refresh_tokens: Bounded::new(TOKENS),
             access_tokens: Bounded::new(TOKENS),
             assertions: Bounded::new(ASSERTIONS),
+            pushed: Bounded::new(INTERACTIONS),
             next_grant: 0,
             counts: TokenCounts::default(),
         }
+    }
+
+    /// Keeps a pushed authorization request; the identifier that stands for it.
+    pub(crate) fn push_request(&mut self, client_id: &str, params: Params, expires: UnixTime) -> String {
+        let id = random_token(32);
+        self.pushed.insert(id.clone(), (client_id.to_owned(), params, expires));
+        id
+    }
+
+    /// Takes a pushed request of this client: it is used once (RFC 9126 s7.3).
+    pub(crate) fn take_request(&mut self, id: &str, client_id: &str, now: UnixTime) -> Option<Params> {
+        let id = id.to_owned();
+        let (owner, _, expires) = self.pushed.get(&id)?;
+        if owner != client_id || *expires <= now {
+            return None;
+        }
+        self.pushed.remove(&id).map(|(_, params, _)| params)
     }
 
     /// Marks an assertion as used until it expires. Says whether it was not used before.

@@ -42,6 +42,12 @@ pub(super) fn exchange(
         Some(_) => {}
     }
     pkce::check(code.code_challenge.as_deref(), form.get("code_verifier"))?;
+    // RFC 9449 s10
+    if code.dpop_jkt.is_some() && code.dpop_jkt != binding.jkt {
+        return Err(OAuthError::invalid_grant(
+            "the key is not the one that the login named in dpop_jkt",
+        ));
+    }
     let login = Login {
         id: grant_id,
         grant: &code.grant,

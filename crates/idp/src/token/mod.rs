@@ -17,7 +17,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 
 use crate::client_auth::{Caller, authenticate};
@@ -41,6 +41,11 @@ pub(crate) async fn token(State(provider): State<Arc<Provider>>, caller: Caller,
             error.into_response()
         }
     };
+    if let Some(nonce) = &provider.dev.behaviour().dpop_nonce
+        && let Ok(nonce) = HeaderValue::from_str(nonce)
+    {
+        response.headers_mut().insert("dpop-nonce", nonce);
+    }
     response.extensions_mut().insert(note);
     response
 }

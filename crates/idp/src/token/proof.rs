@@ -1,5 +1,5 @@
 use http::HeaderValue;
-use portcullis_oidc::dpop::{Proof, ProofRules, TargetUri};
+use portcullis_oidc::dpop::{Proof, ProofRefusal, ProofRules, TargetUri};
 use serde_json::{Map, Value};
 
 use crate::client_auth::Caller;
@@ -26,6 +26,12 @@ pub(super) fn binding(provider: &Provider, client: &Client, caller: &Caller) -> 
         })?),
     };
     let jkt = proven_key(provider, caller)?;
+    if client.dpop_bound_access_tokens && jkt.is_none() {
+        return Err(OAuthError::new(
+            "invalid_dpop_proof",
+            "the client's tokens are bound to a key, and it has proven none",
+        ));
+    }
     Ok(Binding { jkt, x5t })
 }
 
@@ -33,14 +39,33 @@ pub(super) fn binding(provider: &Provider, client: &Client, caller: &Caller) -> 
 /// remembered here.
 fn proven_key(provider: &Provider, caller: &Caller) -> Result<Option<String>, OAuthError> {
     let values = caller.headers.get_all("dpop").iter();
-    let mut proofs = values.map(HeaderValue::as_bytes).peekable();
-    if proofs.peek().is_none() {
+    let proofs: Vec<&[u8]> = values.map(HeaderValue::as_bytes).collect();
+    if proofs.is_empty() {
         return Ok(None);
     }
     let target = TargetUri::parse(&provider.url("/token")).ok_or_else(OAuthError::server_error)?;
-    let rules = ProofRules::new("POST", &target, provider.now());
-    match Proof::check(proofs, &rules) {
+    // The address that a client with a certificate goes to.
+    let alias = provider.mtls_url("/token").and_then(|url| TargetUri::parse(&url));
+    let wanted = provider.dev.behaviour().dpop_nonce.clone();
+    let is_wanted = |nonce: &str| Some(nonce) == wanted.as_deref();
+    let check = |target: &TargetUri| {
+        let mut rules = ProofRules::new("POST", target, provider.now());
+        if wanted.is_some() {
+            rules.nonce = Some(&is_wanted);
+        }
+        Proof::check(proofs.iter().copied(), &rules)
+    };
+    let checked = check(&target).or_else(|error| match (&error, &alias) {
+        (ProofRefusal::OtherTarget { .. }, Some(alias)) => check(alias),
+        _ => Err(error),
+    });
+    match checked {
         Ok(proof) => Ok(Some(proof.thumbprint)),
+        // RFC 9449 s8
+        Err(ProofRefusal::NonceRequired | ProofRefusal::NonceStale) => Err(OAuthError::new(
+            "use_dpop_nonce",
+            "the DPoP proof must have the nonce of the header DPoP-Nonce",
+        )),
         Err(_) => Err(OAuthError::new(
             "invalid_dpop_proof",
             "the DPoP proof is not valid for this request (RFC 9449 s4.3)",

@@ -8,6 +8,7 @@ use super::{Client, Form};
 use crate::client_auth::{Asking, AssertionAudience, AuthMethod, Carried, Credential};
 use crate::token_response::{self, error_of};
 use crate::{HttpsUrl, Metadata, ProviderError};
+use portcullis_jose::Secret;
 
 /// An endpoint that clients prove themselves at.
 #[derive(Debug)]
@@ -33,6 +34,13 @@ pub(super) const REVOCATION: Endpoint = Endpoint {
     member: "revocation_endpoint",
     own: |metadata| metadata.revocation_endpoint.as_ref(),
     alias: |metadata| metadata.mtls_aliases.revocation.as_ref(),
+};
+
+pub(super) const PUSHED: Endpoint = Endpoint {
+    words: "pushed authorization request endpoint",
+    member: "pushed_authorization_request_endpoint",
+    own: |metadata| metadata.pushed_authorization_request_endpoint.as_ref(),
+    alias: |metadata| metadata.mtls_aliases.pushed_authorization_request.as_ref(),
 };
 
 pub(super) const INTROSPECTION: Endpoint = Endpoint {
@@ -67,7 +75,11 @@ impl Client {
     ) -> Result<http::Response<Bytes>, ProviderError> {
         let now = || self.provider.clock().now();
         let mut credential = self.auth.choose(now(), &[]).await?;
-        let response = self.post_once(endpoint, url, form, credential.as_ref()).await?;
+        let mut response = self.post_once(endpoint, url, form, credential.as_ref()).await?;
+        // RFC 9449 s8: the provider wants a nonce in the proof, and has said which.
+        if error_of(&response).as_deref() == Some("use_dpop_nonce") && self.options.dpop.is_some() {
+            response = self.post_once(endpoint, url, form, credential.as_ref()).await?;
+        }
         if !is_unknown_client(&response) {
             self.note_success(&response, credential.as_ref());
             return Ok(response);
@@ -102,7 +114,7 @@ impl Client {
         credential: Option<&Credential>,
     ) -> Result<http::Response<Bytes>, ProviderError> {
         let token_endpoint;
-        let audience = match self.assertion_audience {
+        let audience = match self.options.assertion_audience {
             AssertionAudience::Issuer => self.provider.issuer(),
             AssertionAudience::TokenEndpoint => {
                 token_endpoint = self.provider.metadata().await?;
@@ -126,20 +138,49 @@ impl Client {
         if let Some(value) = carried.authorization {
             request = request.header(AUTHORIZATION, value);
         }
+        let bound = endpoint.member == TOKEN.member;
+        if let Some(proof) = self.proof("POST", url, None)?.filter(|_| bound) {
+            request = request.header("dpop", proof);
+        }
         let request = request
             .body(Bytes::from(body))
             .map_err(|error| ProviderError::BadAnswer {
                 endpoint: endpoint.words,
                 why: error.to_string(),
             })?;
-        match carried.http {
+        let response = match carried.http {
             Some(http) => http.send(request, token_response::LIMIT).await,
             None => self.provider.http().send(request, token_response::LIMIT).await,
-        }
-        .map_err(|error| ProviderError::Unreachable {
+        };
+        let response = response.map_err(|error| ProviderError::Unreachable {
             endpoint: endpoint.words,
             error,
-        })
+        })?;
+        if let Some(key) = &self.options.dpop {
+            key.note_nonce(url.as_str(), response.headers());
+        }
+        Ok(response)
+    }
+
+    /// A proof of the key that tokens are bound to, where they are.
+    pub(super) fn proof(
+        &self,
+        method: &str,
+        url: &HttpsUrl,
+        token: Option<&Secret>,
+    ) -> Result<Option<String>, ProviderError> {
+        let Some(key) = &self.options.dpop else {
+            return Ok(None);
+        };
+        let proof = key.proof(method, url.as_str(), token, self.provider.clock().now());
+        proof
+            .map(Some)
+            .map_err(|error| ProviderError::Credential { why: error.to_string() })
+    }
+
+    /// Whether the client's authentication puts `client_id` into the form.
+    pub(super) fn names_itself_in_forms(&self) -> bool {
+        self.method() != AuthMethod::Basic
     }
 
     /// A request without the client's authentication.

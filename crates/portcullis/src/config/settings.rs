@@ -205,6 +205,18 @@ pub struct ClientSettings {
     pub auth: ClientAuth,
     /// Whom its assertions name as their audience.
     pub assertion_audience: AssertionAudience,
+    /// Whether the FAPI 2.0 Security Profile is kept.
+    pub fapi2: bool,
+    /// The key that people's tokens are bound to, as PEM or JWK.
+    pub dpop_key: Option<Secret>,
+    /// Authorization requests are pushed.
+    pub pushed_requests: bool,
+    /// Authorization requests are signed.
+    pub signed_requests: bool,
+    /// Answers to logins come as forms.
+    pub form_post: bool,
+    /// More parameters of authorization requests.
+    pub authorization_parameters: Vec<(String, String)>,
 }
 
 /// A secret or private key of a client, and when it is valid.

@@ -303,6 +303,7 @@ fn apis(
             path: configured.path.clone(),
             upstream,
             metrics,
+            address: configured.upstream.origin().ascii_serialization(),
             attach: Attach::of(&configured.token, settings, providers, audit)?,
             guarded,
         });

@@ -9,12 +9,14 @@ use portcullis_audit::{Credential, Event, Refused, RequestId};
 use portcullis_bff::{Bff, Failure, Session, StepUp, is_navigation};
 use portcullis_guard::{Call, Guard, GuardError, Presented, Scheme, VerifiedToken};
 use portcullis_jose::{Refusal, Secret};
+use portcullis_oidc::dpop::DpopKey;
 use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, ForwardError, ForwardHead};
 use std::sync::Arc;
 
 use super::again::Outcome;
 use super::answer::{Answer, Form};
+use super::attach::Attach;
 use super::routes::{Api, GuardedApi};
 use super::{Gateway, Incoming};
 
@@ -31,6 +33,8 @@ struct Pass {
     session: Option<(Bff, Session)>,
     /// The client's own token, where the upstream gets that.
     own: Option<Secret>,
+    /// The key that the session's token is bound to, and the token.
+    bound: Option<(DpopKey, Secret)>,
 }
 
 enum Permit {
@@ -55,6 +59,7 @@ impl Gateway {
                 dpop_nonce: None,
                 session: None,
                 own: None,
+                bound: None,
             }),
             Some(guarded) => self.admit(api, guarded, &incoming).await,
         };
@@ -154,6 +159,7 @@ impl Gateway {
             dpop_nonce: guarded.guard.next_dpop_nonce(&presented),
             session: None,
             own: None,
+            bound: None,
         })
     }
 
@@ -195,7 +201,7 @@ impl Gateway {
         let access_token = bff.access_token(&session, incoming.id).await.map_err(&refuse)?;
 
         let credential = Credential::Session;
-        let presented = Presented::token_alone(access_token.expose());
+        let presented = Presented::token_alone(access_token.expose()).held();
         let presented = presented.called(incoming.parts.method.as_str(), incoming.path.as_str());
         let token = match guarded.guard.verify(&presented).await {
             Ok(token) => token,
@@ -234,8 +240,16 @@ impl Gateway {
             .guard
             .authorize(&token, &presented, policy)
             .map_err(|error| refuse(&error, Some(&token)))?;
+        let dpop = bff
+            .settings()
+            .client
+            .options()
+            .dpop
+            .clone()
+            .filter(|_| token.binding().jkt().is_some());
+        let scheme = if dpop.is_some() { "DPoP" } else { "Bearer" };
         // A token that was verified is visible ASCII.
-        let mut header = HeaderValue::from_str(&format!("Bearer {}", access_token.expose()))
+        let mut header = HeaderValue::from_str(&format!("{scheme} {}", access_token.expose()))
             .unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
         header.set_sensitive(true);
         let authorization = AuthorizationHeader::Set(header);
@@ -246,6 +260,7 @@ impl Gateway {
             dpop_nonce: None,
             session: Some((bff.clone(), session)),
             own: None,
+            bound: dpop.map(|key| (key, access_token)),
         })
     }
 
@@ -313,7 +328,7 @@ impl Gateway {
     {
         let ours = self.0.frontends.cookies();
         let Incoming {
-            parts,
+            mut parts,
             path,
             host,
             id,
@@ -337,6 +352,26 @@ impl Gateway {
             head.host = host;
             head
         };
+        let target = format!("{}{}", api.address, path.as_str());
+        let clock = pass
+            .session
+            .as_ref()
+            .map(|(bff, _)| bff.settings().client.provider().clock());
+        let bound = pass.bound.as_ref().filter(|_| matches!(api.attach, Attach::Caller));
+        if let Some(((key, token), clock)) = bound.zip(clock) {
+            // RFC 9449 s7: our proof, for the upstream's own address.
+            let proof = key.proof(method.as_str(), &target, Some(token), clock.now());
+            match proof.map(HeaderValue::try_from) {
+                Ok(Ok(proof)) => drop(parts.headers.insert("dpop", proof)),
+                _ => {
+                    let refused = Refused::new("internal.error").found("the DPoP proof cannot be made");
+                    let mut response =
+                        Answer::new(&refused, StatusCode::INTERNAL_SERVER_ERROR, Form::Problem, id).response();
+                    self.disclose(&refused, &mut response);
+                    return response;
+                }
+            }
+        }
         // A request without a body can be sent once more, if the upstream refuses the client's own token.
         let again = (pass.own.is_some() && body.is_end_stream() && !upgrade).then(|| {
             let mut parts = parts.clone();
@@ -360,6 +395,9 @@ impl Gateway {
         }
         match answer {
             Ok(mut response) => {
+                if let Some((key, _)) = &pass.bound {
+                    key.note_nonce(&target, response.headers());
+                }
                 let (token, policy) = match &pass.permit {
                     Permit::Anyone => (None, None),
                     Permit::Granted(token, authorized) => (Some(&**token), Some(authorized.policy().to_owned())),

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use portcullis_audit::Audit;
 use portcullis_guard::report_keys;
 use portcullis_jose::{AlgorithmSet, Clock, JwkSet, Secret, SharedSecret};
+use portcullis_oidc::dpop::DpopKey;
 use portcullis_oidc::token_rules::TokenType;
 use portcullis_oidc::{
-    Client, HttpClient, HttpsUrl, HyperClient, Introspection, IssuerRule, Provider, ProviderSettings,
+    Client, ClientOptions, HttpClient, HttpsUrl, HyperClient, Introspection, IssuerRule, Provider, ProviderSettings,
 };
 
 use super::build::{BuildError, failed, seconds};
 use super::credentials;
+use crate::client_key;
 use crate::config::{self, AccessTokenType, Keys, Settings};
 
 /// A provider, and how opaque tokens are asked about there, if they are.
@@ -95,8 +97,21 @@ pub(crate) fn client(
     let ca_file = ca_file.and_then(|provider| provider.ca_file.as_deref());
     let auth = credentials::client_auth(name, &client.auth, ca_file, audit, provider.clock());
     let auth = auth.map_err(failed(format!("client {name}")))?;
-    let client = Client::new(provider, &client.client_id, auth).with_assertion_audience(client.assertion_audience);
-    Ok(client)
+    let mut options = ClientOptions::default();
+    options.assertion_audience = client.assertion_audience;
+    options.pushed_requests = client.pushed_requests;
+    options.signed_requests = client.signed_requests;
+    options.form_post = client.form_post;
+    options.extra_parameters.clone_from(&client.authorization_parameters);
+    options.fapi2 = client.fapi2;
+    options.dpop = match &client.dpop_key {
+        None => None,
+        Some(key) => {
+            let key = client_key::parse(key, None).map_err(failed(format!("the dpop_key of client {name}")))?;
+            Some(DpopKey::new(key))
+        }
+    };
+    Ok(Client::new(provider, &client.client_id, auth).with_options(options))
 }
 
 fn provider(

@@ -8,6 +8,7 @@ mod client_credentials;
 mod cors;
 mod dpop;
 mod fleet;
+mod fapi;
 mod forward;
 mod frontends;
 mod heads;

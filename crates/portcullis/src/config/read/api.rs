@@ -47,7 +47,7 @@ pub(super) fn api(reader: &Reader<'_>, name: &str, around: &Around<'_>, paths: &
     let timeout = reader.get("timeout", duration);
     let realm = reader.get("realm", realm);
     let public = matches!(access, Some(Access::Anyone));
-    let token = token::token(reader, around.session_client, public, around.has_frontend);
+    let token = token::token(reader, around, public);
     Some(ApiSettings {
         token: token?,
         path: path?.value,

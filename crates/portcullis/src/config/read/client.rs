@@ -7,6 +7,7 @@ use portcullis_oidc::client_auth::AssertionAudience;
 use url::Url;
 
 use super::provider::{algorithm, dev_only};
+use super::requests;
 use super::secret::{DevOnly, of_client};
 use super::server::{existing_file, private_file};
 use crate::client_key;
@@ -30,6 +31,7 @@ pub(super) fn client(
     reader: &Reader<'_>,
     providers: &BTreeMap<String, ProviderSettings>,
     public_is_loopback: Option<bool>,
+    public_is_https: Option<bool>,
 ) -> Option<ClientSettings> {
     let provider = reader.get("provider", reference);
     let client_id = reader.get("client_id", client_id);
@@ -45,14 +47,18 @@ pub(super) fn client(
     let issuer_is_loopback = known
         .and_then(|provider| Url::parse(&provider.issuer).ok())
         .map(|issuer| is_loopback(&issuer));
-    let auth = auth(reader, dev_only(public_is_loopback, issuer_is_loopback));
+    let dev_only = dev_only(public_is_loopback, issuer_is_loopback);
+    let auth = auth(reader, dev_only);
     let audience = audience(reader, auth.as_ref(), known);
-    Some(ClientSettings {
+    let requests = requests::requests(reader, auth.as_ref(), public_is_https, dev_only);
+    let settings = ClientSettings {
         provider: provider?.value,
         client_id: client_id?.value,
         auth: auth?,
         assertion_audience: audience?,
-    })
+        ..requests?
+    };
+    (!settings.fapi2 || requests::keeps_fapi2(reader, &settings, known)).then_some(settings)
 }
 
 /// How it proves itself: what is there, by the method that is named or that goes with it.

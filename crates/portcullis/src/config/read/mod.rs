@@ -6,6 +6,7 @@ mod frontend;
 mod overlap;
 mod policy;
 mod provider;
+mod requests;
 mod revocations;
 mod routes;
 mod secret;
@@ -45,6 +46,7 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
     let public_is_loopback = server
         .as_ref()
         .map(|server| super::urls::is_loopback(&server.public_url));
+    let public_is_https = server.as_ref().map(|server| server.public_url.scheme() == "https");
     let store = store::store(
         cx,
         section(cx, tree, "store").as_ref(),
@@ -56,7 +58,7 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
         provider::provider(reader, public_is_loopback)
     });
     let clients = named(cx, tree, "client", |reader, _| {
-        client::client(reader, &providers, public_is_loopback)
+        client::client(reader, &providers, public_is_loopback, public_is_https)
     });
     provider::check_introspection(cx, &providers, &clients);
     let public_url = server.as_ref().map(|server| &server.public_url);

@@ -54,6 +54,16 @@ pub(super) fn with_source(
     read_one(&reader, dev_only, shape)
 }
 
+/// A key, as PEM or JWK.
+pub(super) fn key(cx: &Context<'_>, item: &Item<'_>, dev_only: DevOnly) -> Option<Secret> {
+    let DeValue::Table(table) = item.value else {
+        // It says what is wrong with it.
+        return secret(cx, item, dev_only).and(None);
+    };
+    let reader = Reader::new(cx, &SECRET, item.what.clone(), table, item.span.clone());
+    read_one(&reader, dev_only, Shape::Key).map(|(secret, _)| secret)
+}
+
 /// The secrets of a client: one or a list, each perhaps with the times between which it is valid.
 pub(super) fn of_client(
     cx: &Context<'_>,

@@ -2,6 +2,7 @@
 
 use portcullis_oidc::TokenTarget;
 
+use super::api::Around;
 use crate::config::faults::FaultKind;
 use crate::config::kinds::{reference, scopes, text, word};
 use crate::config::reader::{Reader, listed};
@@ -12,8 +13,8 @@ use crate::config::urls::{PlainHttp, url};
 /// What is asked for, where something is.
 const ASKED: [&str; 4] = ["client", "scopes", "resource", "audience"];
 
-/// Which token the upstream gets. `of_frontend` is the client that asks where none is named.
-pub(super) fn token(api: &Reader<'_>, of_frontend: Option<&str>, public: bool, session: bool) -> Option<UpstreamToken> {
+/// Which token the upstream gets. The client of the frontend asks where none is named.
+pub(super) fn token(api: &Reader<'_>, around: &Around<'_>, public: bool) -> Option<UpstreamToken> {
     if !api.has("token") {
         return Some(UpstreamToken::Caller);
     }
@@ -22,13 +23,18 @@ pub(super) fn token(api: &Reader<'_>, of_frontend: Option<&str>, public: bool, s
     let needed = from
         .as_ref()
         .map(|from| matches!(from.value, "exchange" | "client" | "caller_or_client"));
-    let asked = asked(&reader, of_frontend, needed);
+    let asked = asked(&reader, around.session_client, needed);
     let from = from?;
     let misplaced = match from.value {
         "caller_or_client" | "caller_or_none" if !public => {
             Some("is for public routes: here nothing passes without a token of the caller's")
         }
-        "caller_or_client" | "caller_or_none" if !session => Some("needs a [frontend.NAME], which has the sessions"),
+        "caller_or_client" | "caller_or_none" if !around.has_frontend => {
+            Some("needs a [frontend.NAME], which has the sessions")
+        }
+        "caller_or_client" | "caller_or_none" | "exchange" if sessions_are_bound(around) => {
+            Some("is not for sessions whose tokens are bound by `dpop_key`")
+        }
         "exchange" if public => Some("needs a token of the caller's, which nobody looks at on a public route"),
         _ => None,
     };
@@ -45,6 +51,12 @@ pub(super) fn token(api: &Reader<'_>, of_frontend: Option<&str>, public: bool, s
         "none" => UpstreamToken::None,
         _ => UpstreamToken::Caller,
     })
+}
+
+/// Whether some session's token is bound to a key.
+fn sessions_are_bound(around: &Around<'_>) -> bool {
+    let mut clients = around.frontends.values().filter_map(|frontend| around.clients.get(&frontend.client));
+    clients.any(|client| client.dpop_key.is_some())
 }
 
 /// `None` where nothing is to be asked for, or it is wrong, which is then told.

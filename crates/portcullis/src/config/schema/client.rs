@@ -1,6 +1,6 @@
 //! `[client.NAME]` and secrets.
 
-use super::Kind::{List, OneOf, Path, Reference, Secrets, Text};
+use super::Kind::{List, OneOf, Path, Reference, Secret, Secrets, Text, True};
 use super::Presence::{Default, Depends, Optional, Required};
 use super::tables::ALGORITHM;
 use super::{Key, Kind, Table};
@@ -79,6 +79,51 @@ pub(crate) const CLIENT: Table = Table {
             "What `private_key` signs with.",
         )
         .also(&["token_endpoint_auth_signing_alg", "alg"]),
+        Key::new(
+            "profile",
+            OneOf(&["fapi2"]),
+            Optional,
+            r#""fapi2""#,
+            "The FAPI 2.0 Security Profile: all that it demands of a client is done and demanded of the provider, and what it forbids is refused.",
+        ),
+        Key::new(
+            "dpop_key",
+            Secret,
+            Optional,
+            r#"{ file = "/run/secrets/dpop.pem" }"#,
+            "The key, as PEM or JWK, that people's access tokens are bound to (DPoP, RFC 9449), so that nobody else can use them. The same in all replicas.",
+        ),
+        Key::new(
+            "pushed_requests",
+            True,
+            Optional,
+            "true",
+            "Authorization requests are pushed to the provider, and the browser carries a reference (RFC 9126). Where the provider demands it, it is done in any case.",
+        )
+        .also(&["par"]),
+        Key::new(
+            "signed_requests",
+            True,
+            Optional,
+            "true",
+            "Authorization requests are signed by `private_key` (RFC 9101).",
+        )
+        .also(&["jar", "request_object"]),
+        Key::new(
+            "response_mode",
+            OneOf(&["query", "form_post"]),
+            Default(r#""query""#),
+            r#""form_post""#,
+            "How the answer to a login comes. With `form_post` no code stands in a URL; the cookie of the attempt is then `SameSite=None`, so `public_url` must be https.",
+        ),
+        Key::new(
+            "authorization_parameters",
+            Kind::Table("a table { NAME = \"TEXT\" }"),
+            Optional,
+            r#"{ domain_hint = "example.com" }"#,
+            "More parameters of authorization requests, as a provider may want them.",
+        )
+        .also(&["extra_parameters", "authorize_params"]),
         Key::new(
             "assertion_audience",
             OneOf(&["issuer", "token_endpoint"]),

@@ -11,6 +11,7 @@ mod issuers;
 mod paths;
 mod policies;
 mod providers;
+mod requests;
 mod secrets;
 mod servers;
 mod structure;

@@ -1,0 +1,258 @@
+//! Logins that leave nothing to the browser: pushed, signed and answered by a form; tokens that are bound to a key.
+
+use portcullis_idp::{Behaviour, Client};
+use portcullis_jose::{Algorithm, Clock, SigningKey};
+use portcullis_oidc::dpop::{DpopKey, Proof, ProofRules, TargetUri};
+use serde_json::json;
+
+use super::{Gate, raw::Reply};
+use crate::demo::{Answer, Browser};
+
+const INLINE: &str = "secret = { env = \"WEB_SECRET\" }";
+
+/// A gateway whose client has a key of its own, one for DPoP, and these settings.
+async fn gate(https: bool, settings: &str, change: impl FnOnce(&mut Client)) -> Gate {
+    let mut gate = if https {
+        Gate::start_on_https().await
+    } else {
+        Gate::start().await
+    };
+    let keys = [("key.pem", key()), ("dpop.pem", key())];
+    for (name, key) in &keys {
+        let path = gate.dir.path().join(name);
+        std::fs::write(&path, key.to_pkcs8_pem().unwrap().expose()).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+    let mut client = super::provider_of(&gate.origin).clients.remove(0);
+    client.secret = None;
+    client.jwks = Some(json!({ "keys": [keys[0].1.public_jwk()] }));
+    change(&mut client);
+    gate.idp.control().put_client(client).unwrap();
+    let with = format!("private_key = {{ file = \"key.pem\" }}\n{settings}");
+    gate.text = gate.text.replacen(INLINE, &with, 1);
+    gate.restart().await;
+    gate
+}
+
+fn key() -> SigningKey {
+    SigningKey::generate(Algorithm::ES256).unwrap()
+}
+
+/// Where `/bff/login` sends the browser, by the names of the parameters.
+async fn sent_to(gate: &Gate) -> Vec<String> {
+    let mut browser = Browser::new();
+    let answer = gate.visit(&mut browser, &format!("{}/bff/login", gate.origin)).await;
+    let url = answer.location().unwrap();
+    url.query_pairs().map(|(name, _)| name.into_owned()).collect()
+}
+
+/// Asserts that somebody signs in and reaches the API.
+async fn works(gate: &Gate) -> Browser {
+    let mut browser = gate.sign_in().await;
+    let answer = gate.fetch(&mut browser, "/api/orders/7").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    browser
+}
+
+#[tokio::test]
+async fn requests_are_pushed_where_the_client_or_the_provider_wants_it() {
+    let gate1 = gate(false, "pushed_requests = true", |client| {
+        client.require_pushed_authorization_requests = true;
+    })
+    .await;
+    assert_eq!(sent_to(&gate1).await, ["client_id", "request_uri"]);
+    drop(works(&gate1).await);
+    // One who does not push is refused by this provider.
+    let gate2 = gate(false, "", |client| client.require_pushed_authorization_requests = true).await;
+    assert!(sent_to(&gate2).await.contains(&"code_challenge".to_owned()));
+    let mut browser = Browser::new();
+    let answer = gate2.visit(&mut browser, &format!("{}/bff/login", gate2.origin)).await;
+    let refused = gate2.visit(&mut browser, answer.location().unwrap().as_str()).await;
+    assert!(
+        refused.location().unwrap().as_str().contains("error=invalid_request"),
+        "{}",
+        refused.body
+    );
+}
+
+#[tokio::test]
+async fn requests_are_signed() {
+    let gate1 = gate(false, "signed_requests = true", |client| {
+        client.require_signed_request_object = true
+    })
+    .await;
+    assert_eq!(
+        sent_to(&gate1).await,
+        ["client_id", "response_type", "scope", "request"]
+    );
+    drop(works(&gate1).await);
+    let both = "signed_requests = true\npushed_requests = true";
+    let gate2 = gate(false, both, |client| {
+        client.require_signed_request_object = true;
+        client.require_pushed_authorization_requests = true;
+    })
+    .await;
+    assert_eq!(sent_to(&gate2).await, ["client_id", "request_uri"]);
+    drop(works(&gate2).await);
+    // Signed by somebody else, or not at all.
+    for (settings, told) in [("signed_requests = true", 400), ("", 303)] {
+        let other = key();
+        let gate3 = gate(false, settings, |client| {
+            client.require_signed_request_object = true;
+            client.jwks = Some(json!({ "keys": [other.public_jwk()] }));
+        })
+        .await;
+        let mut browser = Browser::new();
+        let answer = gate3.visit(&mut browser, &format!("{}/bff/login", gate3.origin)).await;
+        let refused = gate3.visit(&mut browser, answer.location().unwrap().as_str()).await;
+        assert_eq!(refused.status.as_u16(), told, "{settings}: {}", refused.body);
+    }
+}
+
+#[tokio::test]
+async fn parameters_of_the_configuration_are_sent() {
+    let gate = gate(
+        false,
+        "authorization_parameters = { domain_hint = \"example.com\", x = \"a b\" }",
+        |_| {},
+    )
+    .await;
+    let mut browser = Browser::new();
+    let answer = gate.visit(&mut browser, &format!("{}/bff/login", gate.origin)).await;
+    let location = answer.location().unwrap();
+    assert!(
+        location.as_str().contains("&domain_hint=example.com&x=a+b"),
+        "{location}"
+    );
+    drop(works(&gate).await);
+}
+
+#[tokio::test]
+async fn an_answer_may_come_as_a_form() {
+    let gate = gate(true, "response_mode = \"form_post\"", |_| {}).await;
+    let mut browser = Browser::new();
+    let begun = gate.visit(&mut browser, &format!("{}/bff/login", gate.origin)).await;
+    let cookies: Vec<&str> = begun
+        .headers
+        .get_all("set-cookie")
+        .iter()
+        .map(|value| value.to_str().unwrap())
+        .collect();
+    assert!(
+        cookies.iter().all(|cookie| cookie.contains("; Secure; SameSite=None")),
+        "{cookies:?}"
+    );
+    let page: Answer = gate.visit(&mut browser, begun.location().unwrap().as_str()).await;
+    let page = gate.visit(&mut browser, page.location().unwrap().as_str()).await;
+    let page = browser
+        .submit(&page, &[("username", "alice"), ("password", super::PASSWORD)])
+        .await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    let value = |name: &str| {
+        let (_, rest) = page.body.split_once(&format!("name=\"{name}\" value=\"")).unwrap();
+        rest.split_once('"')
+            .unwrap()
+            .0
+            .replace("&#38;", "&")
+            .replace("&amp;", "&")
+    };
+    let (code, state, iss) = (value("code"), value("state"), value("iss"));
+    let form = form_urlencoded(&[("code", &code), ("state", &state), ("iss", &iss)]);
+    let callback = format!("{}/bff/callback", gate.origin);
+    let headers = [
+        ("host", gate.host()),
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("origin", gate.idp.issuer()),
+        ("sec-fetch-site", "cross-site"),
+    ];
+    let answer = browser.send("POST", &gate.reach(&callback), &headers, form).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    assert!(gate.session(&browser).is_some());
+    assert_eq!(gate.fetch(&mut browser, "/api/orders/7").await.status, 200);
+    // Without that setting nobody may post an answer.
+    let plain = Gate::start().await;
+    let reply: Reply = plain.call("POST", "/bff/callback", &[]).await;
+    assert_eq!(reply.status, 405);
+}
+
+fn form_urlencoded(pairs: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish()
+}
+
+#[tokio::test]
+async fn tokens_are_bound_to_a_key_and_the_upstream_gets_a_proof() {
+    let gate = gate(false, "dpop_key = { file = \"dpop.pem\" }", |client| {
+        client.dpop_bound_access_tokens = true
+    })
+    .await;
+    // The provider wants a nonce; it is given with the second try.
+    let behaviour = Behaviour {
+        dpop_nonce: Some("nonce-1".into()),
+        ..Behaviour::default()
+    };
+    gate.idp.control().set_behaviour(behaviour);
+    let mut browser = works(&gate).await;
+    let log = gate.idp.control().request_log();
+    let wanted = log
+        .iter()
+        .filter(|entry| entry.error.as_deref() == Some("use_dpop_nonce"))
+        .count();
+    assert_eq!(wanted, 1);
+    drop(gate.sign_in().await);
+    let log = gate.idp.control().request_log();
+    assert_eq!(
+        log.iter()
+            .filter(|entry| entry.error.as_deref() == Some("use_dpop_nonce"))
+            .count(),
+        1,
+        "remembered"
+    );
+    let answer = gate.fetch(&mut browser, "/api/orders/7?x=1").await;
+    assert_eq!(answer.status, 200);
+    let seen = gate.upstream.last();
+    let authorization = seen.all("authorization");
+    let token = authorization[0].strip_prefix("DPoP ").unwrap().to_owned();
+    let pem = std::fs::read_to_string(gate.dir.path().join("dpop.pem")).unwrap();
+    let thumbprint = DpopKey::new(SigningKey::from_pem(&pem, Algorithm::ES256).unwrap()).thumbprint();
+    let target = TargetUri::parse(&format!("http://{}/api/orders/7", gate.upstream.address)).unwrap();
+    let rules = ProofRules::new("GET", &target, gate.clock.now()).with_token(&token, &thumbprint);
+    let proofs = seen.all("dpop");
+    Proof::check(proofs.iter().map(|proof| proof.as_bytes()), &rules).unwrap();
+    // Whoever has stolen it cannot use it here.
+    assert_eq!(gate.bearer("GET", "/api/orders/7", &token).await.status, 401);
+    // It is renewed with a proof as well.
+    gate.clock.advance(290);
+    let answer = gate.fetch(&mut browser, "/api/orders/7").await;
+    assert_eq!(answer.status, 200);
+    assert_ne!(gate.upstream.last().all("authorization"), authorization);
+}
+
+#[tokio::test]
+async fn the_profile_does_all_of_it() {
+    let settings = "profile = \"fapi2\"\ndpop_key = { file = \"dpop.pem\" }";
+    let gate = gate(false, settings, |client| {
+        client.require_pushed_authorization_requests = true;
+        client.dpop_bound_access_tokens = true;
+    })
+    .await;
+    assert_eq!(sent_to(&gate).await, ["client_id", "request_uri"]);
+    drop(works(&gate).await);
+    // An answer that does not say who it is from is no answer, though the provider may leave it out elsewhere.
+    gate.idp.control().set_behaviour(Behaviour {
+        omit_iss_parameter: true,
+        ..Behaviour::default()
+    });
+    let mut browser = Browser::new();
+    let callback = gate.until_callback(&mut browser).await;
+    let answer = gate.visit(&mut browser, callback.as_str()).await;
+    assert_eq!(
+        (answer.status.as_u16(), gate.last_code().as_str()),
+        (400, "login.issuer_missing")
+    );
+}
