@@ -55,7 +55,10 @@ pub(super) fn token(api: &Reader<'_>, around: &Around<'_>, public: bool) -> Opti
 
 /// Whether some session's token is bound to a key.
 fn sessions_are_bound(around: &Around<'_>) -> bool {
-    let mut clients = around.frontends.values().filter_map(|frontend| around.clients.get(&frontend.client));
+    let mut clients = around
+        .frontends
+        .values()
+        .filter_map(|frontend| around.clients.get(&frontend.client));
     clients.any(|client| client.dpop_key.is_some())
 }
 
