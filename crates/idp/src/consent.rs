@@ -36,6 +36,7 @@ pub(crate) async fn show(State(provider): State<Arc<Provider>>, uri: Uri, header
         csrf: &provider.csrf_token(browser, id),
         client: &request.client_id,
         username: &session.username,
+        device: request.device.as_ref().map(|(_, code)| code.as_str()),
         scopes: granted
             .iter()
             .map(|scope| (scope.as_str(), describe_scope(scope)))

@@ -20,6 +20,7 @@ pub(crate) async fn discovery(State(provider): State<Arc<Provider>>) -> Response
         "issuer": issuer,
         "authorization_endpoint": provider.url("/authorize"),
         "token_endpoint": provider.url("/token"),
+        "device_authorization_endpoint": provider.url("/device_authorization"),
         "userinfo_endpoint": provider.url("/userinfo"),
         "jwks_uri": provider.url("/jwks"),
         "revocation_endpoint": provider.url("/revoke"),
@@ -35,6 +36,7 @@ pub(crate) async fn discovery(State(provider): State<Arc<Provider>>) -> Response
             "refresh_token",
             "client_credentials",
             "urn:ietf:params:oauth:grant-type:token-exchange",
+            crate::device::GRANT_TYPE,
         ],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [provider.keys.algorithm().name()],
@@ -85,6 +87,7 @@ fn mtls_aliases(provider: &Provider) -> Option<serde_json::Value> {
     let url = |path: &str| provider.mtls_url(path);
     Some(json!({
         "token_endpoint": url("/token")?,
+        "device_authorization_endpoint": url("/device_authorization")?,
         "userinfo_endpoint": url("/userinfo")?,
         "revocation_endpoint": url("/revoke")?,
         "introspection_endpoint": url("/introspect")?,

@@ -12,10 +12,10 @@
 //!
 //! Discovery and RFC 8414 metadata; the authorization code flow with PKCE (S256; a must for public clients), `nonce`,
 //! `prompt`, `max_age`, `login_hint`, `id_token_hint` and the `iss` parameter of RFC 9207; refresh with rotation and
-//! reuse detection; client credentials; token exchange (RFC 8693); `client_secret_basic`, `client_secret_post`, `private_key_jwt` (also with a
-//! workload's assertion of somebody else's), `tls_client_auth` and `self_signed_tls_client_auth`; resource indicators
-//! (RFC 8707); JWT access tokens (RFC 9068); userinfo, revocation (RFC 7009), introspection (RFC 7662), and logout
-//! that the client begins.
+//! reuse detection; client credentials; token exchange (RFC 8693); the device grant (RFC 8628) with its page;
+//! `client_secret_basic`, `client_secret_post`, `private_key_jwt` (also with a workload's assertion of somebody else's),
+//! `tls_client_auth` and `self_signed_tls_client_auth`; resource indicators (RFC 8707); JWT access tokens (RFC 9068);
+//! userinfo, revocation (RFC 7009), introspection (RFC 7662), and logout that the client begins.
 //!
 //! # In a test
 //!
@@ -69,6 +69,8 @@
 //! id_token_lifetime      = "5m"
 //! refresh_token_lifetime = "8h"
 //! session_lifetime       = 28800
+//! device_code_lifetime   = "10m"
+//! device_code_interval   = 5          # seconds between two questions of a device
 //! signing_algorithm = "RS256"
 //! consent = false                     # true: every client asks the user
 //!
@@ -85,6 +87,12 @@
 //! post_logout_redirect_uris = ["http://127.0.0.1:8080/"]
 //! scopes        = ["orders.read", "orders.write"]
 //! consent       = true
+//!
+//! [[client]]
+//! client_id     = "command-line"
+//! redirect_uris = ["http://127.0.0.1/callback"]     # any port
+//! grants        = ["authorization_code", "refresh_token", "device_code"]
+//! scopes        = ["orders.read"]
 //!
 //! [[client]]
 //! client_id = "nightly"
@@ -108,6 +116,7 @@ mod config;
 mod consent;
 mod cookies;
 mod dev;
+mod device;
 mod discovery;
 mod error;
 mod form;

@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) id_token_lifetime: i64,
     pub(crate) refresh_token_lifetime: i64,
     pub(crate) session_lifetime: i64,
+    pub(crate) device_code_lifetime: i64,
+    pub(crate) device_code_interval: i64,
     pub(crate) consent: bool,
     /// Cookies do not tell ports apart, so their names do: two providers on one machine do not sign each other out.
     pub(crate) port: u16,

@@ -13,7 +13,7 @@ use crate::host::is_for_us;
 use crate::oauth_error::OAuthError;
 use crate::pages::{PageError, Reason};
 use crate::provider::Provider;
-use crate::{authorize, consent, discovery, introspect, login, logout, pages, revoke, token, userinfo};
+use crate::{authorize, consent, device, discovery, introspect, login, logout, pages, revoke, token, userinfo};
 
 /// No form or JSON text that we read is larger.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -30,6 +30,8 @@ pub(crate) fn router(provider: Arc<Provider>) -> Router {
         .route("/login", get(login::show).post(login::submit))
         .route("/consent", get(consent::show).post(consent::submit))
         .route("/token", post(token::token))
+        .route("/device_authorization", post(device::authorization))
+        .route("/device", get(device::show).post(device::submit))
         .route("/userinfo", get(userinfo::userinfo).post(userinfo::userinfo))
         .route("/revoke", post(revoke::revoke))
         .route("/introspect", post(introspect::introspect))

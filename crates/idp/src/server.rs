@@ -63,6 +63,8 @@ impl Idp {
             id_token_lifetime: config.id_token_lifetime,
             refresh_token_lifetime: config.refresh_token_lifetime,
             session_lifetime: config.session_lifetime,
+            device_code_lifetime: config.device_code_lifetime,
+            device_code_interval: config.device_code_interval,
             consent: config.consent,
             port: address.port(),
             https: issuer.starts_with("https:"),

@@ -1,4 +1,6 @@
 mod authorization;
+mod device;
+mod narrowed;
 mod request;
 
 use bytes::Bytes;

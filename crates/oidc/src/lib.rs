@@ -1,6 +1,6 @@
 //! OAuth 2.0 and OpenID Connect, as a client and as a resource server speak it.
 //!
-//! Discovery and keys ([`Provider`]), logins ([`login`]), grants and client authentication ([`Client`]), tokens of
+//! Discovery and keys ([`Provider`]), logins ([`login`], [`loopback`], [`device`]), grants and client authentication ([`Client`]), tokens of
 //! services ([`TokenSource`]), and the rules that tokens have to keep ([`token_rules`], [`id_token`], [`logout_token`]).
 //!
 //! Building a request and judging an answer are pure functions; the network sits behind [`HttpClient`], the time
@@ -22,6 +22,7 @@
 mod binding;
 mod client;
 pub mod client_auth;
+pub mod device;
 pub mod dpop;
 mod error;
 mod flight;
@@ -34,6 +35,7 @@ mod key_cache;
 mod keys;
 pub mod login;
 pub mod logout_token;
+pub mod loopback;
 mod metadata;
 mod provider;
 mod settings;

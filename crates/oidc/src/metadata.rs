@@ -22,6 +22,8 @@ pub struct Metadata {
     pub introspection_endpoint: Option<HttpsUrl>,
     /// RP-Initiated Logout 1.0
     pub end_session_endpoint: Option<HttpsUrl>,
+    /// RFC 8628 s4
+    pub device_authorization_endpoint: Option<HttpsUrl>,
     /// RFC 9207 s3: every authorization response has the parameter `iss`.
     pub iss_parameter_supported: bool,
     /// RFC 9126 s5: where authorization requests are pushed to.
@@ -47,6 +49,8 @@ pub struct MtlsAliases {
     pub userinfo: Option<HttpsUrl>,
     /// RFC 9126
     pub pushed_authorization_request: Option<HttpsUrl>,
+    /// RFC 8628
+    pub device_authorization: Option<HttpsUrl>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +63,7 @@ struct Document {
     revocation_endpoint: Option<String>,
     introspection_endpoint: Option<String>,
     end_session_endpoint: Option<String>,
+    device_authorization_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
     pushed_authorization_request_endpoint: Option<String>,
@@ -75,6 +80,7 @@ struct Aliases {
     introspection_endpoint: Option<String>,
     userinfo_endpoint: Option<String>,
     pushed_authorization_request_endpoint: Option<String>,
+    device_authorization_endpoint: Option<String>,
 }
 
 impl Metadata {
@@ -121,6 +127,7 @@ impl Metadata {
                 "pushed_authorization_request_endpoint",
                 aliases.pushed_authorization_request_endpoint,
             )?,
+            device_authorization: url("device_authorization_endpoint", aliases.device_authorization_endpoint)?,
         };
         Ok(Metadata {
             mtls_aliases,
@@ -137,6 +144,10 @@ impl Metadata {
             revocation_endpoint: url("revocation_endpoint", document.revocation_endpoint)?,
             introspection_endpoint: url("introspection_endpoint", document.introspection_endpoint)?,
             end_session_endpoint: url("end_session_endpoint", document.end_session_endpoint)?,
+            device_authorization_endpoint: url(
+                "device_authorization_endpoint",
+                document.device_authorization_endpoint,
+            )?,
             iss_parameter_supported: document.authorization_response_iss_parameter_supported,
         })
     }

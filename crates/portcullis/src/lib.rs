@@ -12,6 +12,7 @@ pub mod demo;
 pub mod diagnostic;
 mod doctor;
 pub mod gateway;
+mod login;
 mod secret_source;
 pub mod serve;
 pub mod server;

@@ -23,6 +23,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Start again at `/bff/login`. If people need longer than the attempt lives, for example to register or to wait for a code by mail, let them finish that at the provider and sign in afterwards: the second login takes seconds.",
     ),
     entry(
+        ("login.loopback_unavailable", "loopback_unavailable"),
+        500,
+        "There is no port to listen on for the answer to a login",
+        "`portcullis login` listens on this machine's loopback address for the browser to come back (RFC 8252); the port of `--redirect-uri` is in use, or the system allows no listener.",
+        "Leave the port out of `--redirect-uri`, so that a free one is taken, or end what listens there. Where the provider insists on a port, register another; where nothing may listen, sign in with `--device`.",
+    ),
+    entry(
         ("login.duplicate_parameter", "duplicate_parameter"),
         400,
         "The callback has a parameter twice",

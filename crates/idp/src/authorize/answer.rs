@@ -5,6 +5,7 @@ use portcullis_jose::random_token;
 use super::{AuthorizationRequest, AuthorizeError};
 use crate::config::{Client, grantable};
 use crate::dev::{LogNote, OTHER_ISSUER};
+use crate::device;
 use crate::pages::{self, FormPostPage};
 use crate::provider::Provider;
 use crate::response::{see_other, with_cookies, with_query};
@@ -36,6 +37,11 @@ pub(super) fn grant(
         generation: 0,
         rotated: session.auth_time,
     };
+    if let Some((device, _)) = &request.device {
+        let now = provider.now();
+        let still_waiting = provider.state().answer_device(device, Some(grant), now);
+        return device::done(still_waiting);
+    }
     let challenge = request.code_challenge.as_deref();
     let code = provider.state().issue_code(
         grant,
@@ -55,6 +61,11 @@ pub(super) fn refuse(
     error: AuthorizeError,
     cookies: Vec<HeaderValue>,
 ) -> Response {
+    if let Some((device, _)) = &request.device {
+        let now = provider.now();
+        provider.state().answer_device(device, None, now);
+        return device::done(false);
+    }
     let parameters = [("error", error.error), ("error_description", error.description)];
     let mut response = to_client(provider, request, &parameters, cookies);
     response.extensions_mut().insert(LogNote {

@@ -25,7 +25,7 @@ use crate::oauth_error::OAuthError;
 use crate::pages::{self, PageError};
 use crate::provider::Provider;
 use crate::response::{see_other, with_query};
-use crate::state::{Pending, Session, digest};
+use crate::state::{Device, Digest, Pending, Session, digest};
 
 use decide::{Step, next_step};
 
@@ -50,6 +50,8 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) dpop_jkt: Option<String>,
     /// The answer goes back as a form (OAuth 2.0 Form Post Response Mode).
     pub(crate) form_post: bool,
+    /// The device that waits for it (RFC 8628), in place of a browser at the redirect URI.
+    pub(crate) device: Option<(Digest, String)>,
 }
 
 /// `prompt` (OpenID Connect Core s3.1.2.1)
@@ -220,6 +222,30 @@ impl AuthorizationRequest {
             hinted_sub: None,
             dpop_jkt: text("dpop_jkt"),
             form_post: params.get("response_mode") == Some("form_post"),
+            device: None,
+        }
+    }
+
+    /// What a device asks for. Whoever enters its code is always asked whether that is meant (RFC 8628 s5.4).
+    pub(crate) fn of_device(device: &Device, key: Digest) -> AuthorizationRequest {
+        AuthorizationRequest {
+            client_id: device.client_id.clone(),
+            redirect_uri: String::new(),
+            state: None,
+            nonce: None,
+            scopes: device.scopes.clone(),
+            resources: device.resources.clone(),
+            code_challenge: None,
+            prompt: Prompt {
+                consent: true,
+                ..Prompt::default()
+            },
+            max_age: None,
+            login_hint: None,
+            hinted_sub: None,
+            dpop_jkt: None,
+            form_post: false,
+            device: Some((key, device.user_code.clone())),
         }
     }
 }

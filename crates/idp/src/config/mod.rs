@@ -37,6 +37,12 @@ pub struct IdpConfig {
     /// Seconds that a login at this provider lasts.
     #[serde(deserialize_with = "lifetime::seconds")]
     pub session_lifetime: i64,
+    /// Seconds that a device may wait for its person (RFC 8628).
+    #[serde(deserialize_with = "lifetime::seconds")]
+    pub device_code_lifetime: i64,
+    /// Seconds that a device has to wait between two questions.
+    #[serde(deserialize_with = "lifetime::seconds")]
+    pub device_code_interval: i64,
     /// The algorithm that tokens are signed with.
     #[serde(deserialize_with = "algorithm")]
     pub signing_algorithm: Algorithm,
@@ -179,6 +185,8 @@ pub enum GrantType {
     ClientCredentials,
     /// RFC 8693
     TokenExchange,
+    /// RFC 8628
+    DeviceCode,
 }
 
 /// The form of an access token.
@@ -202,6 +210,8 @@ impl Default for IdpConfig {
             id_token_lifetime: 300,
             refresh_token_lifetime: 8 * 3600,
             session_lifetime: 8 * 3600,
+            device_code_lifetime: 600,
+            device_code_interval: 5,
             signing_algorithm: Algorithm::RS256,
             signing_key_pem: None,
             consent: false,

@@ -43,7 +43,25 @@ pub(crate) struct ConsentPage<'a> {
     pub(crate) csrf: &'a str,
     pub(crate) client: &'a str,
     pub(crate) username: &'a str,
+    /// The code that a device shows, for the person to compare (RFC 8628 s5.4).
+    pub(crate) device: Option<&'a str>,
     pub(crate) scopes: Vec<(&'a str, &'static str)>,
+}
+
+#[derive(Template)]
+#[template(path = "device.html")]
+pub(crate) struct DevicePage<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) interaction: &'a str,
+    pub(crate) csrf: &'a str,
+    pub(crate) user_code: &'a str,
+    pub(crate) fault: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "device_done.html")]
+pub(crate) struct DeviceDonePage {
+    pub(crate) allowed: bool,
 }
 
 #[derive(Template)]

@@ -24,6 +24,8 @@ pub(crate) enum Pending {
     /// With the `sub` of the one who is asked.
     Consent(AuthorizationRequest, String),
     Logout(LogoutRequest),
+    /// A code of a device is to be entered.
+    Device,
 }
 
 /// A browser that is signed in.

@@ -4,6 +4,7 @@
 mod bounded;
 mod browsers;
 mod codes;
+mod devices;
 mod grants;
 
 use portcullis_jose::{UnixTime, random_token, sha256};
@@ -14,11 +15,13 @@ use crate::form::Params;
 pub(crate) use bounded::Bounded;
 pub(crate) use browsers::{Interaction, Pending, Session};
 pub(crate) use codes::{Code, Redemption};
+pub(crate) use devices::{Device, DeviceAnswer, Entered};
 pub(crate) use grants::{AccessToken, Grant, GrantId, RefreshToken, Rotation};
 
 const INTERACTIONS: usize = 1_000;
 const SESSIONS: usize = 10_000;
 const CODES: usize = 10_000;
+const DEVICES: usize = 1_000;
 const GRANTS: usize = 20_000;
 const TOKENS: usize = 50_000;
 const ASSERTIONS: usize = 50_000;
@@ -57,6 +60,11 @@ pub(crate) struct State {
     interactions: Bounded<String, Interaction>,
     sessions: Bounded<Digest, Session>,
     codes: Bounded<Digest, Code>,
+    devices: Bounded<Digest, Device>,
+    /// The codes that people type, without hyphen. They are no secrets of the devices'.
+    user_codes: Bounded<String, Digest>,
+    /// When wrong ones were typed.
+    wrong_codes: Vec<UnixTime>,
     grants: Bounded<GrantId, Grant>,
     refresh_tokens: Bounded<Digest, RefreshToken>,
     access_tokens: Bounded<Digest, AccessToken>,
@@ -74,6 +82,9 @@ impl State {
             interactions: Bounded::new(INTERACTIONS),
             sessions: Bounded::new(SESSIONS),
             codes: Bounded::new(CODES),
+            devices: Bounded::new(DEVICES),
+            user_codes: Bounded::new(DEVICES),
+            wrong_codes: Vec::new(),
             grants: Bounded::new(GRANTS),
             refresh_tokens: Bounded::new(TOKENS),
             access_tokens: Bounded::new(TOKENS),

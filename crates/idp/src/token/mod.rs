@@ -4,6 +4,7 @@ mod access;
 mod audience;
 mod client_credentials;
 mod code;
+mod device;
 mod exchange;
 mod id;
 mod issue;
@@ -72,7 +73,7 @@ async fn handle(provider: &Provider, caller: &Caller, form: &Params, note: &mut 
     let grant_type = grant_type.ok_or_else(|| {
         OAuthError::new(
             "unsupported_grant_type",
-            "authorization_code, refresh_token, client_credentials and token-exchange are supported",
+            "authorization_code, refresh_token, client_credentials, token-exchange and device_code are supported",
         )
     })?;
     if !client.may(grant_type) {
@@ -88,6 +89,7 @@ async fn handle(provider: &Provider, caller: &Caller, form: &Params, note: &mut 
         GrantType::RefreshToken => refresh::exchange(provider, client, form, binding),
         GrantType::ClientCredentials => client_credentials::exchange(provider, client, form, binding),
         GrantType::TokenExchange => exchange::exchange(provider, client, form, binding),
+        GrantType::DeviceCode => device::exchange(provider, client, form, binding),
     }
 }
 
@@ -115,6 +117,7 @@ fn grant_type(form: &Params) -> Option<GrantType> {
         GrantType::RefreshToken,
         GrantType::ClientCredentials,
         GrantType::TokenExchange,
+        GrantType::DeviceCode,
     ]
     .into_iter()
     .find(|grant| form.get("grant_type") == Some(name(*grant)))
@@ -126,6 +129,7 @@ fn name(grant: GrantType) -> &'static str {
         GrantType::RefreshToken => "refresh_token",
         GrantType::ClientCredentials => "client_credentials",
         GrantType::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
+        GrantType::DeviceCode => crate::device::GRANT_TYPE,
     }
 }
 

@@ -9,6 +9,7 @@ mod code;
 mod config;
 mod consent;
 mod dev;
+mod device;
 mod discovery;
 mod exchange;
 mod forms;

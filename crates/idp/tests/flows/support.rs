@@ -1,4 +1,4 @@
-//! A provider with three users and six clients, a browser without JavaScript, and a client.
+//! A provider with three users and seven clients, a browser without JavaScript, and a client.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -56,6 +56,11 @@ pub(crate) fn config() -> IdpConfig {
             client("web", Some(SECRET), WEB_CALLBACK),
             client("other", Some(SECRET), "https://other.example/cb"),
             client("app", None, APP_CALLBACK),
+            Client {
+                grants: vec![GrantType::DeviceCode, GrantType::RefreshToken],
+                redirect_uris: Vec::new(),
+                ..client("tv", Some(SECRET), "")
+            },
             Client {
                 consent: true,
                 ..client("partner", Some(SECRET), "https://partner.example/cb")

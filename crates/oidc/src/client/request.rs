@@ -50,6 +50,13 @@ pub(super) const INTROSPECTION: Endpoint = Endpoint {
     alias: |metadata| metadata.mtls_aliases.introspection.as_ref(),
 };
 
+pub(super) const DEVICE: Endpoint = Endpoint {
+    words: "device authorization endpoint",
+    member: "device_authorization_endpoint",
+    own: |metadata| metadata.device_authorization_endpoint.as_ref(),
+    alias: |metadata| metadata.mtls_aliases.device_authorization.as_ref(),
+};
+
 impl Endpoint {
     /// Its address for a client of this method.
     pub(super) fn of<'m>(&self, metadata: &'m Metadata, method: AuthMethod) -> Option<&'m HttpsUrl> {

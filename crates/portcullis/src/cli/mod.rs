@@ -9,9 +9,12 @@ mod doctor;
 mod explain_token;
 mod idp;
 mod inspect;
+mod login;
+mod qr;
 mod revocations;
 mod shell;
 mod time;
+mod token;
 
 use std::io::stderr;
 use std::path::PathBuf;
@@ -93,6 +96,14 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Lay a token open: header, claims with times in words, kind, faults; verified where keys are named
     Inspect(inspect::InspectArgs),
+    /// Sign in as a person: at a browser here, or on another device with --device
+    Login(Box<login::LoginArgs>),
+    /// Print an access token of a login, refreshed where it is needed
+    Token(token::TokenArgs),
+    /// Say who is signed in
+    Whoami(token::WhoamiArgs),
+    /// End a login: revoke its tokens at the provider and forget them
+    Logout(token::LogoutArgs),
     /// Print the completions for a shell
     Completions {
         /// Which shell
@@ -138,6 +149,10 @@ pub fn run() -> ExitCode {
         Command::Call(args) => call::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Login(args) => login::run(&args),
+        Command::Token(args) => token::token(&args),
+        Command::Whoami(args) => token::whoami(&args),
+        Command::Logout(args) => token::logout(&args),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { page, directory } => shell::man(page.as_deref(), directory.as_deref()),
         Command::Docs { page } => {

@@ -9,6 +9,7 @@ mod explain_token;
 mod fake;
 mod flat;
 mod inspect;
+mod login;
 mod process;
 mod revocations;
 mod serve;

@@ -80,6 +80,30 @@ impl Running {
         })
     }
 
+    /// The next line that it writes to stderr.
+    pub(crate) fn error_line(&self) -> String {
+        self.stderr
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|why| panic!("no line on stderr: {why}"))
+    }
+
+    /// Waits for its end; what was not read before is given.
+    pub(crate) fn ended(mut self) -> Ended {
+        let rest = |lines: &Receiver<String>| {
+            let mut text = String::new();
+            loop {
+                match lines.recv_timeout(PATIENCE) {
+                    Ok(line) => text = text + &line + "\n",
+                    Err(RecvTimeoutError::Disconnected) => return text,
+                    Err(RecvTimeoutError::Timeout) => panic!("it goes on: {text}"),
+                }
+            }
+        };
+        let (stdout, stderr) = (rest(&self.stdout), rest(&self.stderr));
+        let status = self.child.wait().unwrap().code().expect("it ended by itself");
+        Ended { status, stdout, stderr }
+    }
+
     /// Waits until `ready` says so.
     pub(crate) fn wait_until(&self, what: &str, mut ready: impl FnMut() -> bool) {
         let begun = Instant::now();

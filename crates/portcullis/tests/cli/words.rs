@@ -2,7 +2,7 @@
 
 use crate::process::portcullis;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 17] = [
     "demo",
     "serve",
     "check",
@@ -14,6 +14,10 @@ const COMMANDS: [&str; 13] = [
     "call",
     "doctor",
     "inspect",
+    "login",
+    "token",
+    "whoami",
+    "logout",
     "completions",
     "man",
 ];
