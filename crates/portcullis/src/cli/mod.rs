@@ -6,6 +6,7 @@
 
 mod call;
 mod doctor;
+mod explain;
 mod explain_token;
 mod idp;
 mod inspect;
@@ -87,6 +88,9 @@ enum Command {
     Explain {
         /// For example token.audience_mismatch, or cause.id_token_sent
         code: String,
+        /// Answer with one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Say what the gateway says of a token, check by check; exit status 1 if it refuses
     ExplainToken(explain_token::ExplainTokenArgs),
@@ -144,7 +148,7 @@ pub fn run() -> ExitCode {
             token,
             reason,
         } => revocations::revoke(&connection, &token, &reason),
-        Command::Explain { code } => explain(&code),
+        Command::Explain { code, json } => explain::run(&code, json),
         Command::ExplainToken(args) => explain_token::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Doctor(args) => doctor::run(&args),
@@ -212,46 +216,6 @@ fn check(path: &PathBuf, json: bool) -> ExitCode {
             ExitCode::from(FAULTY)
         }
     }
-}
-
-fn explain(code: &str) -> ExitCode {
-    if matches!(code, "invalid_token" | "invalid_request" | "insufficient_scope") {
-        println!(
-            "{code}: what a caller sees of a refused token (RFC 6750).\n\nThe reason stands in the audit event with the answer's request_id: explain the `code` of that event."
-        );
-        return ExitCode::SUCCESS;
-    }
-    if let Some(entry) = causes::find(code) {
-        println!(
-            "{}: {}\n\nCause: {}\n\nFix: {}",
-            entry.name, entry.title, entry.cause, entry.fix
-        );
-        return ExitCode::SUCCESS;
-    }
-    if let Some(problem) = problems::find(code) {
-        let (code, title) = (problem.code, problem.title);
-        println!("{code}: {title}\n\nCause: {}\n\nFix: {}", problem.cause, problem.fix);
-        return ExitCode::SUCCESS;
-    }
-    let entries = portcullis_audit::catalogue::entries();
-    let named = || entries.iter().find(|entry| entry.reason == code);
-    let Some(entry) = portcullis_audit::catalogue::find(code).or_else(named) else {
-        let codes: Vec<&str> = entries.iter().map(|entry| entry.code).collect();
-        eprintln!(
-            "error: there is no error code {code:?}; there are:\n  {}\nand the causes that `doctor` finds:\n  {}",
-            codes.join("\n  "),
-            causes::entries()
-                .map(|entry| entry.name)
-                .collect::<Vec<_>>()
-                .join("\n  ")
-        );
-        return ExitCode::from(FAULTY);
-    };
-    println!(
-        "{}: {}\n\nCause: {}\n\nFix: {}\n\nPublic status: {}",
-        entry.code, entry.title, entry.cause, entry.fix, entry.status
-    );
-    ExitCode::SUCCESS
 }
 
 fn finish(result: Result<(), String>) -> ExitCode {

@@ -96,10 +96,8 @@ impl Hidden {
         // A text of a letter or two stands everywhere.
         const SHORTEST: usize = 3;
         let personal = claims.iter().filter(|(name, _)| is_personal(name));
-        let mut texts: Vec<String> = personal
-            .filter_map(|(_, value)| value.as_str())
-            .map(str::to_owned)
-            .collect();
+        let mut texts = Vec::new();
+        personal.for_each(|(_, value)| all_texts(value, &mut texts));
         // Who has an address has the part before the at sign, and the domain that policies compare.
         let parts: Vec<String> = texts
             .iter()
@@ -116,6 +114,16 @@ impl Hidden {
         self.0
             .iter()
             .fold(text.to_owned(), |text, hidden| text.replace(hidden.as_str(), MASK))
+    }
+}
+
+/// Every text in a value.
+fn all_texts(value: &Value, into: &mut Vec<String>) {
+    match value {
+        Value::String(text) => into.push(text.clone()),
+        Value::Array(list) => list.iter().for_each(|value| all_texts(value, into)),
+        Value::Object(members) => members.values().for_each(|value| all_texts(value, into)),
+        _ => {}
     }
 }
 

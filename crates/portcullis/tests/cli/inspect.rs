@@ -178,6 +178,26 @@ fn nothing_in_a_token_steers_the_terminal() {
     assert!(!ended.stdout.contains(steers), "{:?}", ended.stdout);
 }
 
+#[test]
+fn times_that_are_none_are_shown_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    for (iat, exp) in [
+        (json!(i64::MIN), json!(i64::MAX)),
+        (json!(i64::MIN), json!(NOON)),
+        (json!(-1), json!(NOON + 60)),
+        (json!(1e300), json!(-1e300)),
+        (json!(NOON), json!(u64::MAX)),
+    ] {
+        let claims = json!({"iss": "a", "scope": "a", "iat": iat, "nbf": iat, "exp": exp});
+        let token = unsigned(&json!({"alg": "ES256"}), &claims);
+        for more in [&AT_NOON[..], &["--json"]] {
+            let ended = inspect(&dir, &token, more);
+            assert!((0..=1).contains(&ended.status), "{iat} {exp}: {ended:?}");
+            assert!(!ended.stdout.contains("lifetime  ["), "{iat} {exp}: {}", ended.stdout);
+        }
+    }
+}
+
 fn provider() -> IdpConfig {
     let scopes = vec!["orders.read".to_owned()];
     IdpConfig {

@@ -10,6 +10,7 @@ mod fake;
 mod flat;
 mod inspect;
 mod login;
+mod manual;
 mod process;
 mod revocations;
 mod serve;

@@ -101,6 +101,29 @@ fn a_cause_is_explained_too() {
 }
 
 #[test]
+fn what_is_explained_can_be_read_by_programs() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, code, status) in [
+        ("token.expired", "token.expired", Some(401)),
+        ("quoted", "cause.quoted", None),
+        ("doctor.key_ring", "doctor.key_ring", None),
+        ("insufficient_scope", "insufficient_scope", Some(403)),
+    ] {
+        let ended = portcullis(dir.path(), &["explain", name, "--json"]);
+        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{name}");
+        let told: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(
+            (told["code"].as_str(), told["status"].as_u64()),
+            (Some(code), status),
+            "{name}"
+        );
+        for member in ["title", "cause", "fix"] {
+            assert!(told[member].as_str().unwrap().len() > 10, "{name}: {member}");
+        }
+    }
+}
+
+#[test]
 fn an_error_code_that_does_not_exist_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let unknown = portcullis(dir.path(), &["explain", "token.audience_mismatched"]);

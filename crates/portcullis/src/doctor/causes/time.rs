@@ -127,7 +127,7 @@ fn their_time(case: &Case<'_>, judged: &Judged<'_>) -> Option<(i64, UnixTime)> {
 fn ahead(case: &Case<'_>) -> Option<Sign> {
     let judged = case.refused("token.expired")?;
     let (ahead, theirs) = their_time(case, judged).filter(|(ahead, _)| *ahead > 0)?;
-    let alive = case.token.time("exp")? + leeway(case, judged) > theirs.as_secs();
+    let alive = case.token.time("exp")?.saturating_add(leeway(case, judged)) > theirs.as_secs();
     let (name, _) = judged.provider(case.token)?;
     alive.then(|| {
         Sign::at(

@@ -57,7 +57,8 @@ impl Inspection {
             self.token.time("iat").or_else(|| self.token.time("nbf"))?,
             self.token.time("exp")?,
         );
-        (from < until && words::time(until, self.now).is_some()).then_some((from, until))
+        let is_time = |time| words::time(time, self.now).is_some();
+        (from < until && is_time(from) && is_time(until)).then_some((from, until))
     }
 
     pub(crate) fn to_json(&self) -> Value {
