@@ -334,6 +334,7 @@ impl Gateway {
             id,
             peer,
             begun,
+            ..
         } = incoming;
         let (uri, method) = (parts.uri.clone(), parts.method.clone());
         let end = || pass.session.as_ref().map(|(bff, session)| bff.session_end(session));

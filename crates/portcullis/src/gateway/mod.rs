@@ -75,6 +75,8 @@ struct Incoming<'a> {
     path: &'a CanonicalPath<'a>,
     /// The one of our hosts that is asked.
     host: &'a str,
+    /// The API that the path belongs to.
+    api: Option<&'a Api>,
     id: &'a RequestId,
     peer: IpAddr,
     begun: Instant,
@@ -102,6 +104,7 @@ impl Gateway {
                     parts,
                     path,
                     host,
+                    api: self.0.routes.find(path.as_str()),
                     id: &id,
                     peer,
                     begun,
@@ -121,7 +124,7 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Some(frontend) = self.frontend(incoming.path.as_str(), incoming.host) else {
+        let Some(frontend) = self.frontend(&incoming) else {
             return self.dispatch(incoming, body).await;
         };
         let foreign = frontend.headers.foreign_origin(&incoming.parts.headers);
@@ -143,10 +146,10 @@ impl Gateway {
     }
 
     /// The frontend that a request is about: of an API the one whose sessions count, else the one at the path.
-    fn frontend(&self, path: &str, host: &str) -> Option<&Frontend> {
+    fn frontend(&self, incoming: &Incoming<'_>) -> Option<&Frontend> {
         let frontends = &self.0.frontends;
-        let of_api = self.0.routes.find(path).and_then(|api| frontends.of_api(api, host));
-        of_api.or_else(|| frontends.at(host, path))
+        let of_api = incoming.api.and_then(|api| frontends.of_api(api, incoming.host));
+        of_api.or_else(|| frontends.at(incoming.host, incoming.path.as_str()))
     }
 
     /// What is checked before it matters who asks for what.
@@ -187,7 +190,7 @@ impl Gateway {
         if let Some(metadata) = self.0.routes.metadata(path) {
             return metadata.response(&incoming.parts.method).map(Body::from);
         }
-        if let Some(api) = self.0.routes.find(path) {
+        if let Some(api) = incoming.api {
             return self.call(api, incoming, body).await;
         }
         if let Some((_, router)) = self.0.extra.as_ref().filter(|(prefix, _)| path.starts_with(prefix)) {
@@ -298,9 +301,7 @@ impl Gateway {
             Form::Problem
         };
         let unauthorized = status == StatusCode::UNAUTHORIZED;
-        let of_api = api.and_then(|api| self.0.frontends.of_api(api, incoming.host));
-        let frontend = of_api.or_else(|| self.0.frontends.at(incoming.host, incoming.path.as_str()));
-        let settings = frontend.map(|frontend| frontend.bff.settings());
+        let settings = self.frontend(incoming).map(|frontend| frontend.bff.settings());
         let login = settings.map(|settings| settings.endpoint("login"));
         let home = settings.map_or_else(|| "/".to_owned(), FrontendSettings::home);
         let challenges = api.filter(|_| unauthorized).map(Api::challenges).unwrap_or_default();

@@ -38,6 +38,14 @@ fn private_file(path: &Path, content: &str) {
 }
 
 #[test]
+fn the_example_for_pages_is_a_configuration() {
+    let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/plain-html"));
+    let text = std::fs::read_to_string(dir.join("portcullis.toml")).unwrap();
+    let settings = parse(&text, "portcullis.toml", dir, &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}"));
+    assert!(settings.frontends["shop"].assets.is_some());
+}
+
+#[test]
 fn the_manuals_example_is_a_configuration() {
     let dir = tempfile::tempdir().unwrap();
     for file in ["tls.pem", "tls.key", "web"] {
