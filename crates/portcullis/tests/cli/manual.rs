@@ -9,6 +9,7 @@ use portcullis_idp::{Api, Client, GrantType, Idp, IdpConfig, Mint, User};
 use portcullis_jose::{Algorithm, Secret, SystemClock};
 
 use crate::fake::{Fake, Reply};
+use crate::process::portcullis;
 
 /// The command lines of a page, a line that goes on in the next joined with it.
 fn command_lines(page: &str) -> Vec<String> {
@@ -33,11 +34,21 @@ fn command_lines(page: &str) -> Vec<String> {
     found
 }
 
-/// Words after `portcullis ` that run until they are stopped.
-fn runs_on(line: &str) -> bool {
-    ["serve", "demo", "idp"]
-        .iter()
-        .any(|command| line.contains(&format!("portcullis {command}")))
+/// The command of a line that is not run here: it goes on until it is stopped, or asks a person, a browser or the
+/// keyring of whoever runs the tests.
+fn not_run(line: &str) -> Option<&'static str> {
+    let known = ["serve", "demo", "idp", "login", "logout", "token", "whoami"];
+    let command = line.split("portcullis ").nth(1)?.split(' ').next()?;
+    known.into_iter().find(|known| *known == command)
+}
+
+/// Of such a line, the options at least are there.
+fn has_options(dir: &Path, command: &str, line: &str) {
+    let help = portcullis(dir, &[command, "--help"]).stdout;
+    for option in line.split(' ').filter(|word| word.starts_with("--")) {
+        let option = option.split('=').next().unwrap_or(option);
+        assert!(help.contains(option), "{line}: {option}: {help}");
+    }
 }
 
 fn provider() -> IdpConfig {
@@ -123,7 +134,8 @@ async fn every_command_line_of_the_manual_runs() {
             continue;
         }
         for line in command_lines(&fs::read_to_string(&page).unwrap()) {
-            if runs_on(&line) {
+            if let Some(command) = not_run(&line) {
+                has_options(home, command, &line);
                 continue;
             }
             run += 1;
