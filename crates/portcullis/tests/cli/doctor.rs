@@ -505,6 +505,10 @@ fn odd(document: impl Fn(&str) -> Value + Send + 'static, keys: Value, date: Opt
             "/jwks" => Reply::json(&keys),
             // RFC 6749 s4.1.2.1.
             "/authorize" => Reply::status(302).with("Location", &format!("{REDIRECT}?error=invalid_scope")),
+            "/par" => Reply {
+                status: 400,
+                ..Reply::json(&json!({"error": "invalid_request"}))
+            },
             "/token" => Reply {
                 status: 400,
                 ..Reply::json(&json!({"error": "unauthorized_client"}))
@@ -600,6 +604,17 @@ async fn what_a_provider_says_of_itself_is_held_against_what_is_needed() {
         assert!(codes.contains(code), "{code}: {codes:?}");
         expected(code);
     }
+    // A login that has to be pushed is refused where it is pushed to.
+    let pushed = move |own: &str| {
+        let mut document = good(own);
+        document["require_pushed_authorization_requests"] = json!(true);
+        document["pushed_authorization_request_endpoint"] = json!(format!("{own}/par"));
+        document
+    };
+    let fake = odd(pushed, sound(), None);
+    let (status, codes) = run(&fake);
+    assert_eq!((status, codes), (2, BTreeSet::from([always.to_owned()])));
+    assert!(!fake.seen().iter().any(|asked| asked.target.starts_with("/authorize")));
     // A login that works shows what a warning alone is worth.
     let text = stage.config.replace(
         "[frontend.shop]\nclient = \"web\"\nscopes = [\"openid\", \"orders.read\"]\n",

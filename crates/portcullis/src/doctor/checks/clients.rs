@@ -186,7 +186,14 @@ pub(crate) async fn login(
     let http = provider
         .ok_or_else(|| "there is no provider".to_owned())
         .and_then(asking::client);
-    let asked = match (client.begin_login(&request).await, http) {
+    let begun = client.begin_login(&request).await;
+    if let Err(ProviderError::OAuth(error)) = &begun {
+        // RFC 9126 s2.3: a request that is pushed is refused there.
+        area.broken("login", &problems::LOGIN_REFUSED, tidy(&error.error))
+            .at(["frontend", name, "scopes"]);
+        return area.into_findings();
+    }
+    let asked = match (begun, http) {
         (Ok((url, _)), Ok(http)) => match Request::get(url.as_str()).body(Bytes::new()) {
             Ok(request) => http
                 .send(request, asking::LIMIT)
