@@ -27,6 +27,7 @@
 //!
 //! A refusal is a value ([`Failure`]); the gateway makes a page or a problem document of it.
 
+mod administered;
 mod attempt;
 mod backchannel;
 mod cookies;
@@ -56,6 +57,7 @@ use portcullis_audit::{Audit, Refused, RequestId};
 use portcullis_jose::{Clock, Secret};
 use portcullis_store::{KeyRing, SealError, Sealer, Store};
 
+pub use administered::SessionInfo;
 pub use backchannel::{MAX_LOGOUT_BODY, Revoke};
 pub use csrf::{CSRF_HEADER, is_navigation};
 pub use failure::Failure;

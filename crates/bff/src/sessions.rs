@@ -7,7 +7,7 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderValue, Response};
 use portcullis_audit::{Event, Refused, RequestId};
-use portcullis_jose::{Secret, base64url_encode, sha256};
+use portcullis_jose::{base64url_encode, sha256};
 use portcullis_store::{IndexKey, SessionKey};
 use serde_json::json;
 
@@ -111,19 +111,7 @@ impl Bff {
 
     /// The person's sessions that this frontend can open.
     async fn sessions_of(&self, own: &Session) -> Result<Vec<Session>, Refused> {
-        let subject = IndexKey::subject(&own.data.issuer, &own.data.subject);
-        let keys = self.0.store.keys_by_subject(subject).await.map_err(store_refused)?;
-        let mut sessions = Vec::new();
-        for key in keys {
-            match self.read(key, Secret::new("")).await {
-                Ok(Some(session)) => sessions.push(session),
-                // Over by now, or of another frontend.
-                Ok(None) => {}
-                Err(refused) if refused.code == "session.invalid" => {}
-                Err(refused) => return Err(refused),
-            }
-        }
-        Ok(sessions)
+        self.sessions_of_subject(&own.data.issuer, &own.data.subject).await
     }
 
     fn tell_ended(&self, own: &Session, how: &'static str, id: &RequestId) {
@@ -133,7 +121,7 @@ impl Bff {
 }
 
 /// Names a session to its person: it is neither its key in the store nor its cookie.
-fn public_id(key: &SessionKey) -> String {
+pub(crate) fn public_id(key: &SessionKey) -> String {
     let mut input = b"portcullis session id ".to_vec();
     input.extend_from_slice(key.as_bytes());
     base64url_encode(sha256(&input).get(..12).unwrap_or_default())

@@ -46,8 +46,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry(
         ("admin.not_found", "admin_not_found"),
         404,
-        "There is no such revocation",
-        "No revocation with this number is in force: it was taken back already, or it has ended by itself.",
-        "List what is in force with `portcullis revocations list`, and use the `id` that stands there.",
+        "There is no such revocation or session",
+        "No revocation with this number is in force, or the person has no session of this name: it was taken back or ended already, or it is over by itself.",
+        "List what is in force with `portcullis revocations list`, or the person's sessions with `portcullis sessions list`, and use the `id` that stands there.",
     ),
 ];

@@ -118,6 +118,6 @@ fn names(target: &RevocationTarget) -> Vec<&str> {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control)
 }

@@ -5,17 +5,21 @@
 //! | `GET /admin/v1/revocations` | what is revoked here |
 //! | `POST /admin/v1/revocations` | revokes |
 //! | `DELETE /admin/v1/revocations/{id}` | takes a revocation back |
+//! | `GET /admin/v1/sessions?subject=...` | the sessions of a person |
+//! | `POST /admin/v1/sessions/end` | ends one of them, or all |
 
 mod check;
 mod entry;
 mod pasted;
 mod revocations;
+mod sessions;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use portcullis_audit::Audit;
+use portcullis_bff::Bff;
 use portcullis_guard::Revocations;
 use portcullis_jose::{Clock, Secret};
 
@@ -30,6 +34,8 @@ struct Inner {
     /// Without one, nobody is an administrator.
     token: Option<Secret>,
     revocations: Revocations,
+    /// Of each frontend.
+    bffs: Vec<Bff>,
     /// The issuers whose tokens are taken by some API; no other can be revoked.
     issuers: Vec<String>,
     /// So many seconds after now, every token that is issued by now has expired.
@@ -44,6 +50,7 @@ impl Admin {
     pub(crate) fn new(
         token: Option<Secret>,
         revocations: Revocations,
+        bffs: Vec<Bff>,
         issuers: Vec<String>,
         longest_life: i64,
         audit: Audit,
@@ -52,6 +59,7 @@ impl Admin {
         Admin(Arc::new(Inner {
             token,
             revocations,
+            bffs,
             issuers,
             longest_life,
             audit,
@@ -64,6 +72,8 @@ impl Admin {
         Router::new()
             .route("/admin/v1/revocations", get(revocations::list).post(revocations::enter))
             .route("/admin/v1/revocations/{id}", delete(revocations::take_back))
+            .route("/admin/v1/sessions", get(sessions::list))
+            .route("/admin/v1/sessions/end", post(sessions::end))
             .with_state(self.clone())
     }
 }

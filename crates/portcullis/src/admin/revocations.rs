@@ -112,7 +112,7 @@ impl Admin {
     }
 
     /// A slip in an issuer would revoke nothing, and nobody would notice.
-    fn check_issuer(&self, issuer: &str) -> Result<(), Refused> {
+    pub(super) fn check_issuer(&self, issuer: &str) -> Result<(), Refused> {
         let known = &self.0.issuers;
         // A template stands for more issuers than can be listed here.
         if known.iter().any(|known| known == issuer || known.contains('{')) {
@@ -138,7 +138,7 @@ fn store_refused(error: StoreError) -> Refused {
     Refused::new(error.code()).found(error.to_string())
 }
 
-fn answer(status: StatusCode, body: &serde_json::Value) -> Response<Body> {
+pub(super) fn answer(status: StatusCode, body: &serde_json::Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     response

@@ -13,6 +13,7 @@ mod inspect;
 mod login;
 mod qr;
 mod revocations;
+mod sessions;
 mod shell;
 mod time;
 mod token;
@@ -84,6 +85,11 @@ enum Command {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
+    /// Show the sessions of a person at a running gateway, and end them
+    Sessions {
+        #[command(subcommand)]
+        action: sessions::Action,
+    },
     /// Say what an error code means and what to change
     Explain {
         /// For example token.audience_mismatch, or cause.id_token_sent
@@ -148,6 +154,7 @@ pub fn run() -> ExitCode {
             token,
             reason,
         } => revocations::revoke(&connection, &token, &reason),
+        Command::Sessions { action } => sessions::run(&action),
         Command::Explain { code, json } => explain::run(&code, json),
         Command::ExplainToken(args) => explain_token::run(&args),
         Command::Call(args) => call::run(&args),

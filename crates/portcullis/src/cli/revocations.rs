@@ -36,7 +36,7 @@ pub(super) struct Connection {
     token_file: Option<PathBuf>,
     /// Print the gateway's answer as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -108,7 +108,7 @@ struct Target {
 struct Digest([u8; 32]);
 
 /// Why a command did not do what it was asked, and the exit status for it.
-struct Failure(u8, String);
+pub(super) struct Failure(pub(super) u8, pub(super) String);
 
 /// `portcullis revocations ...`
 pub(super) fn run(action: Action) -> ExitCode {
@@ -130,7 +130,7 @@ pub(super) fn revoke(connection: &Connection, token: &Path, reason: &str) -> Exi
 }
 
 fn list(connection: &Connection) -> Result<String, Failure> {
-    let answer = connection.send(&Method::GET, "", None)?;
+    let answer = connection.send(&Method::GET, "revocations", None)?;
     if connection.json {
         return Ok(answer.to_string());
     }
@@ -143,7 +143,7 @@ fn list(connection: &Connection) -> Result<String, Failure> {
 }
 
 fn add(connection: &Connection, body: Value) -> Result<String, Failure> {
-    let answer = connection.send(&Method::POST, "", Some(body))?;
+    let answer = connection.send(&Method::POST, "revocations", Some(body))?;
     if connection.json {
         return Ok(answer.to_string());
     }
@@ -157,7 +157,7 @@ fn add(connection: &Connection, body: Value) -> Result<String, Failure> {
 }
 
 fn remove(connection: &Connection, id: u64) -> Result<String, Failure> {
-    connection.send(&Method::DELETE, &format!("/{id}"), None)?;
+    connection.send(&Method::DELETE, &format!("revocations/{id}"), None)?;
     Ok(match connection.json {
         true => json!({ "removed": id }).to_string(),
         false => format!("taken back: {id}"),
@@ -168,9 +168,9 @@ fn remove(connection: &Connection, id: u64) -> Result<String, Failure> {
 
 impl Connection {
     /// Sends a request to the admin API, and gives its answer.
-    fn send(&self, method: &Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
+    pub(super) fn send(&self, method: &Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
         let (base, token) = self.place()?;
-        let url = HttpsUrl::parse(&format!("{}/admin/v1/revocations{path}", base.trim_end_matches('/')))
+        let url = HttpsUrl::parse(&format!("{}/admin/v1/{path}", base.trim_end_matches('/')))
             .map_err(|error| Failure(FAULTY, format!("{base}: {error}")))?;
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| {
             Failure(
@@ -294,14 +294,19 @@ fn table(entries: &[Entry]) -> String {
             printable(&entry.reason),
         ]
     });
-    let rows: Vec<[String; 6]> = std::iter::once(head).chain(rows).collect();
+    aligned(std::iter::once(head).chain(rows).collect())
+}
+
+/// Rows whose columns stand below one another.
+#[expect(clippy::needless_pass_by_value, reason = "nobody needs the rows any more")]
+pub(super) fn aligned<const N: usize>(rows: Vec<[String; N]>) -> String {
     let width = |column: usize| {
         rows.iter()
             .filter_map(|row| row.get(column))
             .map(|cell| cell.chars().count())
             .max()
     };
-    let widths: Vec<usize> = (0..6).map(|column| width(column).unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
     let lines = rows.iter().map(|row| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
@@ -328,7 +333,7 @@ fn described(target: &RevocationTarget) -> (&'static str, String) {
 }
 
 /// What comes over the network must not steer the terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
         .collect()
@@ -349,11 +354,11 @@ fn digest(text: &str) -> Result<Digest, String> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is the shape that map_err asks for")]
-fn unreadable(error: serde_json::Error) -> Failure {
+pub(super) fn unreadable(error: serde_json::Error) -> Failure {
     Failure(FAILED, format!("the gateway's answer is not understood: {error}"))
 }
 
-fn finish(result: Result<String, Failure>) -> ExitCode {
+pub(super) fn finish(result: Result<String, Failure>) -> ExitCode {
     match result {
         Ok(text) => {
             println!("{text}");

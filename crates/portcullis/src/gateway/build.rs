@@ -125,6 +125,7 @@ impl Running {
         let admin = Admin::new(
             settings.admin.as_ref().map(|admin| admin.token.clone()),
             revocations.clone(),
+            frontends.iter().map(|frontend| frontend.bff.clone()).collect(),
             providers
                 .values()
                 .flat_map(|trusted| trusted.provider.issuer_rule().issuers())

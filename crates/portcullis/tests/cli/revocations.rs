@@ -301,7 +301,7 @@ fn what_is_revoked_is_refused_here_at_once_there_soon_and_after_a_restart() {
     let again = cli(&["revocations", "remove", "2"]);
     assert_eq!((again.status, again.stdout.as_str()), (1, ""));
     insta::assert_snapshot!(again.stderr, @r"
-    error: admin.not_found: No revocation with this number is in force: it was taken back already, or it has ended by itself.
+    error: admin.not_found: No revocation with this number is in force, or the person has no session of this name: it was taken back or ended already, or it is over by itself.
     hint: portcullis explain admin.not_found
     ");
 }

@@ -2,13 +2,14 @@
 
 use crate::process::portcullis;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "demo",
     "serve",
     "check",
     "idp",
     "revocations",
     "revoke",
+    "sessions",
     "explain",
     "explain-token",
     "call",

@@ -32,6 +32,14 @@ impl<'w> Browser<'w> {
         }
     }
 
+    /// The values of its cookies.
+    pub(super) fn cookies(&self) -> impl Iterator<Item = &str> + Clone {
+        self.cookies
+            .values()
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
     /// Signs alice in, and gives where the browser is sent back to.
     pub(super) fn sign_in(&mut self, url: &str) -> String {
         let page = self.follow(url);
@@ -53,7 +61,8 @@ impl<'w> Browser<'w> {
     }
 
     pub(super) fn get(&mut self, url: &str, token: Option<&str>) -> Page {
-        let mut request = http::Request::get(url);
+        // A page of the gateway's own says so.
+        let mut request = http::Request::get(url).header("x-csrf", "1");
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }

@@ -4,6 +4,7 @@ mod browser;
 mod device;
 mod refusals;
 mod sealing;
+mod sessions;
 mod tokens;
 
 use std::path::Path;

@@ -108,7 +108,7 @@ fn without_a_keyring_and_a_terminal_one_has_to_choose() {
     );
 }
 
-fn write_private(path: &std::path::Path, text: &str) {
+pub(super) fn write_private(path: &std::path::Path, text: &str) {
     std::fs::write(path, text).unwrap();
     #[cfg(unix)]
     {
