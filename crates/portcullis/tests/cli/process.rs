@@ -56,7 +56,13 @@ pub(crate) struct Running {
 
 /// Starts the command in a directory.
 pub(crate) fn start(dir: &Path, arguments: &[&str]) -> Running {
+    start_with(dir, arguments, &[])
+}
+
+/// The same with variables of the environment.
+pub(crate) fn start_with(dir: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Running {
     let mut child = command(dir, arguments)
+        .envs(env.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -15,7 +15,7 @@ use portcullis_jose::{Algorithm, Secret, SystemClock};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::process::{Ended, Running, portcullis, start};
+use crate::process::{Ended, Running, portcullis, start_with};
 
 use browser::Browser;
 
@@ -99,6 +99,10 @@ impl World {
 
     /// Begins a login with these options beside those that name provider and client.
     pub(super) fn begin(&self, options: &[&str]) -> Running {
+        self.begin_with(options, &[])
+    }
+
+    pub(super) fn begin_with(&self, options: &[&str], env: &[(&str, &str)]) -> Running {
         let issuer = self.idp.issuer();
         let named = [
             "login",
@@ -110,12 +114,17 @@ impl World {
             "ES256",
             "--no-browser",
         ];
-        start(self.dir(), &[&named[..], options].concat())
+        start_with(self.dir(), &[&named[..], options].concat(), env)
     }
 
     /// Signs alice in with these options, to the end.
     pub(super) fn sign_in(&self, options: &[&str]) -> Ended {
-        let login = self.begin(options);
+        self.sign_in_with(options, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub(super) fn sign_in_with(&self, options: &[&str], env: &[(&str, &str)]) -> Ended {
+        let login = self.begin_with(options, env);
         let url = url_of(&login);
         let mut browser = Browser::new(self);
         let back = browser.sign_in(&url);

@@ -96,12 +96,19 @@ fn a_passphrase_opens_and_another_does_not() {
     );
 }
 
+#[cfg(not(target_os = "macos"))]
 #[test]
 fn without_a_keyring_and_a_terminal_one_has_to_choose() {
     let world = World::new();
-    let ended = world.begin(&["--dir", "logins", "--keyring"]).ended();
-    assert_fails(&ended, 1, "the system's keyring cannot be used");
-    assert_fails(&world.begin(&["--dir", "logins"]).ended(), 2, "--key-file");
+    // Whoever runs this test may have a keyring.
+    let without = |options: &[&str]| world.begin_with(options, &[("PATH", "nowhere")]).ended();
+    let ended = without(&["--dir", "logins", "--keyring"]);
+    assert_fails(
+        &ended,
+        1,
+        "the system's keyring cannot be used: there is no program secret-tool",
+    );
+    assert_fails(&without(&["--dir", "logins"]), 2, "--key-file");
     assert!(
         world.idp.control().request_log().is_empty(),
         "whoever cannot keep a login need not sign in"
@@ -115,4 +122,63 @@ pub(super) fn write_private(path: &std::path::Path, text: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
+}
+
+/// What libsecret's program does, with a directory for a keyring. It notes what it was called with.
+#[cfg(all(unix, not(target_os = "macos")))]
+const SECRET_TOOL: &str = r#"#!/bin/sh
+here=$(dirname "$0")
+echo "$@" >> "$here/calls"
+case "$1" in
+store) cat > "$here/secret" ;;
+lookup) test -f "$here/secret" && cat "$here/secret" ;;
+clear) rm -f "$here/secret" ;;
+esac
+"#;
+
+#[cfg(all(unix, not(target_os = "macos")))]
+#[test]
+fn a_key_in_the_keyring_opens_until_it_is_gone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new();
+    let programs = world.dir().join("bin");
+    std::fs::create_dir(&programs).unwrap();
+    let tool = programs.join("secret-tool");
+    std::fs::write(&tool, SECRET_TOOL).unwrap();
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let run = |command: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args([command, "--dir", "logins"])
+            .current_dir(world.dir())
+            .env("PATH", &path)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        crate::process::Ended {
+            status: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    };
+    let ended = world.sign_in_with(&["--dir", "logins"], &[("PATH", &path)]);
+    let words = "kept sealed with a key in the system's keyring";
+    assert_eq!((ended.status, ended.stdout.contains(words)), (0, true), "{ended:?}");
+    let key = std::fs::read_to_string(programs.join("secret")).unwrap();
+    assert_eq!(key.len(), 43);
+    assert_eq!(run("token").status, 0);
+    // No list of processes shows the key, and the login's file does not have it.
+    let calls = std::fs::read_to_string(programs.join("calls")).unwrap();
+    assert!(
+        calls.contains("application portcullis login") && !calls.contains(&key),
+        "{calls}"
+    );
+    assert!(!String::from_utf8_lossy(&world.kept()[1].1).contains(&key));
+    // Without the key nothing opens.
+    std::fs::rename(programs.join("secret"), programs.join("away")).unwrap();
+    assert_fails(&run("token"), 1, "has no key of this login any more");
+    std::fs::rename(programs.join("away"), programs.join("secret")).unwrap();
+    let out = run("logout");
+    assert_eq!(out.status, 0, "{out:?}");
+    assert!(!programs.join("secret").exists(), "the keyring forgets too");
 }
