@@ -34,7 +34,7 @@ async fn the_metadata_names_endpoints_that_are_there() {
         .iter()
         .filter(|(name, _)| name.ends_with("_endpoint"))
         .collect();
-    assert_eq!(endpoints.len(), 7);
+    assert_eq!(endpoints.len(), 8);
     for (name, url) in endpoints {
         let path = url.as_str().unwrap().strip_prefix(stage.idp.issuer()).unwrap();
         assert_ne!(stage.get(path).await.status, 404, "{name}");
