@@ -28,6 +28,15 @@ const SENTENCES = {
   keys_refreshed: (e) => [`${e.keys} keys of ${e.provider} fetched`, e.ignored ? "warn" : ""],
   keys_unavailable: (e) => [`Keys of ${e.provider} cannot be fetched: ${e.reason}`, "warn"],
   provider_unavailable: (e) => [`${e.provider} did not answer (${e.operation})`, "bad"],
+  client_credential_refused: (e) => [
+    `The provider refuses ${e.credential} of client ${e.client}${e.next ? `; ${e.next} is tried` : ""}`,
+    "bad",
+  ],
+  client_credential_expiring: (e) => [
+    e.days < 0 ? `${e.credential} of client ${e.client} has expired` : `${e.credential} of client ${e.client} expires in ${e.days} days`,
+    "warn",
+  ],
+  client_credential_unreadable: (e) => [`New ${e.credential} of client ${e.client} cannot be used: ${e.reason}`, "bad"],
   provider_recovered: (e) => [`${e.provider} answers again`, "good"],
   revoked: (e) => [`Revoked: ${e.kind}, until ${e.until}`, "warn"],
   revocation_removed: (e) => [`Taken back: the revocation ${e.id} (${e.kind})`, "warn"],

@@ -27,7 +27,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         400,
         "The form cannot be sent any more",
         "A form that was kept while the person signed in is older than an hour, was changed, or was sealed with a key that is no longer in the key ring.",
-        "Fill the form in once more.",
+        "Open the page again and fill the form in once more; a form is kept for an hour at most.",
     ),
     entry(
         ("csrf.header_missing", "csrf_header_missing"),

@@ -6,11 +6,12 @@ use qrcode::{EcLevel, QrCode};
 /// Two modules in each character, dark on light whatever the terminal's colours are. `None`: too long for one.
 pub(super) fn picture(text: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
-    // Scanners look for dark on light with a quiet zone; most terminals are light on dark.
+    // Scanners look for dark on light with a quiet zone; most terminals are light on dark, so that what is drawn is the
+    // light.
     let picture = code
         .render::<Dense1x2>()
-        .dark_color(Dense1x2::Dark)
-        .light_color(Dense1x2::Light)
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark)
         .quiet_zone(true)
         .build();
     Some(picture)
