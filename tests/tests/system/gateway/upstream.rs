@@ -1,6 +1,8 @@
 //! An API that remembers what reached it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +19,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 const LIMIT: usize = 4 * 1024 * 1024;
+/// So many requests are remembered in full, at least.
+const NEWEST: usize = 1_000;
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -32,7 +36,31 @@ pub(super) struct Upstream {
     pub(super) address: SocketAddr,
     /// What the path `stream` sends on, piece by piece.
     pub(super) pieces: UnboundedSender<&'static str>,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Memory>>,
+}
+
+/// What is remembered of requests.
+#[derive(Default)]
+struct Memory {
+    /// The newest, a bounded number of them.
+    newest: Vec<Seen>,
+    hits: usize,
+    /// Which credentials came with which target.
+    credentials: BTreeMap<String, BTreeSet<u64>>,
+}
+
+impl Memory {
+    fn add(&mut self, seen: Seen) {
+        let mut hasher = DefaultHasher::new();
+        seen.all("authorization").hash(&mut hasher);
+        let credentials = self.credentials.entry(seen.target.clone()).or_default();
+        credentials.insert(hasher.finish());
+        if self.newest.len() >= 2 * NEWEST {
+            self.newest.drain(..NEWEST);
+        }
+        self.newest.push(seen);
+        self.hits += 1;
+    }
 }
 
 impl Seen {
@@ -46,7 +74,10 @@ impl Seen {
 impl Upstream {
     pub(super) async fn start() -> Upstream {
         let (pieces, receiver) = unbounded_channel();
-        let (seen, receiver) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Some(receiver))));
+        let (seen, receiver) = (
+            Arc::new(Mutex::new(Memory::default())),
+            Arc::new(Mutex::new(Some(receiver))),
+        );
         let sight = seen.clone();
         let api = axum::Router::new().fallback(async move |request: Request| answer(request, sight, receiver).await);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -57,23 +88,35 @@ impl Upstream {
 
     /// How many requests arrived.
     pub(super) fn hits(&self) -> usize {
-        self.seen.lock().unwrap().len()
+        self.seen.lock().unwrap().hits
     }
 
-    /// All requests, the oldest first.
+    /// The newest requests, the oldest of them first.
     pub(super) fn all(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().unwrap().newest.clone()
+    }
+
+    /// With how many different credentials each target was asked for.
+    pub(super) fn credentials(&self) -> Vec<usize> {
+        let memory = self.seen.lock().unwrap();
+        memory.credentials.values().map(BTreeSet::len).collect()
     }
 
     /// The newest request.
     pub(super) fn last(&self) -> Seen {
-        self.seen.lock().unwrap().last().cloned().expect("a request arrived")
+        self.seen
+            .lock()
+            .unwrap()
+            .newest
+            .last()
+            .cloned()
+            .expect("a request arrived")
     }
 }
 
 async fn answer(
     mut request: Request,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Memory>>,
     pieces: Arc<Mutex<Option<UnboundedReceiver<&'static str>>>>,
 ) -> Response {
     let upgrade = request
@@ -85,7 +128,7 @@ async fn answer(
         Some(_) => Bytes::new(),
         None => axum::body::to_bytes(body, LIMIT).await.unwrap(),
     };
-    seen.lock().unwrap().push(Seen {
+    seen.lock().unwrap().add(Seen {
         method: parts.method.to_string(),
         target: parts.uri.to_string(),
         headers: parts.headers,

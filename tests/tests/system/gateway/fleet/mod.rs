@@ -23,7 +23,7 @@ use self::provider::Relay;
 use super::raw::{self, Reply};
 use super::upstream::Upstream;
 use super::{PASSWORD, START, STEP, WEB_SECRET, configuration, provider_of, stores};
-use crate::demo::{Answer, Browser, Log};
+use crate::demo::{Answer, Browser};
 
 /// A gateway in this process.
 struct Replica {
@@ -95,7 +95,7 @@ impl Fleet {
     async fn replica(&self, listener: TcpListener) -> Replica {
         let address = listener.local_addr().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let audit = Audit::new(AuditSettings::to_writer(Log::default()), clock.clone());
+        let audit = Audit::new(AuditSettings::in_memory(), clock.clone());
         let env = BTreeMap::from([("WEB_SECRET".to_owned(), WEB_SECRET.to_owned())]);
         let settings = config::parse(&self.text, "gateway.toml", self.dir.path(), &env);
         let settings = settings.unwrap_or_else(|faults| panic!("{faults}"));
