@@ -81,6 +81,7 @@ impl Bff {
     }
 
     async fn end_by_message(&self, headers: &HeaderMap, body: &[u8], id: &RequestId) -> Result<(), Refused> {
+        self.needs_store()?;
         let token = logout_token(headers, body)?;
         let verified = self.0.settings.client.verify_logout_token(&token).await;
         let token = verified.map_err(|error| match error {

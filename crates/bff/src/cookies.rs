@@ -26,7 +26,7 @@ pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 }
 
 impl FrontendSettings {
-    /// A `Set-Cookie` value; `max_age` in seconds, 0 deletes. Every cookie is HttpOnly, host-only and for all paths.
+    /// A `Set-Cookie` value; `max_age` in seconds, 0 deletes, none: as long as the browser. Every cookie is HttpOnly, host-only and for all paths.
     pub(crate) fn set_cookie(
         &self,
         name: &str,
@@ -49,15 +49,6 @@ impl FrontendSettings {
         let mut value = HeaderValue::from_str(&cookie).ok()?;
         value.set_sensitive(true);
         Some(value)
-    }
-
-    /// A session cookie lives as long as the browser; the server decides how long it is worth something.
-    pub(crate) fn set_session_cookie(&self, value: &str) -> Option<HeaderValue> {
-        self.set_cookie(&self.session_cookie(), value, None, self.same_site)
-    }
-
-    pub(crate) fn clear_session_cookie(&self) -> Option<HeaderValue> {
-        self.set_cookie(&self.session_cookie(), "", Some(0), self.same_site)
     }
 }
 

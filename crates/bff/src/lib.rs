@@ -30,6 +30,7 @@
 mod administered;
 mod attempt;
 mod backchannel;
+mod carried;
 mod cookies;
 mod csrf;
 mod failure;
@@ -82,6 +83,7 @@ struct Inner {
     store: Arc<dyn Store>,
     sessions: Sealer,
     attempts: Sealer,
+    carrier: Sealer,
     audit: Audit,
     clock: Arc<dyn Clock>,
     revoke: Revoke,
@@ -107,6 +109,7 @@ impl Bff {
         Ok(Bff(Arc::new(Inner {
             sessions: Sealer::new(ring, &format!("session {}", settings.name))?,
             attempts: Sealer::new(ring, &format!("login attempt {}", settings.name))?,
+            carrier: Sealer::new(ring, &format!("session cookie {}", settings.name))?,
             copies: grace::Copies::new(settings.grace),
             settings,
             store,
@@ -125,7 +128,8 @@ impl Bff {
     /// When the keys cannot be used; those of before stay then.
     pub fn rekey(&self, ring: &KeyRing) -> Result<(), SealError> {
         self.0.sessions.rekey(ring)?;
-        self.0.attempts.rekey(ring)
+        self.0.attempts.rekey(ring)?;
+        self.0.carrier.rekey(ring)
     }
 
     /// The frontend's settings.
@@ -165,6 +169,21 @@ impl Bff {
     /// # Errors
     /// [`Failure`] with the reason, and the cookies to set beside it.
     pub async fn handle(&self, request: &Parts, body: &[u8], id: &RequestId) -> Result<Response<Body>, Failure> {
+        let mut response = self.answer(request, body, id).await?;
+        let endpoint = self.endpoint_of(request.uri.path()).unwrap_or_default();
+        // The other endpoints begin a session, end it, or leave it as it is.
+        if self.0.settings.in_cookies
+            && matches!(endpoint, "user" | "refresh")
+            && let Ok(Some(session)) = self.session_as_is(&request.headers, &request.method).await
+        {
+            for cookie in self.carry(&session).await {
+                response.headers_mut().append(http::header::SET_COOKIE, cookie);
+            }
+        }
+        Ok(response)
+    }
+
+    async fn answer(&self, request: &Parts, body: &[u8], id: &RequestId) -> Result<Response<Body>, Failure> {
         let path = request.uri.path();
         let get = matches!(request.method, Method::GET | Method::HEAD);
         let (post, delete) = (request.method == Method::POST, request.method == Method::DELETE);

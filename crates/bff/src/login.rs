@@ -190,7 +190,7 @@ impl Bff {
         progress.set_cookies.extend(self.attempt_done(&pending)?);
         progress
             .set_cookies
-            .extend(self.0.settings.set_session_cookie(cookie.expose()));
+            .extend(self.0.settings.set_session_cookies(cookie.expose()));
         let Purpose {
             max_age,
             acr_values,
@@ -292,6 +292,7 @@ impl Bff {
             nonce: claims.str("nonce").map(str::to_owned),
             device: None,
             address: None,
+            generation: 0,
         };
         data.take_tokens(response, asked);
         Ok(data)

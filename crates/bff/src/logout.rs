@@ -16,7 +16,7 @@ impl Bff {
             // Nothing to end: a second click, or a session that is over.
             Ok(None) => return redirect(&settings.home(), Vec::new()),
             Err(refused) if refused.status() < 500 => {
-                return redirect(&settings.home(), settings.clear_session_cookie().into_iter().collect());
+                return redirect(&settings.home(), settings.clear_session_cookies());
             }
             Err(refused) => return Err(refused.into()),
         };
@@ -33,6 +33,7 @@ impl Bff {
             });
         }
         if has_parameter(request.uri.query(), "everywhere", "true") {
+            self.needs_store()?;
             self.end_everywhere(&session, id).await?;
         } else {
             self.end_session(&session).await?;
@@ -41,7 +42,7 @@ impl Bff {
             let how = "local";
             self.0.audit.emit(Some(id), Event::LoggedOut { frontend, subject, how });
         }
-        let cookies = settings.clear_session_cookie().into_iter().collect();
+        let cookies = settings.clear_session_cookies();
         redirect(&self.after_logout(&session).await, cookies)
     }
 

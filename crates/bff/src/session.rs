@@ -6,6 +6,7 @@ use portcullis_store::{IndexKey, SessionKey, SessionRecord, StoreError, Version,
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::carried::Brought;
 use crate::{Bff, cookies};
 
 /// An access token without a stated lifetime is renewed after so long, in seconds.
@@ -27,6 +28,10 @@ pub struct Session {
     pub(crate) needs_reseal: bool,
     /// The store did not answer: this was read a moment before.
     pub(crate) from_copy: bool,
+    /// What the cookie names it by; empty where no cookie was read.
+    pub(crate) id: String,
+    /// How the browser brought it, where it is kept there.
+    pub(crate) brought: Option<Brought>,
 }
 
 /// What a session knows. In the store it is sealed.
@@ -47,6 +52,8 @@ pub(crate) struct SessionData {
     /// What the browser said of itself at the login, and where it was.
     pub(crate) device: Option<String>,
     pub(crate) address: Option<String>,
+    /// How often it got new tokens.
+    pub(crate) generation: u64,
 }
 
 /// The same in the clear, for sealing alone.
@@ -67,6 +74,8 @@ struct Sealable {
     device: Option<String>,
     #[serde(default)]
     address: Option<String>,
+    #[serde(default)]
+    generation: u64,
 }
 
 impl Session {
@@ -86,6 +95,7 @@ impl SessionData {
     /// Takes over what a grant or a refresh brought; what it did not bring stays.
     pub(crate) fn take_tokens(&mut self, response: TokenResponse, now: UnixTime) {
         self.access_issued = now;
+        self.generation += 1;
         // RFC 6749 s5.1: a provider need not say how long a token lives. What can be renewed then is, every minute.
         let unstated = response
             .refresh_token
@@ -103,7 +113,7 @@ impl SessionData {
         }
     }
 
-    fn to_sealable(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn to_sealable(&self) -> Zeroizing<Vec<u8>> {
         let sealable = Sealable {
             issuer: self.issuer.clone(),
             subject: self.subject.clone(),
@@ -117,11 +127,12 @@ impl SessionData {
             nonce: self.nonce.clone(),
             device: self.device.clone(),
             address: self.address.clone(),
+            generation: self.generation,
         };
         Zeroizing::new(serde_json::to_vec(&sealable).unwrap_or_default())
     }
 
-    fn from_sealable(bytes: &[u8]) -> Option<SessionData> {
+    pub(crate) fn from_sealable(bytes: &[u8]) -> Option<SessionData> {
         let sealable: Sealable = serde_json::from_slice(bytes).ok()?;
         Some(SessionData {
             issuer: sealable.issuer,
@@ -136,6 +147,7 @@ impl SessionData {
             nonce: sealable.nonce,
             device: sealable.device,
             address: sealable.address,
+            generation: sealable.generation,
         })
     }
 }
@@ -164,33 +176,40 @@ impl Bff {
 
     /// The same, and the session does not live longer for it.
     pub(crate) async fn session_as_is(&self, headers: &HeaderMap, method: &Method) -> Result<Option<Session>, Refused> {
-        let Some(cookie) = cookies::single(headers, &self.0.settings.session_cookie()) else {
+        let Some(presented) = self.presented(headers)? else {
             return Ok(None);
         };
-        let key = SessionKey::from_cookie(cookie);
-        match self.0.store.get(key).await {
+        let id = presented.id;
+        let (key, logout_token) = (SessionKey::from_cookie(&id), logout_token(&id));
+        let brought = match &presented.carried {
+            Some(carried) => Some(self.bring_in(key, carried).await?),
+            None => None,
+        };
+        let (found, from_copy) = match self.0.store.get(key).await {
             Ok(Some(found)) => {
                 self.0.copies.keep(key, &found, self.0.clock.now());
-                self.open(key, found, logout_token(cookie)).map(Some)
+                (found, false)
             }
             Ok(None) => {
                 self.0.copies.forget(key);
-                Err(Refused::new("session.expired"))
+                return Err(Refused::new("session.expired"));
             }
             // RFC 9110 s9.2.1: GET, HEAD, OPTIONS and TRACE change nothing.
             Err(error @ StoreError::Unavailable { .. }) if method.is_safe() => {
-                let copy = self
-                    .0
-                    .copies
-                    .find(key, self.0.clock.now())
-                    .ok_or_else(|| store_refused(error))?;
+                let copy = self.0.copies.find(key, self.0.clock.now());
+                let copy = copy.ok_or_else(|| store_refused(error))?;
                 self.0.audit.metrics().session_from_copy(&self.0.settings.name);
-                let mut session = self.open(key, copy, logout_token(cookie))?;
-                session.from_copy = true;
-                Ok(Some(session))
+                (copy, true)
             }
-            Err(error) => Err(store_refused(error)),
-        }
+            Err(error) => return Err(store_refused(error)),
+        };
+        let session = self.open(key, found, logout_token)?;
+        Ok(Some(Session {
+            from_copy,
+            id,
+            brought,
+            ..session
+        }))
     }
 
     /// Whether the provider's keys were fetched so long after the session's token was issued that a key which is not
@@ -230,7 +249,12 @@ impl Bff {
         }
     }
 
-    fn open(&self, key: SessionKey, found: Versioned<SessionRecord>, logout_token: Secret) -> Result<Session, Refused> {
+    pub(crate) fn open(
+        &self,
+        key: SessionKey,
+        found: Versioned<SessionRecord>,
+        logout_token: Secret,
+    ) -> Result<Session, Refused> {
         // A session that cannot be opened (the sealing key is gone) is a clean logout.
         let opened = self.0.sessions.open(key.as_bytes(), &found.value.sealed).ok();
         let needs_reseal = opened.as_ref().is_some_and(|opened| opened.needs_reseal);
@@ -248,6 +272,8 @@ impl Bff {
             logout_token,
             needs_reseal,
             from_copy: false,
+            id: String::new(),
+            brought: None,
         })
     }
 
@@ -264,16 +290,27 @@ impl Bff {
             idle_expires: now.plus(self.0.settings.idle.min(self.0.settings.lifetime)),
             expires: now.plus(self.0.settings.lifetime),
         };
+        let value = match self.0.settings.in_cookies {
+            true => Secret::new(self.sealed(cookie.expose(), &record, data)?.as_str()),
+            false => cookie,
+        };
         self.0.store.create(key, record).await.map_err(store_refused)?;
-        Ok(cookie)
+        Ok(value)
     }
 
     /// Deletes the session that a request's cookie names, if there is one.
     pub(crate) async fn end_session_of(&self, headers: &HeaderMap) -> Result<(), Refused> {
-        if let Some(cookie) = cookies::single(headers, &self.0.settings.session_cookie()) {
-            self.delete(SessionKey::from_cookie(cookie)).await?;
+        // One that cannot be read is worth nothing already.
+        let Ok(Some(presented)) = self.presented(headers) else {
+            return Ok(());
+        };
+        let key = SessionKey::from_cookie(&presented.id);
+        if let Some(carried) = &presented.carried
+            && self.bring_in(key, carried).await.is_err()
+        {
+            return Ok(());
         }
-        Ok(())
+        self.delete(key).await.map(|_| ())
     }
 
     pub(crate) fn seal(&self, key: SessionKey, data: &SessionData) -> Result<Vec<u8>, Refused> {

@@ -27,6 +27,7 @@ impl Bff {
     /// All sessions of the person here, the oldest first.
     pub(crate) async fn list_sessions(&self, request: &Parts) -> Result<Response<Body>, Failure> {
         self.check_same_origin(&request.headers)?;
+        self.needs_store()?;
         let own = self.signed_in(self.session(&request.headers, &request.method).await)?;
         let now = self.0.clock.now();
         let mut sessions = Vec::new();
@@ -59,6 +60,7 @@ impl Bff {
         id: &RequestId,
     ) -> Result<Response<Body>, Failure> {
         self.check_same_origin(&request.headers)?;
+        self.needs_store()?;
         let own = self.signed_in(self.session(&request.headers, &request.method).await)?;
         let ended = match which {
             "all" => self.end_everywhere(&own, id).await?,
@@ -85,10 +87,10 @@ impl Bff {
             }
         };
         let mut response = answered(&json!({ "ended": ended }));
-        if (which == "all" || which == public_id(&own.key))
-            && let Some(cookie) = self.0.settings.clear_session_cookie()
-        {
-            response.headers_mut().append(http::header::SET_COOKIE, cookie);
+        if which == "all" || which == public_id(&own.key) {
+            for cookie in self.0.settings.clear_session_cookies() {
+                response.headers_mut().append(http::header::SET_COOKIE, cookie);
+            }
         }
         Ok(response)
     }

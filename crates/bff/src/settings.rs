@@ -38,6 +38,8 @@ pub struct FrontendSettings {
     pub refresh_before: i64,
     /// While the store does not answer, a session that was read at most so many seconds ago still counts for reading.
     pub grace: i64,
+    /// Whether the browser carries its session, sealed, and the store keeps none: that is of this process then.
+    pub in_cookies: bool,
     /// `SameSite` of the session cookie.
     pub same_site: SameSite,
     /// Other origins whose pages may use the session.
@@ -67,6 +69,7 @@ impl FrontendSettings {
             lifetime: 12 * 60 * 60,
             refresh_before: 60,
             grace: 30,
+            in_cookies: false,
             same_site: SameSite::Lax,
             cors: Vec::new(),
             return_to: Vec::new(),

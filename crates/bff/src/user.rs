@@ -82,7 +82,7 @@ impl Bff {
             failure.refused.code,
             "session.expired" | "session.invalid" | "refresh.rejected"
         ) {
-            failure.set_cookies.extend(self.0.settings.clear_session_cookie());
+            failure.set_cookies.extend(self.0.settings.clear_session_cookies());
         }
         failure
     }

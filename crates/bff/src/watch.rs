@@ -12,11 +12,10 @@ use futures_util::stream::{self, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Response};
-use portcullis_audit::Refused;
 use portcullis_store::SessionKey;
 use tokio::sync::{Notify, watch};
 
-use crate::{Bff, Failure, Inner, Session, cookies};
+use crate::{Bff, Failure, Inner, Session};
 
 /// A stream of an ended session is closed within a second.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -137,12 +136,8 @@ impl Bff {
     /// `/bff/events`: how long the session lasts, each time that it changes, and its end. It does not prolong it.
     pub(crate) async fn events(&self, request: &Parts) -> Result<Response<Body>, Failure> {
         self.check_same_origin(&request.headers)?;
-        let name = self.0.settings.session_cookie();
-        let cookie = cookies::single(&request.headers, &name).ok_or_else(|| Refused::new("session.missing"))?;
-        let key = SessionKey::from_cookie(cookie);
-        let session = self.read(key, crate::session::logout_token(cookie)).await;
-        let session = session.map_err(|refused| self.over(refused))?;
-        let session = session.ok_or_else(|| self.over(Refused::new("session.expired")))?;
+        let session = self.session_as_is(&request.headers, &request.method).await;
+        let session = self.signed_in(session)?;
         let clock = self.0.clock.clone();
         let mut waiting = self.wait_on(&session);
         waiting.ends.mark_changed();

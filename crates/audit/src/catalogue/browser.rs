@@ -16,6 +16,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Sign in again. If people lose their sessions too early, raise `session = { idle, lifetime }` of the frontend; if all sessions ended at once, the store was emptied or its key ring was replaced.",
     ),
     entry(
+        ("session.not_kept", "session_not_kept"),
+        501,
+        "Nobody knows of the other sessions",
+        "Sessions live in the browsers' cookies (`url` of `[store]` is `cookie`), so there is no list of a person's sessions, and a provider's message or a logout everywhere can reach none of them.",
+        "Where that is needed, give the gateway a store: `sqlite:` on one machine, Redis or PostgreSQL on several. At the provider, leave the back-channel and front-channel logout addresses of this client out.",
+    ),
+    entry(
         ("session.invalid", "session_invalid"),
         401,
         "The session cookie is not ours",
@@ -27,7 +34,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         400,
         "The form cannot be sent any more",
         "A form that was kept while the person signed in is older than an hour, was changed, or was sealed with a key that is no longer in the key ring.",
-        "Open the page again and fill the form in once more; a form is kept for an hour at most.",
+        "Fill the form in once more and send it within an hour of signing in. If that happens to everybody, keep an old sealing key in the ring for a while after a new one was put in front.",
     ),
     entry(
         ("csrf.header_missing", "csrf_header_missing"),

@@ -210,9 +210,12 @@ fn check(path: &PathBuf, json: bool) -> ExitCode {
         println!("{}", config::check_json(&path.display().to_string(), &result));
     }
     match result {
-        Ok(_) => {
+        Ok(settings) => {
             if !json {
                 println!("{}: valid", path.display());
+                for limit in settings.store.limits() {
+                    println!("note: {limit}");
+                }
             }
             ExitCode::SUCCESS
         }

@@ -136,7 +136,14 @@ pub fn parse(text: &str, origin_name: &str, base_dir: &Path, env: &dyn Env) -> R
 #[must_use]
 pub fn check_json(file: &str, result: &Result<Settings, Faults>) -> serde_json::Value {
     match result {
-        Ok(_) => serde_json::json!({ "file": file, "valid": true, "faults": [] }),
+        Ok(settings) => {
+            let mut answer = serde_json::json!({ "file": file, "valid": true, "faults": [] });
+            let limits = settings.store.limits();
+            if let (Some(members), false) = (answer.as_object_mut(), limits.is_empty()) {
+                members.insert("notes".to_owned(), limits.into());
+            }
+            answer
+        }
         Err(faults) => faults.to_json(),
     }
 }

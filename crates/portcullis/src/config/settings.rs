@@ -121,6 +121,8 @@ pub enum StorePlace {
     Redis(RedisSettings),
     /// PostgreSQL.
     Postgres(PostgresSettings),
+    /// Nowhere: browsers carry their sessions, and the rest is in memory.
+    Cookie,
 }
 
 /// `[admin]`.
@@ -517,6 +519,20 @@ impl StoreSettings {
         }
     }
 
+    /// What does not work with it, for whoever checks the configuration.
+    #[must_use]
+    pub fn limits(&self) -> &'static [&'static str] {
+        match &self.place {
+            StorePlace::Cookie => &[
+                "sessions live in cookies: back-channel and front-channel logout, /bff/sessions and logout everywhere are refused",
+                "a logout takes the cookie away; a stolen copy of it is good until the session's end, unless this process remembers the logout (an hour)",
+                "revocations and replay marks are in this process's memory: a restart forgets them, and other replicas do not know them",
+                "replicas may refresh one session at the same time: send each browser to the same one, or have the provider allow a used refresh token for a while",
+            ],
+            _ => &[],
+        }
+    }
+
     /// What kind of store it is, in one word.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -524,6 +540,7 @@ impl StoreSettings {
             StorePlace::Sqlite(_) => "sqlite",
             StorePlace::Redis(_) => "redis",
             StorePlace::Postgres(_) => "postgres",
+            StorePlace::Cookie => "cookie",
         }
     }
 }

@@ -66,6 +66,10 @@ pub(crate) fn revocations(settings: &Settings, clock: &Arc<dyn Clock>) -> (Revoc
         StorePlace::Redis(redis) => {
             RedisStore::new(redis, clock.clone()).map(|store| Arc::new(store) as Arc<dyn Store>)
         }
+        StorePlace::Cookie => {
+            let why = "not looked at: they are in the gateway's memory".to_owned();
+            return (Revocations::in_memory(), Some(why));
+        }
         StorePlace::Postgres(postgres) => {
             PostgresStore::new(postgres, clock.clone()).map(|store| Arc::new(store) as Arc<dyn Store>)
         }

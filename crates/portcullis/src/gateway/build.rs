@@ -253,6 +253,7 @@ fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Sto
         }
         StorePlace::Redis(redis) => Arc::new(RedisStore::new(redis, clock).map_err(failed("the store"))?),
         StorePlace::Postgres(postgres) => Arc::new(PostgresStore::new(postgres, clock).map_err(failed("the store"))?),
+        StorePlace::Cookie => Arc::new(SqliteStore::in_memory(clock).map_err(failed("the store in memory"))?),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use portcullis_audit::{Credential, Event, Refused, RequestId};
@@ -196,15 +196,31 @@ impl Gateway {
             false => bff.check_same_origin(headers),
         };
         same_origin.map_err(&refuse)?;
-        let session = bff.session(headers, &incoming.parts.method).await.map_err(&refuse)?;
-        let session = session.ok_or_else(|| refuse(Refused::new("session.missing")))?;
-        let access_token = bff.access_token(&session, incoming.id).await.map_err(&refuse)?;
-
+        let (method, path) = (&incoming.parts.method, incoming.path.as_str());
+        let read = async || {
+            let session = bff.session(headers, method).await?;
+            let session = session.ok_or_else(|| Refused::new("session.missing"))?;
+            let access_token = bff.access_token(&session, incoming.id).await?;
+            Ok::<_, Refused>((session, access_token))
+        };
+        let (mut session, mut access_token) = read().await.map_err(&refuse)?;
         let credential = Credential::Session;
-        let presented = Presented::token_alone(access_token.expose()).held();
-        let presented = presented.called(incoming.parts.method.as_str(), incoming.path.as_str());
-        let token = match guarded.guard.verify(&presented).await {
+        let presented = of_session(&access_token, method, path);
+        let mut verified = guarded.guard.verify(&presented).await;
+        if matches!(verified, Err(GuardError::Token(Refusal::Expired { .. })))
+            && bff.renew_refused(bff.used(&session), incoming.id).await
+        {
+            // It was alive a moment ago.
+            (session, access_token) = read().await.map_err(&refuse)?;
+            verified = guarded.guard.verify(&of_session(&access_token, method, path)).await;
+        }
+        let presented = of_session(&access_token, method, path);
+        let token = match verified {
             Ok(token) => token,
+            Err(GuardError::Token(Refusal::Expired { .. })) => {
+                let found = "the access token has expired, and there is no other";
+                return Err(refuse(Refused::new("refresh.unavailable").found(found)));
+            }
             Err(GuardError::Token(Refusal::UnknownKid { kid }))
                 if !bff.keys_are_newer(&session).await.map_err(&refuse)? =>
             {
@@ -424,6 +440,11 @@ impl Gateway {
                     response.headers_mut().insert(DPOP_NONCE, nonce);
                     portcullis_proxy::forbid_caching(response.headers_mut());
                 }
+                if let Some((bff, session)) = &pass.session {
+                    for cookie in bff.carry(session).await {
+                        response.headers_mut().append(SET_COOKIE, cookie);
+                    }
+                }
                 // An answer without a known end may go on for longer than the session: events, for example.
                 let endless = response.body().size_hint().exact().is_none();
                 let end = if endless { end() } else { None };
@@ -454,13 +475,13 @@ impl Gateway {
 /// Whether a token will never be good again, anywhere. One that is good elsewhere (another audience or type) is a fault
 /// of the configuration, and costs nobody a session.
 fn is_over(error: &GuardError) -> bool {
-    use Refusal::{Expired, KeyUnusable, Revoked, SignatureInvalid, UnknownKid};
+    use Refusal::{KeyUnusable, Revoked, SignatureInvalid, UnknownKid};
     let GuardError::Token(refusal) = error else {
         return false;
     };
     matches!(
         refusal,
-        Expired { .. } | KeyUnusable { .. } | Revoked { .. } | SignatureInvalid | UnknownKid { .. }
+        KeyUnusable { .. } | Revoked { .. } | SignatureInvalid | UnknownKid { .. }
     )
 }
 
@@ -481,6 +502,11 @@ fn refuse_by_guard(
         token,
     };
     guarded.guard.refuse(error, &call, Some(incoming.id)).map(Body::from)
+}
+
+/// The token of a session, as the guard judges it.
+fn of_session<'a>(token: &'a Secret, method: &'a Method, path: &'a str) -> Presented<'a> {
+    Presented::token_alone(token.expose()).held().called(method.as_str(), path)
 }
 
 fn has_query_token(query: Option<&str>) -> bool {

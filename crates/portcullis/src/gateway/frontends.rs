@@ -17,7 +17,7 @@ use super::build::{BuildError, Extras, failed, seconds};
 use super::headers::PageHeaders;
 use super::providers::{Providers, client};
 use super::routes::Api;
-use crate::config::{self, Settings, is_within};
+use crate::config::{self, Settings, StorePlace, is_within};
 
 /// One frontend.
 #[derive(Debug)]
@@ -140,6 +140,7 @@ fn bff(
     frontend.lifetime = seconds(configured.session.lifetime);
     frontend.refresh_before = seconds(configured.refresh_before);
     frontend.grace = seconds(settings.store.grace);
+    frontend.in_cookies = matches!(settings.store.place, StorePlace::Cookie);
     frontend.return_to.clone_from(&configured.return_to);
     frontend.id_token_hint = configured.logout_hint == config::LogoutHint::IdToken;
     frontend.same_site = match configured.same_site {

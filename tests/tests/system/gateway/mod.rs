@@ -5,6 +5,7 @@ mod assets;
 mod calls;
 mod canaries;
 mod client_credentials;
+mod cookie_sessions;
 mod cors;
 mod dpop;
 mod fapi;
@@ -375,6 +376,8 @@ fn provider_of(origin: &str) -> IdpConfig {
             username: "alice".into(),
             password: Some(Secret::new(PASSWORD)),
             sub: Some("alice".into()),
+            // With the scope `profile`: more than one cookie takes.
+            claims: serde_json::Map::from_iter([("about".to_owned(), "of alice ".repeat(500).into())]),
             scopes: [&scopes[..], &["billing.read".to_owned()]].concat(),
             ..User::default()
         }],

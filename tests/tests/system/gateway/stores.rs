@@ -12,7 +12,7 @@ use super::{Gate, START};
 use crate::demo::Browser;
 
 pub(super) const KEY: &str = "e5a1c9f37b2d4860915cd3fe8a07b64112fd5e9c30a8b7746e1d02c95fb83a6e";
-const NEWER: &str = "07c4b1e2953fa86d7e0b19cd42f6a5380ed97b61c3f2458a96eb71d03c85f24a";
+pub(super) const NEWER: &str = "07c4b1e2953fa86d7e0b19cd42f6a5380ed97b61c3f2458a96eb71d03c85f24a";
 
 /// The file of sealing keys, the first of which seals.
 pub(super) fn write_key(dir: &Path, keys: &[&str]) {

@@ -15,7 +15,7 @@ use crate::config::schema::Kind;
 use crate::config::settings::{SecretSource, StorePlace, StoreSettings};
 use crate::secret_source::Shape;
 
-const PLACES: &str = "\"sqlite:PATH\", \"redis://HOST:6379\" or \"postgres://HOST:5432/DATABASE\"";
+const PLACES: &str = "\"sqlite:PATH\", \"redis://HOST:6379\", \"postgres://HOST:5432/DATABASE\" or \"cookie\"";
 
 /// Reads `[store]`, or what holds without it.
 pub(super) fn store(cx: &Context<'_>, reader: Option<&Reader<'_>>, dev_only: DevOnly) -> Option<StoreSettings> {
@@ -65,7 +65,7 @@ pub(super) fn store(cx: &Context<'_>, reader: Option<&Reader<'_>>, dev_only: Dev
             .says(format!("missing key `keys` in {}", reader.title()))
             .at(
                 reader.place(),
-                "every replica needs the same keys to open what another one sealed",
+                "whoever opens what was sealed needs the same keys: other replicas, and this one after a restart",
             )
             .expected("at least one secret");
         reader.cx.push(fault.help(
@@ -114,6 +114,7 @@ struct Entry {
 fn enter(reader: &Reader<'_>, place: &mut StorePlace, entry: Entry) -> Option<()> {
     let idle: &[&str] = match place {
         StorePlace::Sqlite(_) => &["password", "sentinel_password", "ca_file"],
+        StorePlace::Cookie => &["password", "sentinel_password", "ca_file", "grace"],
         StorePlace::Redis(redis) => {
             (redis.password, redis.sentinel_password) = (entry.password, entry.sentinel_password);
             redis.ca = entry.ca;
@@ -138,7 +139,9 @@ fn enter(reader: &Reader<'_>, place: &mut StorePlace, entry: Entry) -> Option<()
             .says(format!("`{key}` in {} means nothing for this `url`", reader.title()))
             .at(reader.key_span(key), "nothing there asks for it");
         let fault = match *key {
-            "ca_file" => fault.help("the connection is not TLS: write rediss://, or a host that is not loopback"),
+            "ca_file" if !matches!(place, StorePlace::Cookie | StorePlace::Sqlite(_)) => {
+                fault.help("the connection is not TLS: write rediss://, or a host that is not loopback")
+            }
             _ => fault,
         };
         reader.cx.push(fault.expected("leave it out, or name another store"));
@@ -155,14 +158,7 @@ fn place(cx: &Context<'_>, item: &Item<'_>) -> Option<StorePlace> {
         "sqlite" => return sqlite(cx, item, &given).map(StorePlace::Sqlite),
         "postgres" | "postgresql" => PostgresSettings::parse(&given).map(StorePlace::Postgres),
         name if name.starts_with("redis") => RedisSettings::parse(&given).map(StorePlace::Redis),
-        "cookie" => {
-            let message = format!("{}: the cookie store is not available in this version", item.what);
-            let fault = FaultKind::NotAvailable
-                .says(message)
-                .at(item.span.clone(), "not available in this version");
-            cx.push(fault.expected(PLACES));
-            return None;
-        }
+        "cookie" if given == "cookie" => return Some(StorePlace::Cookie),
         _ => {
             let fault = FaultKind::InvalidValue
                 .says(format!("{} names no store", item.what))

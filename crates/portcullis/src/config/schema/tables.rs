@@ -215,7 +215,7 @@ pub(crate) const STORE: Table = Table {
     about: "Where sessions and revocations live. Without this table: `portcullis.db` beside the configuration. The manual's page on stores says what each is for.",
     keys: &[
         Key::new("url", Text, Default(r#""sqlite:portcullis.db""#), r#""rediss://portcullis@redis.internal:6379""#,
-            "`sqlite:PATH`, in a directory that exists; `redis://[USER@]HOST[:PORT][/DATABASE]`, `redis+sentinel://HOST,HOST/MASTER`, `redis+cluster://HOST,HOST`, each with TLS as `rediss`; `postgres://[USER@]HOST[:PORT][/DATABASE]`, with TLS unless the host is loopback or `?sslmode=disable` is there.")
+            "`sqlite:PATH`, in a directory that exists; `redis://[USER@]HOST[:PORT][/DATABASE]`, `redis+sentinel://HOST,HOST/MASTER`, `redis+cluster://HOST,HOST`, each with TLS as `rediss`; `postgres://[USER@]HOST[:PORT][/DATABASE]`, with TLS unless the host is loopback or `?sslmode=disable` is there; `cookie`: no store, browsers carry their sessions.")
             .also(&["path", "file", "redis", "connection_string", "dsn"]),
         Key::new("password", Secret, Optional, r#"{ file = "/run/secrets/redis" }"#,
             "The password of the user in `url`, or that of Redis' `requirepass`."),

@@ -261,28 +261,6 @@ error[config.invalid_value]: `workers` in [server] is out of range
 }
 
 #[test]
-fn a_store_of_a_later_version() {
-    shows(
-        &GOOD.replace(
-            "[provider.local]",
-            r#"[store]
-url = "cookie"
-
-[provider.local]"#,
-        ),
-        r#"
-error[config.not_available]: `url` in [store]: the cookie store is not available in this version
- --> t.toml:5:7
-  |
-5 | url = "cookie"
-  |       ^^^^^^^^ not available in this version
-  |
-  = note: expected "sqlite:PATH", "redis://HOST:6379" or "postgres://HOST:5432/DATABASE"
-"#,
-    );
-}
-
-#[test]
 fn a_store_of_no_kind() {
     shows(
         &GOOD.replace(
@@ -299,7 +277,7 @@ error[config.invalid_value]: `url` in [store] names no store
 5 | url = "portcullis.db"
   |       ^^^^^^^^^^^^^^^
   |
-  = note: expected "sqlite:PATH", "redis://HOST:6379" or "postgres://HOST:5432/DATABASE"
+  = note: expected "sqlite:PATH", "redis://HOST:6379", "postgres://HOST:5432/DATABASE" or "cookie"
 "#,
     );
 }
@@ -341,7 +319,7 @@ error[config.missing_key]: missing key `keys` in [store]
  --> t.toml:4:1
   |
 4 | [store]
-  | ^^^^^^^ every replica needs the same keys to open what another one sealed
+  | ^^^^^^^ whoever opens what was sealed needs the same keys: other replicas, and this one after a restart
   |
   = note: expected at least one secret
   = help: make one:  openssl rand -hex 32 > seal.key && chmod 600 seal.key, and add:  keys = [{ file = "seal.key" }]
@@ -386,11 +364,17 @@ fn stores_that_replicas_share() {
         with("url = \"redis://gate@127.0.0.1:7000/1\"\npassword = { dev_only = \"let-me-in\" }\ngrace = \"1m\"");
     assert_eq!((redis.kind(), redis.sqlite(), redis.keys.len()), ("redis", None, 1));
     assert_eq!(redis.grace.as_secs(), 60);
-    let StorePlace::Redis(settings) = redis.place else {
+    let StorePlace::Redis(settings) = redis.place.clone() else {
         panic!()
     };
     assert_eq!(settings.password.unwrap().expose(), "let-me-in");
     assert_eq!((settings.user.as_deref(), settings.database), (Some("gate"), 1));
+    let cookie = with("url = \"cookie\"");
+    assert_eq!(
+        (cookie.kind(), cookie.sqlite(), cookie.limits().len()),
+        ("cookie", None, 4)
+    );
+    assert!(redis.limits().is_empty());
     let postgres = with("url = \"postgres://127.0.0.1/state\"");
     assert_eq!((postgres.kind(), postgres.grace.as_secs()), ("postgres", 30));
 }

@@ -28,6 +28,12 @@ pub(crate) async fn store(settings: &Settings, clock: &Arc<dyn Clock>) -> Vec<Fi
             Ok(store) => server(&mut area, settings, &store).await,
             Err(error) => drop(area.broken("open", &problems::STORE_UNUSABLE, error.to_string()).at(AT)),
         },
+        StorePlace::Cookie => {
+            area.fine("open", "none: browsers carry their sessions".to_owned());
+            for limit in settings.store.limits() {
+                area.skipped("limit", (*limit).to_owned());
+            }
+        }
     }
     area.into_findings()
 }

@@ -1,0 +1,194 @@
+//! Sessions without a store: the browser carries them.
+
+use super::raw::{self, Reply};
+use super::{Gate, stores};
+use crate::demo::Browser;
+
+const STORE: &str = "url = \"cookie\"\nkeys = [{ file = \"seal.key\" }]";
+
+/// All cookies of a session, as the browser sends them.
+fn cookies(browser: &Browser) -> String {
+    let ours = |name: &str| name == "portcullis-shop" || name.starts_with("portcullis-shop.");
+    let pairs = browser.cookies.iter().filter(|((name, _), _)| ours(name));
+    let pairs: Vec<String> = pairs.map(|((name, _), value)| format!("{name}={value}")).collect();
+    pairs.join("; ")
+}
+
+async fn ask(gate: &Gate, method: &str, path: &str, cookies: &str) -> Reply {
+    let headers = [("Cookie", cookies), ("X-CSRF", "1"), ("Origin", &gate.origin)];
+    raw::exchange(gate.address, method, path, gate.host(), &headers, "").await
+}
+
+#[tokio::test]
+async fn the_browser_carries_its_session_and_can_read_none_of_it() {
+    let with_profile = |text: String, _: &std::path::Path| {
+        let text = text.replace(r#"url = "sqlite:sessions.db""#, STORE);
+        text.replace(r#"scopes = ["openid", "#, r#"scopes = ["openid", "profile", "#)
+    };
+    let gate = Gate::start_with(None, with_profile).await;
+    let mut browser = gate.sign_in().await;
+    let carried = cookies(&browser);
+    assert!(
+        carried.contains("portcullis-shop.1="),
+        "several cookies: {}",
+        carried.len()
+    );
+    let ours = browser
+        .set_cookies
+        .iter()
+        .filter(|line| line.starts_with("portcullis-shop"));
+    for line in ours {
+        assert!(line.len() <= 4_096, "{}", line.len());
+        assert!(line.contains("; HttpOnly") && line.contains("; SameSite=Lax"), "{line}");
+    }
+    for secret in gate.idp.control().issued_secrets() {
+        assert!(!carried.contains(&secret));
+    }
+    assert_eq!(
+        gate.fetch(&mut browser, "/bff/user").await.json()["claims"]["sub"],
+        "alice"
+    );
+    let reply = ask(&gate, "GET", "/api/page", &carried).await;
+    assert_eq!(
+        (reply.status, reply.all("set-cookie").len()),
+        (200, 0),
+        "nothing has changed"
+    );
+    let seen = gate.upstream.last();
+    assert_eq!(seen.all("cookie"), Vec::<&str>::new(), "no part of it gets to the API");
+    assert!(seen.all("authorization")[0].starts_with("Bearer "));
+
+    // Changed, cut off, or with a piece twice: worth nothing.
+    let last = carried.chars().last().unwrap();
+    let other = if last == 'A' { 'B' } else { 'A' };
+    let changed = format!("{}{other}", &carried[..carried.len() - 1]);
+    let half = carried.split("; ").next().unwrap();
+    for bad in [changed.as_str(), half, &format!("{carried}; portcullis-shop.1=planted")] {
+        let reply = ask(&gate, "GET", "/api/page", bad).await;
+        assert_eq!(reply.problem(), (401, "session.invalid".into()), "{bad}");
+        assert_eq!(reply.all("set-cookie").len(), 5, "all of it is taken away");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refreshed_goes_back_to_the_browser() {
+    let mut gate = Gate::start_on(STORE).await;
+    let mut browser = gate.sign_in().await;
+    let old = cookies(&browser);
+    gate.clock.advance(250);
+    assert_eq!(gate.fetch(&mut browser, "/api/page").await.status, 200);
+    let counts = || gate.idp.control().token_counts();
+    assert_eq!((counts().refreshes, counts().reuses), (1, 0));
+    let new = cookies(&browser);
+    assert_ne!(old, new);
+    // Another tab, which still sends the old ones, is served with the new token.
+    let reply = ask(&gate, "GET", "/api/page", &old).await;
+    assert_eq!((reply.status, counts().refreshes), (200, 1));
+    assert!(!reply.all("set-cookie").is_empty(), "and gets the new cookies too");
+
+    // Nothing but the cookies and the key is needed: not after a restart, not at another replica.
+    gate.restart().await;
+    assert_eq!(ask(&gate, "GET", "/api/page", &new).await.status, 200);
+    let replica = gate.replica().await;
+    let headers = [("Cookie", new.as_str()), ("X-CSRF", "1"), ("Origin", &gate.origin)];
+    assert_eq!(
+        raw::exchange(replica, "GET", "/api/page", gate.host(), &headers, "")
+            .await
+            .status,
+        200
+    );
+    let counts = gate.idp.control().token_counts();
+    assert_eq!((counts.refreshes, counts.reuses), (1, 0));
+
+    // On demand.
+    gate.clock.advance(10);
+    let reply = ask(&gate, "POST", "/bff/refresh", &new).await;
+    assert_eq!((reply.status, &reply.json()["refreshed"]), (200, &true.into()));
+    assert!(!reply.all("set-cookie").is_empty());
+}
+
+#[tokio::test]
+async fn both_limits_are_kept_by_the_server() {
+    let mut gate = Gate::start_on(STORE).await;
+    let mut browser = gate.sign_in().await;
+    let first = cookies(&browser);
+    gate.clock.advance(1_000);
+    assert_eq!(gate.fetch(&mut browser, "/bff/user").await.status, 200);
+    let slid = cookies(&browser);
+    assert_ne!(first, slid, "the limit was moved on");
+    gate.clock.advance(1_000);
+    assert_eq!(gate.fetch(&mut browser, "/bff/user").await.status, 200);
+    // What nobody used for half an hour is over, though the cookies are there; also after a restart.
+    gate.restart().await;
+    assert_eq!(
+        ask(&gate, "GET", "/bff/user", &first).await.problem(),
+        (401, "session.expired".into())
+    );
+    for _ in 0..27 {
+        gate.clock.advance(1_500);
+        assert_eq!(gate.fetch(&mut browser, "/bff/user").await.status, 200);
+    }
+    gate.clock.advance(1_500);
+    let answer = gate.fetch(&mut browser, "/bff/user").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()["code"].as_str()),
+        (401, Some("session.expired")),
+        "12 hours"
+    );
+    assert_eq!(cookies(&browser), "");
+}
+
+#[tokio::test]
+async fn a_logout_is_remembered_by_the_process_and_what_needs_a_store_is_refused() {
+    let gate = Gate::start_on(STORE).await;
+    let mut browser = gate.sign_in().await;
+    let carried = cookies(&browser);
+    for (method, path) in [("GET", "/bff/sessions"), ("DELETE", "/bff/sessions/all")] {
+        let reply = ask(&gate, method, path, &carried).await;
+        assert_eq!(reply.problem(), (501, "session.not_kept".into()), "{path}");
+    }
+    let claims = serde_json::json!({
+        "iss": gate.idp.issuer(), "aud": "web", "iat": gate.now(), "exp": gate.now() + 120, "jti": "j",
+        "sub": "alice", "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+    });
+    let body = format!(
+        "logout_token={}",
+        gate.idp.control().sign("logout+jwt", &claims).unwrap()
+    );
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let path = "/bff/backchannel-logout";
+    let reply = raw::exchange(gate.address, "POST", path, gate.host(), &form, &body).await;
+    assert_eq!((reply.status, gate.last_code().as_str()), (400, "session.not_kept"));
+    assert_eq!(ask(&gate, "GET", "/bff/user", &carried).await.status, 200, "it goes on");
+
+    let user = gate.fetch(&mut browser, "/bff/user").await.json();
+    let logout = format!("{}{}", gate.origin, user["logout_url"].as_str().unwrap());
+    let everywhere = gate.visit(&mut browser, &format!("{logout}&everywhere=true")).await;
+    assert_eq!(everywhere.status, 501);
+    assert_eq!(gate.visit(&mut browser, &logout).await.status, 303);
+    assert_eq!(cookies(&browser), "");
+    assert_eq!(
+        ask(&gate, "GET", "/bff/user", &carried).await.problem(),
+        (401, "session.expired".into())
+    );
+    gate.sign_in().await;
+}
+
+#[tokio::test]
+async fn without_its_key_a_session_is_over() {
+    let mut gate = Gate::start_on(STORE).await;
+    let browser = gate.sign_in().await;
+    let carried = cookies(&browser);
+    stores::write_key(gate.dir.path(), &[stores::NEWER, stores::KEY]);
+    gate.restart().await;
+    let reply = ask(&gate, "GET", "/bff/user", &carried).await;
+    assert_eq!(reply.status, 200);
+    assert!(!reply.all("set-cookie").is_empty(), "sealed anew");
+    stores::write_key(gate.dir.path(), &[stores::NEWER]);
+    gate.restart().await;
+    assert_eq!(
+        ask(&gate, "GET", "/bff/user", &carried).await.problem(),
+        (401, "session.invalid".into())
+    );
+    gate.sign_in().await;
+}
