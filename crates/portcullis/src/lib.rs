@@ -13,6 +13,7 @@ pub mod diagnostic;
 mod doctor;
 pub mod gateway;
 mod login;
+mod own_keys;
 mod secret_source;
 pub mod serve;
 pub mod server;

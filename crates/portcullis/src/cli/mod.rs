@@ -12,6 +12,7 @@ mod idp;
 mod inspect;
 mod login;
 mod qr;
+mod keys;
 mod revocations;
 mod sessions;
 mod shell;
@@ -73,6 +74,11 @@ enum Command {
     Revocations {
         #[command(subcommand)]
         action: revocations::Action,
+    },
+    /// Show, replace and remove the key pairs that Portcullis makes for its clients
+    Keys {
+        #[command(subcommand)]
+        action: keys::Action,
     },
     /// Revoke one token, whole as it is, at a running gateway
     Revoke {
@@ -149,6 +155,7 @@ pub fn run() -> ExitCode {
         Command::Check { config, json } => check(&config, json),
         Command::Idp { config, json } => idp::run(&config, json),
         Command::Revocations { action } => revocations::run(action),
+        Command::Keys { action } => keys::run(&action),
         Command::Revoke {
             connection,
             token,

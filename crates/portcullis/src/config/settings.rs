@@ -221,6 +221,20 @@ pub struct ClientSettings {
     pub authorization_parameters: Vec<(String, String)>,
 }
 
+/// `own_keys` of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OwnKeySettings {
+    /// Where they are kept, sealed.
+    pub file: PathBuf,
+    /// A new one is made after so many seconds.
+    pub rotate: i64,
+    /// The one before stays published for so many seconds after the new one signs.
+    pub overlap: i64,
+    /// What they sign with.
+    pub algorithm: Algorithm,
+}
+
 /// A secret or private key of a client, and when it is valid.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -250,6 +264,8 @@ pub enum ClientAuth {
         /// What they sign with; absent: what each is for.
         algorithm: Option<Algorithm>,
     },
+    /// `private_key_jwt`, with keys that are made, published and replaced here.
+    OwnKeys(OwnKeySettings),
     /// `private_key_jwt`, with an assertion that somebody else signs and keeps fresh in this file.
     AssertionFile(PathBuf),
     /// `tls_client_auth` or `self_signed_tls_client_auth`.

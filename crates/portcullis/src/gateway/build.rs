@@ -17,6 +17,7 @@ use super::attach::Attach;
 use super::certificate::Certificates;
 use super::expiry::{self, Expiring};
 use super::frontends::{Around, Frontends, authority};
+use super::own;
 use super::providers::{Providers, Trusted, providers, trusted};
 use super::revocations;
 use super::routes::{Api, GuardedApi, Routes};
@@ -134,6 +135,7 @@ impl Running {
             audit.clone(),
             clock.clone(),
         );
+        let own = own::all(settings, clock)?;
         let public = &settings.server.public_url;
         let mut hosts = vec![authority(public)];
         for host in frontends.hosts() {
@@ -149,12 +151,15 @@ impl Running {
             extra: extras.routes,
             forwarder: Forwarder::new(ProxySettings::default()),
             limits: HeadLimits::default(),
+            own: own.clone(),
+            clock: clock.clone(),
             certificates: Certificates::new(settings.server.client_certificate_header.clone()),
             discloses_reason: settings.server.development,
             audit: audit.clone(),
         }));
         let expiring = expiry::expiring(settings);
         let mut tasks = vec![
+            tokio::spawn(own::keep_rotating(own, audit.clone(), clock.clone())),
             tokio::spawn(expiry::keep_telling(expiring.clone(), audit.clone(), clock.clone())),
             tokio::spawn(purge(store.clone(), settings.store.kind(), audit.clone())),
             tokio::spawn(revocations::keep_up(

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use portcullis_audit::{Audit, Event};
 use portcullis_jose::{Algorithm, Clock, Secret, UnixTime};
 use portcullis_oidc::client_auth::{
-    AssertionFile, AuthMethod, Credential, CredentialEvent, CredentialSource, Credentials, Proof,
+    AssertionFile, AuthMethod, Credential, CredentialEvent, CredentialObserver, CredentialSource, Credentials, Proof,
 };
 use portcullis_oidc::{BoxFuture, ClientAuth, HyperClient, ProviderError};
 
@@ -30,7 +30,8 @@ pub(super) fn client_auth(
     clock: &Arc<dyn Clock>,
 ) -> Result<ClientAuth, String> {
     let (method, parts) = match configured {
-        config::ClientAuth::None => return Ok(ClientAuth::None),
+        // Keys of our own come from elsewhere.
+        config::ClientAuth::None | config::ClientAuth::OwnKeys(_) => return Ok(ClientAuth::None),
         config::ClientAuth::AssertionFile(path) => return Ok(ClientAuth::Assertion(AssertionFile::new(path))),
         config::ClientAuth::Basic(secrets) => (AuthMethod::Basic, of_secrets(secrets, "secret", &Kind::Secret)),
         config::ClientAuth::Post(secrets) => (AuthMethod::Post, of_secrets(secrets, "secret", &Kind::Secret)),
@@ -67,8 +68,17 @@ pub(super) fn client_auth(
         audit: audit.clone(),
         clock: clock.clone(),
     };
+    Ok(ClientAuth::Rotating(Credentials::new(
+        method,
+        source,
+        observer(name, audit),
+    )))
+}
+
+/// Tells of refusals.
+pub(super) fn observer(name: &str, audit: &Audit) -> CredentialObserver {
     let (audit, client) = (audit.clone(), name.to_owned());
-    let observer = Arc::new(move |event: &CredentialEvent| {
+    Arc::new(move |event: &CredentialEvent| {
         if let CredentialEvent::Refused { credential, next } = event {
             let event = Event::ClientCredentialRefused {
                 client: client.clone(),
@@ -77,8 +87,7 @@ pub(super) fn client_auth(
             };
             audit.emit(None, event);
         }
-    });
-    Ok(ClientAuth::Rotating(Credentials::new(method, source, observer)))
+    })
 }
 
 /// What the configuration has read of each part.

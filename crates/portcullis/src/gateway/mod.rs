@@ -15,6 +15,7 @@ mod expiry;
 mod frontends;
 mod headers;
 mod library;
+mod own;
 mod providers;
 mod revocations;
 mod routes;
@@ -44,6 +45,7 @@ pub(crate) use providers::{client, provider_alone, providers};
 pub(crate) use routes::GuardedApi;
 
 pub use build::{BuildError, Extras, Running};
+pub(crate) use own::own_keys;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PORTCULLIS_REASON: HeaderName = HeaderName::from_static("portcullis-reason");
@@ -64,6 +66,9 @@ struct Inner {
     forwarder: Forwarder,
     limits: HeadLimits,
     certificates: Certificates,
+    /// Key pairs of clients that are made here.
+    own: own::Own,
+    clock: Arc<dyn portcullis_jose::Clock>,
     /// Whether refusals tell their code in a header: development alone.
     discloses_reason: bool,
     audit: Audit,
@@ -186,6 +191,9 @@ impl Gateway {
                 return self.take_logout_message(bff, &incoming, body).await;
             }
             return self.endpoint(bff, &incoming, body).await;
+        }
+        if path == own::PATH && !self.0.own.is_empty() {
+            return own::published(&self.0.own, &incoming.parts.method, &self.0.clock);
         }
         if let Some(metadata) = self.0.routes.metadata(path) {
             return metadata.response(&incoming.parts.method).map(Body::from);

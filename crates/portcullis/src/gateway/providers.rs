@@ -6,14 +6,16 @@ use std::sync::Arc;
 use portcullis_audit::Audit;
 use portcullis_guard::report_keys;
 use portcullis_jose::{AlgorithmSet, Clock, JwkSet, Secret, SharedSecret};
+use portcullis_oidc::client_auth::{AuthMethod, Credentials};
 use portcullis_oidc::dpop::DpopKey;
 use portcullis_oidc::token_rules::TokenType;
 use portcullis_oidc::{
-    Client, ClientOptions, HttpClient, HttpsUrl, HyperClient, Introspection, IssuerRule, Provider, ProviderSettings,
+    Client, ClientAuth, ClientOptions, HttpClient, HttpsUrl, HyperClient, Introspection, IssuerRule, Provider,
+    ProviderSettings,
 };
 
 use super::build::{BuildError, failed, seconds};
-use super::credentials;
+use super::{credentials, own};
 use crate::client_key;
 use crate::config::{self, AccessTokenType, Keys, Settings};
 
@@ -95,7 +97,15 @@ pub(crate) fn client(
     let provider = trusted(providers, &client.provider)?.provider.clone();
     let ca_file = settings.providers.get(&client.provider);
     let ca_file = ca_file.and_then(|provider| provider.ca_file.as_deref());
-    let auth = credentials::client_auth(name, &client.auth, ca_file, audit, provider.clock());
+    let auth = match &client.auth {
+        config::ClientAuth::OwnKeys(own) => own::own_keys(settings, name, own).map(|keys| {
+            let clock = provider.clock().clone();
+            let source = own::OwnSource { keys, clock };
+            let observer = credentials::observer(name, audit);
+            ClientAuth::Rotating(Credentials::new(AuthMethod::PrivateKeyJwt, source, observer))
+        }),
+        other => credentials::client_auth(name, other, ca_file, audit, provider.clock()),
+    };
     let auth = auth.map_err(failed(format!("client {name}")))?;
     let mut options = ClientOptions::default();
     options.assertion_audience = client.assertion_audience;

@@ -9,6 +9,7 @@ mod explain_token;
 mod fake;
 mod flat;
 mod inspect;
+mod keys;
 mod login;
 mod manual;
 mod process;

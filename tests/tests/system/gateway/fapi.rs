@@ -256,3 +256,36 @@ async fn the_profile_does_all_of_it() {
         (400, "login.issuer_missing")
     );
 }
+
+#[tokio::test]
+async fn keys_of_our_own_are_published_and_used() {
+    let mut gate = Gate::start().await;
+    let jwks = "/.well-known/portcullis/jwks.json";
+    assert_eq!(
+        gate.call("GET", jwks, &[]).await.status,
+        404,
+        "nobody has keys of their own"
+    );
+    gate.text = gate.text.replacen(INLINE, "own_keys = { file = \"web.keys\" }", 1);
+    gate.restart().await;
+    let published = gate.call("GET", jwks, &[]).await;
+    assert_eq!(
+        (published.status, published.all("content-type")),
+        (200, vec!["application/jwk-set+json"])
+    );
+    assert!(!published.body.contains("\"d\""), "no private half");
+    let set: serde_json::Value = serde_json::from_str(&published.body).unwrap();
+    let kid = set["keys"][0]["kid"].as_str().unwrap();
+    let mut client = super::provider_of(&gate.origin).clients.remove(0);
+    client.secret = None;
+    client.jwks = Some(set.clone());
+    gate.idp.control().put_client(client).unwrap();
+    drop(works(&gate).await);
+    // The same key after a restart, out of a file that shows nothing.
+    gate.restart().await;
+    let again = gate.call("GET", jwks, &[]).await;
+    assert_eq!(again.body, published.body);
+    let sealed = std::fs::read(gate.dir.path().join("web.keys")).unwrap();
+    assert!(!String::from_utf8_lossy(&sealed).contains(kid));
+    assert_eq!(gate.call("POST", jwks, &[]).await.status, 405);
+}

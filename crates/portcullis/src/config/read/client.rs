@@ -12,17 +12,18 @@ use super::secret::{DevOnly, of_client};
 use super::server::{existing_file, private_file};
 use crate::client_key;
 use crate::config::faults::FaultKind;
-use crate::config::kinds::{path, reference, text, word};
+use crate::config::kinds::{duration, path, reference, text, word};
 use crate::config::reader::{At, Context, Item, Reader, listed};
-use crate::config::schema::CLIENT_CERTIFICATE;
-use crate::config::settings::{ClientAuth, ClientSecret, ClientSettings, Keys, ProviderSettings};
+use crate::config::schema::{CLIENT_CERTIFICATE, OWN_KEYS};
+use crate::config::settings::{ClientAuth, ClientSecret, ClientSettings, Keys, OwnKeySettings, ProviderSettings};
 use crate::config::urls::is_loopback;
 use crate::secret_source::Shape;
 
 /// What a client may prove itself with, and the method where none is named.
-const MEANS: [(&str, &str); 4] = [
+const MEANS: [(&str, &str); 5] = [
     ("secret", "client_secret_basic"),
     ("private_key", "private_key_jwt"),
+    ("own_keys", "private_key_jwt"),
     ("certificate", "tls_client_auth"),
     ("assertion_file", "private_key_jwt"),
 ];
@@ -73,6 +74,7 @@ fn auth(reader: &Reader<'_>, dev_only: DevOnly) -> Option<ClientAuth> {
     let certificate = reader
         .table("certificate", &CLIENT_CERTIFICATE)
         .map(|table| (table.get("cert", existing_file), table.get("key", private_file)));
+    let own = reader.table("own_keys", &OWN_KEYS).map(|table| own_keys(&table));
     let assertion_file = reader.get("assertion_file", path);
     let given: Vec<&str> = MEANS
         .iter()
@@ -127,6 +129,7 @@ fn auth(reader: &Reader<'_>, dev_only: DevOnly) -> Option<ClientAuth> {
             keys: keys?.value,
             algorithm: sign_with.map(|at| at.value),
         }),
+        (Some("private_key_jwt"), Some("own_keys")) => own?.map(ClientAuth::OwnKeys),
         (Some("private_key_jwt"), _) => Some(ClientAuth::AssertionFile(assertion_file?.value)),
         (Some(method), _) => {
             let (cert, key) = certificate?;
@@ -139,11 +142,25 @@ fn auth(reader: &Reader<'_>, dev_only: DevOnly) -> Option<ClientAuth> {
     }
 }
 
+fn own_keys(reader: &Reader<'_>) -> Option<OwnKeySettings> {
+    let file = reader.get("file", path);
+    let rotate = reader.get("rotate", duration);
+    let overlap = reader.get("overlap", duration);
+    let sign_with = reader.get("algorithm", algorithm);
+    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    Some(OwnKeySettings {
+        file: file?.value,
+        rotate: seconds(rotate?.value),
+        overlap: seconds(overlap?.value),
+        algorithm: sign_with?.value,
+    })
+}
+
 /// The keys that a method can be used with.
 fn means_of(method: &str) -> &'static [&'static str] {
     match method {
         "client_secret_basic" | "client_secret_post" => &["secret"],
-        "private_key_jwt" => &["private_key", "assertion_file"],
+        "private_key_jwt" => &["private_key", "own_keys", "assertion_file"],
         "tls_client_auth" | "self_signed_tls_client_auth" => &["certificate"],
         _ => &[],
     }
@@ -181,7 +198,7 @@ fn audience(
     provider: Option<&ProviderSettings>,
 ) -> Option<AssertionAudience> {
     let audience = reader.get("assertion_audience", word)?;
-    let ours = matches!(auth, Some(ClientAuth::PrivateKeyJwt { .. }));
+    let ours = matches!(auth, Some(ClientAuth::PrivateKeyJwt { .. } | ClientAuth::OwnKeys(_)));
     if reader.has("assertion_audience") && auth.is_some() && !ours {
         let message = format!("{} has `assertion_audience`, and no `private_key`", reader.title());
         let fault = FaultKind::Contradiction.says(message);

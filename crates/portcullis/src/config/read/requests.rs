@@ -73,7 +73,7 @@ pub(super) fn requests(
         }
     }
     if let Some(signed) = signed.as_ref()
-        && auth.is_some_and(|auth| !matches!(auth, ClientAuth::PrivateKeyJwt { .. }))
+        && auth.is_some_and(|auth| !matches!(auth, ClientAuth::PrivateKeyJwt { .. } | ClientAuth::OwnKeys(_)))
     {
         let message = format!("{} has `signed_requests`, and no `private_key`", reader.title());
         let fault = FaultKind::Contradiction.says(message);
@@ -157,7 +157,19 @@ pub(super) fn keeps_fapi2(reader: &Reader<'_>, settings: &ClientSettings, provid
             )),
             None => None,
         },
-        ClientAuth::Tls { .. } => None,
+        ClientAuth::OwnKeys(own) if !FAPI.contains(&own.algorithm) => {
+            let found = format!("its `own_keys` sign with {}", own.algorithm);
+            Some((found, "algorithm = \"PS256\" or \"ES256\""))
+        }
+        ClientAuth::OwnKeys(_) if settings.assertion_audience != AssertionAudience::Issuer => Some((
+            "its assertions do not name the issuer".to_owned(),
+            "assertion_audience = \"issuer\"",
+        )),
+        ClientAuth::OwnKeys(_) if settings.dpop_key.is_none() => Some((
+            "its tokens are bound to nothing".to_owned(),
+            "dpop_key = { file = \"PATH\" }",
+        )),
+        ClientAuth::OwnKeys(_) | ClientAuth::Tls { .. } => None,
         _ => Some((
             "it proves itself by something that can be replayed".to_owned(),
             "`private_key` or `certificate`",

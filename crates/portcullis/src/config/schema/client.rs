@@ -1,6 +1,6 @@
 //! `[client.NAME]` and secrets.
 
-use super::Kind::{List, OneOf, Path, Reference, Secret, Secrets, Text, True};
+use super::Kind::{Duration, List, OneOf, Path, Reference, Secret, Secrets, Text, True};
 use super::Presence::{Default, Depends, Optional, Required};
 use super::tables::ALGORITHM;
 use super::{Key, Kind, Table};
@@ -27,7 +27,7 @@ pub(crate) const CLIENT: Table = Table {
         Key::new(
             "secret",
             Secrets,
-            Depends("one of `secret`, `private_key`, `certificate` and `assertion_file` is required, unless `auth` is `none`: a public client"),
+            Depends("one of `secret`, `private_key`, `own_keys`, `certificate` and `assertion_file` is required, unless `auth` is `none`: a public client"),
             r#"{ file = "/run/secrets/web" }"#,
             "The client's secret, or several while one is replaced by another. It is read again when it changes.",
         )
@@ -40,6 +40,13 @@ pub(crate) const CLIENT: Table = Table {
             "The key that signs the client's assertions (`private_key_jwt`, RFC 7523), as PEM or JWK, or several while one is replaced by another. A JWK keeps its `kid`, a PEM's is its thumbprint (RFC 7638).",
         )
         .also(&["private_keys", "signing_key"]),
+        Key::new(
+            "own_keys",
+            Kind::Table("a table { file = \"FILE\" }"),
+            Optional,
+            r#"{ file = "web.keys" }"#,
+            "Key pairs that Portcullis makes, keeps in this file, publishes at `/.well-known/portcullis/jwks.json` of `public_url` and replaces on a schedule (`private_key_jwt`). Register that address as `jwks_uri` at the provider.",
+        ),
         Key::new(
             "certificate",
             Kind::Table("a table { cert = \"FILE\", key = \"FILE\" }"),
@@ -133,6 +140,45 @@ pub(crate) const CLIENT: Table = Table {
         ),
     ],
 };
+
+pub(crate) const OWN_KEYS: Table = Table {
+    name: "own_keys of [client.NAME]",
+    about: "A new key is published for an hour before it signs. `portcullis keys` shows, replaces and removes keys.",
+    keys: &[
+        Key::new(
+            "file",
+            Path,
+            Required,
+            r#""web.keys""#,
+            "Where they are kept, sealed by the keys of `[store]`. It is made at the first start; all replicas need the same.",
+        ),
+        Key::new(
+            "rotate",
+            Duration(DAY, 730 * DAY),
+            Default(r#""90d""#),
+            r#""30d""#,
+            "A new key is made after so long.",
+        )
+        .also(&["rotate_every", "lifetime"]),
+        Key::new(
+            "overlap",
+            Duration(HOUR, 90 * DAY),
+            Default(r#""7d""#),
+            r#""1d""#,
+            "The key before stays published for so long after the new one signs.",
+        ),
+        Key::new(
+            "algorithm",
+            ALGORITHM,
+            Default(r#""ES256""#),
+            r#""PS256""#,
+            "What they sign with.",
+        ),
+    ],
+};
+
+const HOUR: u64 = 60 * 60;
+const DAY: u64 = 24 * HOUR;
 
 pub(crate) const CLIENT_CERTIFICATE: Table = Table {
     name: "certificate of [client.NAME]",

@@ -116,7 +116,7 @@ fn a_method_has_what_it_needs() {
         (
             "secret = { env = \"NEW\" }\nauth = \"private_key_jwt\"",
             "[client.web] has a `secret`, but `auth` is \"private_key_jwt\"",
-            "needs `private_key`, `assertion_file`",
+            "needs `private_key`, `own_keys`, `assertion_file`",
         ),
         (
             "private_key = { file = \"key.pem\" }\nauth = \"client_secret_post\"",

@@ -319,7 +319,7 @@ error[config.missing_key]: missing key `secret` in [client.web]
   |
   = note: expected { file = "PATH" }, { env = "VARIABLE" } or { command = ["PROGRAM", "ARGUMENT"] }, or a list of them
   = help: The client's secret, or several while one is replaced by another. It is read again when it changes.
-  = help: one of secret, private_key, certificate and assertion_file is required, unless auth is none: a public client
+  = help: one of secret, private_key, own_keys, certificate and assertion_file is required, unless auth is none: a public client
 "#,
     );
 }

@@ -92,7 +92,7 @@ fn credentials(area: &mut Area, name: &str, auth: &ClientAuth, now: UnixTime) {
             ends(area, name, "certificate", &cert.display().to_string(), end, now, true);
             return;
         }
-        ClientAuth::AssertionFile(_) | ClientAuth::None => return,
+        ClientAuth::OwnKeys(_) | ClientAuth::AssertionFile(_) | ClientAuth::None => return,
     };
     let alive = |secret: &&ClientSecret| secret.expires.is_none_or(|end| end > now);
     // While another is good, the end of one breaks nothing.
@@ -159,7 +159,7 @@ fn method(auth: &ClientAuth) -> &'static str {
     match auth {
         ClientAuth::Basic(_) => "client_secret_basic",
         ClientAuth::Post(_) => "client_secret_post",
-        ClientAuth::PrivateKeyJwt { .. } | ClientAuth::AssertionFile(_) => "private_key_jwt",
+        ClientAuth::PrivateKeyJwt { .. } | ClientAuth::OwnKeys(_) | ClientAuth::AssertionFile(_) => "private_key_jwt",
         ClientAuth::Tls { self_signed: true, .. } => "self_signed_tls_client_auth",
         ClientAuth::Tls { .. } => "tls_client_auth",
         ClientAuth::None => "none",

@@ -1,0 +1,88 @@
+//! `portcullis keys`.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const CONFIG: &str = r#"
+[server]
+public_url = "http://127.0.0.1:8080"
+
+[provider.local]
+issuer = "http://127.0.0.1:9000"
+
+[client.web]
+provider = "local"
+client_id = "web"
+own_keys = { file = "web.keys" }
+
+[client.job]
+provider = "local"
+client_id = "job"
+auth = "none"
+
+[api.public]
+path = "/api"
+upstream = "http://127.0.0.1:5000"
+accept = ["anyone"]
+"#;
+
+fn keys(dir: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let config = dir.join("portcullis.toml");
+    command.arg("keys").arg(arguments[0]).arg("--config").arg(config);
+    command.args(&arguments[1..]).output().unwrap()
+}
+
+fn listed(dir: &Path) -> Vec<(String, String)> {
+    let output = keys(dir, &["list", "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap().to_owned();
+    rows.as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (text(row, "kid"), text(row, "role")))
+        .collect()
+}
+
+#[test]
+fn they_are_shown_replaced_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("portcullis.toml"), CONFIG).unwrap();
+    let first = listed(dir.path());
+    assert_eq!(first.len(), 1);
+    assert_eq!(first[0].1, "signing");
+    let output = keys(dir.path(), &["rotate", "--client", "web"]);
+    let made = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    // It is published before it signs.
+    assert_eq!(
+        listed(dir.path()),
+        [(made.clone(), "next".to_owned()), first[0].clone()]
+    );
+    let human = keys(dir.path(), &["list"]);
+    let human = String::from_utf8(human.stdout).unwrap();
+    assert!(
+        human.lines().count() == 2 && human.starts_with(&format!("web  {made}  ES256  next")),
+        "{human}"
+    );
+    assert!(
+        keys(dir.path(), &["retire", "--client", "web", &first[0].0])
+            .status
+            .success()
+    );
+    assert_eq!(listed(dir.path()), [(made.clone(), "signing".to_owned())]);
+    for (arguments, message) in [
+        (vec!["retire", "--client", "web", made.as_str()], "it is the only key"),
+        (
+            vec!["retire", "--client", "web", "nobody"],
+            "client web has no key nobody",
+        ),
+        (vec!["rotate", "--client", "job"], "client job has no own_keys"),
+        (vec!["rotate", "--client", "nobody"], "there is no client nobody"),
+    ] {
+        let output = keys(dir.path(), &arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(message), "{stderr}");
+    }
+}
