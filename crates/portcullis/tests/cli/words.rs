@@ -7,6 +7,7 @@ const COMMANDS: [&str; 18] = [
     "serve",
     "check",
     "idp",
+    "keys",
     "revocations",
     "revoke",
     "sessions",
