@@ -506,7 +506,9 @@ fn refuse_by_guard(
 
 /// The token of a session, as the guard judges it.
 fn of_session<'a>(token: &'a Secret, method: &'a Method, path: &'a str) -> Presented<'a> {
-    Presented::token_alone(token.expose()).held().called(method.as_str(), path)
+    Presented::token_alone(token.expose())
+        .held()
+        .called(method.as_str(), path)
 }
 
 fn has_query_token(query: Option<&str>) -> bool {

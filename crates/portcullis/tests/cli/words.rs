@@ -2,7 +2,7 @@
 
 use crate::process::portcullis;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "demo",
     "serve",
     "check",
