@@ -35,8 +35,9 @@ impl Bff {
     /// The sessions of a person at this frontend, the oldest first.
     ///
     /// # Errors
-    /// `store.unavailable`
+    /// `store.unavailable`; `session.not_kept` where the browsers carry their sessions.
     pub async fn administered_sessions(&self, issuer: &str, subject: &str) -> Result<Vec<SessionInfo>, Refused> {
+        self.needs_store()?;
         let sessions = self.sessions_of_subject(issuer, subject).await?;
         let told = sessions.into_iter().map(|session| SessionInfo {
             id: public_id(&session.key),
@@ -55,7 +56,7 @@ impl Bff {
     /// many there were.
     ///
     /// # Errors
-    /// `store.unavailable`
+    /// `store.unavailable`; `session.not_kept` where the browsers carry their sessions.
     pub async fn end_administered(
         &self,
         issuer: &str,
@@ -63,6 +64,7 @@ impl Bff {
         one: Option<&str>,
         id: &RequestId,
     ) -> Result<u64, Refused> {
+        self.needs_store()?;
         let mut ended = 0;
         for session in self.sessions_of_subject(issuer, subject).await? {
             let chosen = one.is_none_or(|one| public_id(&session.key) == one);

@@ -10,6 +10,9 @@ use crate::process::{Ended, Running, free_ports, portcullis, start, try_get};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
+/// A key of 32 bytes, as `openssl rand -hex 32` prints one.
+const SEAL: &str = "8f1d0c5b7a3e49621f0e8d7c6b5a493827161504f3e2d1c0bfae9d8c7b6a5948";
+
 struct Gateway {
     world: World,
     app: String,
@@ -19,6 +22,10 @@ struct Gateway {
 
 impl Gateway {
     fn new() -> Gateway {
+        Gateway::with_store("")
+    }
+
+    fn with_store(store: &str) -> Gateway {
         let world = World::new();
         let [app, admin] = free_ports::<2>().map(|port| format!("127.0.0.1:{port}"));
         let client = Client {
@@ -34,6 +41,7 @@ impl Gateway {
             public_url = "http://{app}"
             listen = "{app}"
             admin = "{admin}"
+            {store}
             [admin]
             token = {{ file = "admin.token" }}
             [provider.dev]
@@ -50,6 +58,7 @@ impl Gateway {
         );
         std::fs::write(world.dir().join("portcullis.toml"), config).unwrap();
         super::sealing::write_private(&world.dir().join("admin.token"), TOKEN);
+        super::sealing::write_private(&world.dir().join("seal.key"), SEAL);
         let serve = start(world.dir(), &["serve", "--config", "portcullis.toml"]);
         serve.wait_until("ready", || {
             try_get(&format!("http://{admin}/readyz")).is_some_and(|answer| answer.status == 200)
@@ -290,4 +299,21 @@ fn only_an_administrator_who_says_what_is_meant_is_heard() {
         (200, json!({ "ended": 1 }))
     );
     assert_eq!(gateway.user(&mut browser), 401);
+}
+
+/// Where browsers carry their sessions, nobody knows of them, and nobody is told that there is none.
+#[test]
+fn sessions_that_browsers_carry_are_not_listed_and_not_ended() {
+    let gateway = Gateway::with_store("[store]\nurl = \"cookie\"\nkeys = [{ file = \"seal.key\" }]");
+    let mut browser = gateway.signed_in();
+    for arguments in [
+        &["list", "--subject", "alice-1"][..],
+        &["end", "--subject", "alice-1", "--all"],
+    ] {
+        let (action, rest) = arguments.split_first().unwrap();
+        let refused = gateway.sessions(action, rest);
+        assert_ne!(refused.status, 0, "{refused:?}");
+        assert!(refused.stderr.contains("session.not_kept"), "{refused:?}");
+    }
+    assert_eq!(gateway.user(&mut browser), 200);
 }
