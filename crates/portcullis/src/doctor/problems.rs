@@ -150,7 +150,7 @@ pub(crate) fn find(code: &str) -> Option<&'static Problem> {
 
 /// The page of the manual.
 pub(crate) fn markdown() -> String {
-    let mut out = include_str!("manual.md").to_owned();
+    let mut out = include_str!("manual.md.in").to_owned();
     for problem in ALL {
         let cell = |text: &str| text.replace('|', "\\|");
         out.push_str(&format!(
