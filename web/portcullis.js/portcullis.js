@@ -126,6 +126,8 @@ function plan(listener) {
   listener.timer = setTimeout(() => listener.callback({ secondsLeft: left() }), wait);
 }
 
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
 /** Follows the session for as long as the page lives. */
 async function follow() {
   for (;;) {
@@ -135,13 +137,14 @@ async function follow() {
     } catch {
       // The stream cannot be had, or a proxy holds it back: ask from time to time.
     }
-    // It may have ended because another tab signed in anew.
+    // It may have ended because another tab signs in anew; then the new cookie is there in a moment.
+    if (reason) await pause(500);
     const current = await user({ slide: false }).catch(() => undefined);
     if (current === null) {
       if (ends) tell({ reason: reason ?? "signed_out" });
       await new Promise((resolve) => { wake = resolve; });
     } else if (reason === undefined) {
-      await new Promise((resolve) => { setTimeout(resolve, PAUSE); });
+      await pause(PAUSE);
     }
   }
 }

@@ -109,7 +109,7 @@ export async function start(command, args, where, ready, options = {}) {
   const other = where === "stdout" ? "inherit" : "ignore";
   const stdio = where === "stdout" ? ["ignore", "pipe", other] : ["ignore", other, "pipe"];
   const child = spawn(command, args, { ...options, stdio });
-  const ended = new Promise((resolve) => { child.once("exit", resolve); });
+  const ended = new Promise((resolve) => { child.once("close", resolve); });
   /** @type {string[]} */ const lines = [];
   const reader = createInterface({ input: child[where] });
   const found = new Promise((resolve) => {

@@ -1,10 +1,12 @@
 // What happens to people in a real browser: Chromium, the gateway, its development provider, and an API.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { app as startApp, freePort, start } from "./app.mjs";
 import { launch } from "./browser.mjs";
@@ -298,18 +300,21 @@ test("React: developed behind the gateway with hot reload, and served as it was 
   const { context, page } = await person();
   await page.goto(`${developed.origin}/`);
   await page.locator("#sign-in").click();
+  await page.waitForURL((url) => url.origin === developed.provider);
+  // A change that comes before the page listens would be lost.
+  const listens = page.waitForEvent("console", (message) => message.text().includes("[vite] connected"));
   await password(page, developed);
   await page.locator("#who", { hasText: "Alice Liddell" }).waitFor();
   await page.locator("#load").click();
   await page.locator("#answer", { hasText: "200 GET /api/orders" }).waitFor();
+  await listens;
   const file = path.join(dir, "src/App.jsx");
   writeFileSync(file, readFileSync(file, "utf8").replace("<h1>Orders</h1>", "<h1>Changed</h1>"));
   await page.locator("h1", { hasText: "Changed" }).waitFor();
   assert.match(await page.locator("#answer").innerText(), /200/, "the page was not loaded anew");
   await context.close();
 
-  const build = await start(process.execPath, [vite, "build"], "stdout", (line) => line.includes("built in"), { cwd: dir });
-  await build.stop();
+  await promisify(execFile)(process.execPath, [vite, "build"], { cwd: dir });
   const built = await startApp({ assets: `{ dir = "${path.join(dir, "dist")}" }` });
   t.after(() => built.stop());
   const { context: other, page: again } = await person();

@@ -20,7 +20,7 @@ export async function demo(env = process.env) {
   if (!env.PORTCULLIS_BIN) throw new Error("set DEMO_JSON to the demo's line, or PORTCULLIS_BIN to the binary");
 
   const child = spawn(env.PORTCULLIS_BIN, ["demo", "--json", "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
-  const ended = new Promise((resolve) => { child.once("exit", resolve); });
+  const ended = new Promise((resolve) => { child.once("close", resolve); });
   const lines = createInterface({ input: child.stdout });
   const late = setTimeout(() => child.kill(), START_MS);
   const first = await Promise.race([new Promise((resolve) => { lines.once("line", resolve); }), ended.then(() => null)]);

@@ -186,7 +186,7 @@ impl Bff {
         self.check_page(request)?;
         let again = |refused: Refused| Failure {
             again: Some(self.login_url(&self.0.settings.endpoint("resubmit"))),
-            ..self.over(refused)
+            ..refused.into()
         };
         let session = self.session(&request.headers, &request.method).await.map_err(again)?;
         let session = session.ok_or_else(|| again(Refused::new("session.missing")))?;

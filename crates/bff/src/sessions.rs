@@ -12,7 +12,7 @@ use portcullis_store::{IndexKey, SessionKey};
 use serde_json::json;
 
 use crate::session::store_refused;
-use crate::user::answered;
+use crate::user::{answered, signed_in};
 use crate::{Bff, Failure, Session};
 
 /// Of what a browser says of itself, so many bytes are kept.
@@ -28,7 +28,7 @@ impl Bff {
     pub(crate) async fn list_sessions(&self, request: &Parts) -> Result<Response<Body>, Failure> {
         self.check_same_origin(&request.headers)?;
         self.needs_store()?;
-        let own = self.signed_in(self.session(&request.headers, &request.method).await)?;
+        let own = signed_in(self.session(&request.headers, &request.method).await)?;
         let now = self.0.clock.now();
         let mut sessions = Vec::new();
         for session in self.sessions_of(&own).await? {
@@ -61,7 +61,7 @@ impl Bff {
     ) -> Result<Response<Body>, Failure> {
         self.check_same_origin(&request.headers)?;
         self.needs_store()?;
-        let own = self.signed_in(self.session(&request.headers, &request.method).await)?;
+        let own = signed_in(self.session(&request.headers, &request.method).await)?;
         let ended = match which {
             "all" => self.end_everywhere(&own, id).await?,
             _ => {

@@ -16,7 +16,7 @@ impl Bff {
             true => self.session(&request.headers, &request.method).await,
             false => self.session_as_is(&request.headers, &request.method).await,
         };
-        let session = self.signed_in(session)?;
+        let session = signed_in(session)?;
         let now = self.0.clock.now();
         let mut answer = json!({
             "claims": session.data.claims,
@@ -35,20 +35,17 @@ impl Bff {
     /// How long the session lasts. It does not last longer for it.
     pub(crate) async fn session_left(&self, request: &Parts) -> Result<Response<Body>, Failure> {
         self.check_same_origin(&request.headers)?;
-        let session = self.signed_in(self.session_as_is(&request.headers, &request.method).await)?;
+        let session = signed_in(self.session_as_is(&request.headers, &request.method).await)?;
         Ok(answered(&self.left(&session)))
     }
 
     /// Renews the access token now.
     pub(crate) async fn refresh(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
         self.check_same_origin(&request.headers)?;
-        let session = self.signed_in(self.session(&request.headers, &request.method).await)?;
-        let refreshed = self
-            .renew_now(&session, id)
-            .await
-            .map_err(|refused| self.over(refused))?;
+        let session = signed_in(self.session(&request.headers, &request.method).await)?;
+        let refreshed = self.renew_now(&session, id).await?;
         let session = self.read(session.key, session.logout_token).await?;
-        let session = session.ok_or_else(|| self.over(Refused::new("session.expired")))?;
+        let session = session.ok_or_else(|| Refused::new("session.expired"))?;
         let mut answer = self.left(&session);
         if let Some(members) = answer.as_object_mut() {
             members.insert("refreshed".to_owned(), refreshed.into());
@@ -65,27 +62,10 @@ impl Bff {
             "refreshable": session.data.refresh_token.is_some(),
         })
     }
+}
 
-    pub(crate) fn signed_in(&self, session: Result<Option<Session>, Refused>) -> Result<Session, Failure> {
-        match session {
-            Ok(Some(session)) => Ok(session),
-            Ok(None) => Err(Refused::new("session.missing").into()),
-            Err(refused) => Err(self.over(refused)),
-        }
-    }
-
-    /// A refusal with the cookie taken away where it can never be worth anything again.
-    #[must_use]
-    pub fn over(&self, refused: Refused) -> Failure {
-        let mut failure = Failure::from(refused);
-        if matches!(
-            failure.refused.code,
-            "session.expired" | "session.invalid" | "refresh.rejected"
-        ) {
-            failure.set_cookies.extend(self.0.settings.clear_session_cookies());
-        }
-        failure
-    }
+pub(crate) fn signed_in(session: Result<Option<Session>, Refused>) -> Result<Session, Refused> {
+    session?.ok_or_else(|| Refused::new("session.missing"))
 }
 
 /// JSON that no cache keeps.

@@ -15,6 +15,7 @@ use http::{HeaderValue, Response};
 use portcullis_store::SessionKey;
 use tokio::sync::{Notify, watch};
 
+use crate::user::signed_in;
 use crate::{Bff, Failure, Inner, Session};
 
 /// A stream of an ended session is closed within a second.
@@ -137,7 +138,7 @@ impl Bff {
     pub(crate) async fn events(&self, request: &Parts) -> Result<Response<Body>, Failure> {
         self.check_same_origin(&request.headers)?;
         let session = self.session_as_is(&request.headers, &request.method).await;
-        let session = self.signed_in(session)?;
+        let session = signed_in(session)?;
         let clock = self.0.clock.clone();
         let mut waiting = self.wait_on(&session);
         waiting.ends.mark_changed();

@@ -119,15 +119,11 @@ impl Gateway {
         };
         self.refuse_on(Some(api), again, failure, outcome.credential)
     }
+}
 
-    /// Somebody who goes to a page wants to sign in.
-    pub(super) fn to_login(&self, bff: &Bff, incoming: &Incoming<'_>, refused: Refused) -> Response<Body> {
-        let mut response = see_other(&bff.login_for(&incoming.return_to(), None, true));
-        for cookie in bff.over(refused).set_cookies {
-            response.headers_mut().append(SET_COOKIE, cookie);
-        }
-        response
-    }
+/// Somebody who goes to a page wants to sign in.
+pub(super) fn to_login(bff: &Bff, incoming: &Incoming<'_>) -> Response<Body> {
+    see_other(&bff.login_for(&incoming.return_to(), None, true))
 }
 
 impl<'a> Incoming<'a> {

@@ -142,19 +142,22 @@ async fn of_session(incoming: &Incoming<'_>, bff: Option<&Bff>) -> Result<Option
     let Some(bff) = bff.filter(|bff| bff.has_cookie(headers) && bff.check_same_origin(headers).is_ok()) else {
         return Ok(None);
     };
-    let Some(session) = bff.session(headers, &incoming.parts.method).await? else {
-        return Ok(None);
-    };
-    match bff.access_token(&session, incoming.id).await {
-        Ok(token) => Ok(Some(Attached {
+    let attached = async {
+        let Some(session) = bff.session(headers, &incoming.parts.method).await? else {
+            return Ok(None);
+        };
+        let token = bff.access_token(&session, incoming.id).await?;
+        Ok(Some(Attached {
             authorization: bearer(&token),
             own: None,
             session: Some(session),
-        })),
+        }))
+    };
+    attached.await.or_else(|refused: Refused| match refused.status() {
         // The session is over.
-        Err(refused) if refused.status() == 401 => Ok(None),
-        Err(refused) => Err(refused),
-    }
+        401 => Ok(None),
+        _ => Err(refused),
+    })
 }
 
 /// The bearer token that a call was made with.

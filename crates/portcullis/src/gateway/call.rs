@@ -14,7 +14,7 @@ use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, ForwardError, ForwardHead};
 use std::sync::Arc;
 
-use super::again::Outcome;
+use super::again::{self, Outcome};
 use super::answer::{Answer, Form};
 use super::attach::Attach;
 use super::routes::{Api, GuardedApi};
@@ -172,19 +172,19 @@ impl Gateway {
     ) -> Result<Pass, (Credential, Box<Response<Body>>)> {
         let headers = &incoming.parts.headers;
         let refuse = |refused: Refused| {
-            // Somebody who goes to a page wants to sign in; a script wants to know.
+            // A script wants to know. The cookie stays: a login in another tab may just have replaced it, and an answer
+            // that takes it away would sign the person out of the new session.
             if matches!(refused.status(), 401) && incoming.parts.method == Method::GET && is_navigation(headers) {
-                return (Credential::None, Box::new(self.to_login(bff, incoming, refused)));
+                return (Credential::None, Box::new(again::to_login(bff, incoming)));
             }
             let credential = if refused.code == "session.missing" {
                 Credential::None
             } else {
                 Credential::Session
             };
-            let failure = bff.over(refused);
             (
                 credential,
-                Box::new(self.refuse_on(Some(api), incoming, failure, credential)),
+                Box::new(self.refuse_on(Some(api), incoming, refused.into(), credential)),
             )
         };
         if !headers.contains_key(COOKIE) || !bff.has_cookie(headers) {
@@ -233,7 +233,7 @@ impl Gateway {
                 bff.end_session(&session).await.map_err(&refuse)?;
                 let failure = Failure {
                     told: true,
-                    ..bff.over(Refused::new("session.expired"))
+                    ..Refused::new("session.expired").into()
                 };
                 return Err((
                     credential,

@@ -51,7 +51,7 @@ async fn asking_how_long_it_lasts_makes_it_last_no_longer() {
     gate.clock.advance(1_800);
     let reply = ask(&gate, "GET", "/bff/session", &cookie).await;
     assert_eq!(reply.problem(), (401, "session.expired".into()));
-    assert!(reply.header("set-cookie").contains("Max-Age=0"));
+    assert_eq!(reply.header("set-cookie"), "");
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn another_token_on_demand() {
     gate.clock.advance(10);
     let reply = ask(&gate, "POST", "/bff/refresh", &cookie).await;
     assert_eq!(reply.problem(), (401, "refresh.rejected".into()));
-    assert!(reply.header("set-cookie").contains("Max-Age=0"));
+    assert_eq!(reply.header("set-cookie"), "");
     assert_eq!(
         ask(&gate, "POST", "/bff/refresh", &cookie).await.problem(),
         (401, "session.expired".into())
@@ -292,8 +292,11 @@ async fn a_login_begins_a_new_session_and_ends_the_old_one() {
     let new = gate.cookie(&browser);
     assert_ne!(old, new);
     assert_eq!(ask(&gate, "GET", "/bff/user", &new).await.status, 200);
-    assert_eq!(
-        ask(&gate, "GET", "/bff/user", &old).await.problem(),
-        (401, "session.expired".into())
-    );
+    // Another tab's call was under way with the old cookie. Its answer may arrive after that of the login: if it took
+    // the cookie away, it would be the new one.
+    for path in ["/bff/user", "/bff/events", "/api/page"] {
+        let late = ask(&gate, "GET", path, &old).await;
+        assert_eq!(late.problem(), (401, "session.expired".into()), "{path}");
+        assert_eq!(late.header("set-cookie"), "", "{path}");
+    }
 }

@@ -203,6 +203,16 @@ async fn on_a_public_route_a_session_counts_where_there_is_one() {
         let reply = gate.call("GET", &cacheable, &[]).await;
         assert_eq!(reply.all("cache-control"), ["no-store"], "{path}");
     }
+    // A session that is over is none.
+    let cookie = gate.cookie(&browser);
+    gate.clock.advance(24 * 3_600);
+    assert_eq!(
+        gate.call("GET", "/api/open-perhaps/7", &[("Cookie", &cookie), ("X-CSRF", "1")])
+            .await
+            .status,
+        200
+    );
+    assert!(gate.upstream.last().all("authorization").is_empty());
 }
 
 #[tokio::test]
