@@ -527,6 +527,7 @@ fn discovered(issuer: &str, clock: &Arc<dyn Clock>, audit: &Audit) -> Result<Pro
         error,
     })?;
     let settings = ProviderSettings::new(issuer, issuer);
+    let http = http.beside(&settings.hosts());
     Ok(Provider::new(
         settings,
         Arc::new(http),

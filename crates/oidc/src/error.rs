@@ -101,6 +101,10 @@ impl ProviderError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            ProviderError::Unreachable {
+                error: HttpError::Inside { .. },
+                ..
+            } => "provider.endpoint_internal",
             ProviderError::Unreachable { .. } => "provider.unreachable",
             ProviderError::BadStatus { status: 429, .. } => "provider.rate_limited",
             ProviderError::BadStatus { .. } | ProviderError::BadAnswer { .. } => "provider.bad_answer",

@@ -28,6 +28,16 @@ pub enum HttpError {
     /// The time was over.
     #[error("no answer within {0} s")]
     TimedOut(u64),
+    /// The host is inside the network, and nobody named it.
+    #[error(
+        "{host} is at {address}, inside the network, where an address that a provider's document names does not lead unless the configuration names the host too"
+    )]
+    Inside {
+        /// The host as the URL has it.
+        host: String,
+        /// Where it is.
+        address: std::net::IpAddr,
+    },
     /// The body is larger than the limit.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),

@@ -13,6 +13,7 @@ use portcullis_jose::Secret;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::reach::Reach;
 use crate::{BoxFuture, HttpClient, HttpError};
 
 const CONNECT: Duration = Duration::from_secs(2);
@@ -23,7 +24,9 @@ const TOTAL: Duration = Duration::from_secs(5);
 /// 2 s to connect, 5 s in all; no redirects, cookies or decompression.
 #[derive(Debug, Clone)]
 pub struct HyperClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector<Reach>>, Full<Bytes>>,
+    tls: rustls::ClientConfig,
+    reach: Reach,
     total: Duration,
 }
 
@@ -65,13 +68,26 @@ impl HyperClient {
     }
 
     fn with_tls_config(config: rustls::ClientConfig) -> HyperClient {
-        let mut http = HttpConnector::new();
+        HyperClient::connecting(config, Reach::anywhere())
+    }
+
+    /// A client that connects to hosts other than these at public addresses alone, unless one of these is inside the
+    /// network itself: a provider's document must not lead to whatever else is there. Link-local addresses, where
+    /// clouds keep their metadata, are reached by name in this list alone.
+    #[must_use]
+    pub fn beside(self, hosts: &[String]) -> HyperClient {
+        let total = self.total;
+        HyperClient::connecting(self.tls, Reach::beside(hosts)).within(total)
+    }
+
+    fn connecting(tls: rustls::ClientConfig, reach: Reach) -> HyperClient {
+        let mut http = HttpConnector::new_with_resolver(reach.clone());
         http.enforce_http(false);
         http.set_connect_timeout(Some(CONNECT));
         http.set_nodelay(true);
         // Plain http goes to loopback alone: every URL that comes here is an `HttpsUrl`.
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(config)
+            .with_tls_config(tls.clone())
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(http);
@@ -80,7 +96,12 @@ impl HyperClient {
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(4)
             .build(connector);
-        HyperClient { client, total: TOTAL }
+        HyperClient {
+            client,
+            tls,
+            reach,
+            total: TOTAL,
+        }
     }
 
     /// With another limit than 5 s on the time that a request takes in all.
@@ -127,11 +148,11 @@ impl HttpClient for HyperClient {
                 .headers_mut()
                 .insert(USER_AGENT, HeaderValue::from_static(agent));
             let exchange = async {
-                let response = self
-                    .client
-                    .request(request.map(Full::new))
-                    .await
-                    .map_err(|error| HttpError::Unreachable(deepest(&error)))?;
+                let host = request.uri().host().unwrap_or_default();
+                let checked = self.reach.clone().check(host).await;
+                checked.map_err(|error| deepest(&*error))?;
+                let response = self.client.request(request.map(Full::new)).await;
+                let response = response.map_err(|error| deepest(&error))?;
                 let (parts, body) = response.into_parts();
                 let body = Limited::new(body, limit).collect().await.map_err(|error| {
                     if error.is::<LengthLimitError>() {
@@ -150,10 +171,11 @@ impl HttpClient for HyperClient {
 }
 
 /// The innermost cause: "Connection refused" says more than "client error (Connect)".
-fn deepest(error: &dyn Error) -> String {
+fn deepest(error: &(dyn Error + 'static)) -> HttpError {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
     }
-    error.to_string()
+    let ours = error.downcast_ref::<HttpError>().cloned();
+    ours.unwrap_or_else(|| HttpError::Unreachable(error.to_string()))
 }

@@ -38,6 +38,7 @@ pub mod logout_token;
 pub mod loopback;
 mod metadata;
 mod provider;
+mod reach;
 mod settings;
 mod token_exchange;
 mod token_layer;

@@ -82,6 +82,7 @@ impl Provider {
             error,
         })?;
         let settings = ProviderSettings::new(issuer, issuer);
+        let http = http.beside(&settings.hosts());
         Ok(Provider::new(
             settings,
             Arc::new(http),

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use portcullis_jose::{Algorithm, AlgorithmSet};
+use url::Url;
 
 use crate::token_rules::TokenType;
 use crate::{HttpsUrl, IssuerRule};
@@ -28,6 +29,8 @@ pub struct ProviderSettings {
     pub jwks_uri: Option<HttpsUrl>,
     /// A file with the keys, which is read again when it changes. Nothing is asked of anybody for them.
     pub jwks_file: Option<PathBuf>,
+    /// Further hosts inside the network that the discovery document may name.
+    pub internal_hosts: Vec<String>,
 }
 
 impl ProviderSettings {
@@ -46,6 +49,22 @@ impl ProviderSettings {
             leeway: 30,
             jwks_uri: None,
             jwks_file: None,
+            internal_hosts: Vec::new(),
         }
+    }
+
+    /// The hosts that the configuration names, which may be anywhere: see [`HyperClient::beside`].
+    ///
+    /// [`HyperClient::beside`]: crate::HyperClient::beside
+    #[must_use]
+    pub fn hosts(&self) -> Vec<String> {
+        let issuer = Url::parse(self.issuer.as_str()).ok();
+        let urls = [
+            issuer.as_ref(),
+            self.discovery.as_ref().map(HttpsUrl::as_url),
+            self.jwks_uri.as_ref().map(HttpsUrl::as_url),
+        ];
+        let hosts = urls.into_iter().flatten().filter_map(Url::host_str).map(str::to_owned);
+        hosts.chain(self.internal_hosts.iter().cloned()).collect()
     }
 }

@@ -136,6 +136,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Check that `issuer` points at an OpenID Connect provider and not at a plain OAuth 2.0 server, and that the feature is switched on there.",
     ),
     entry(
+        ("provider.endpoint_internal", "provider_endpoint_internal"),
+        503,
+        "The discovery document leads into the network",
+        "The discovery document names an endpoint on another host than the issuer's, and that host is at a private, loopback or link-local address. Nothing is sent there: whoever controls the document could have requests made to any machine that this one reaches.",
+        "If the endpoint is right, list its host in `internal_hosts` of the provider. If the issuer is public and its endpoints are not, name the inner address as `discovery`. Otherwise find out who changed the document.",
+    ),
+    entry(
         ("provider.client_rejected", "client_rejected"),
         502,
         "The provider does not accept our client",

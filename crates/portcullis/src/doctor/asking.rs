@@ -17,13 +17,14 @@ const SAMPLES: usize = 3;
 
 /// A client that trusts what the provider's configuration trusts.
 pub(super) fn client(provider: &ProviderSettings) -> Result<HyperClient, String> {
-    match &provider.ca_file {
+    let client = match &provider.ca_file {
         None => HyperClient::new().map_err(|error| error.to_string()),
         Some(path) => {
             let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
             HyperClient::with_ca(&pem).map_err(|error| format!("{}: {error}", path.display()))
         }
-    }
+    };
+    Ok(client?.beside(&provider.hosts()))
 }
 
 /// The address of the provider's discovery document.

@@ -9,7 +9,7 @@ use portcullis_jose::{Algorithm, Clock, Secret, UnixTime};
 use portcullis_oidc::client_auth::{
     AssertionFile, AuthMethod, Credential, CredentialEvent, CredentialObserver, CredentialSource, Credentials, Proof,
 };
-use portcullis_oidc::{BoxFuture, ClientAuth, HyperClient, ProviderError};
+use portcullis_oidc::{BoxFuture, ClientAuth, HyperClient, Provider, ProviderError};
 
 use crate::client_key;
 use crate::config::{self, ClientSecret, SecretSource};
@@ -27,8 +27,9 @@ pub(super) fn client_auth(
     configured: &config::ClientAuth,
     ca_file: Option<&Path>,
     audit: &Audit,
-    clock: &Arc<dyn Clock>,
+    provider: &Provider,
 ) -> Result<ClientAuth, String> {
+    let clock = provider.clock();
     let (method, parts) = match configured {
         // Keys of our own come from elsewhere.
         config::ClientAuth::None | config::ClientAuth::OwnKeys(_) => return Ok(ClientAuth::None),
@@ -47,6 +48,7 @@ pub(super) fn client_auth(
             let kind = Kind::Certificate {
                 cert: cert.clone(),
                 ca: ca_file.map(Path::to_owned),
+                hosts: provider.settings().hosts(),
             };
             let part = Part::new("certificate".into(), SecretSource::File(key.clone()), kind);
             (method, vec![part])
@@ -133,6 +135,8 @@ enum Kind {
     Certificate {
         cert: PathBuf,
         ca: Option<PathBuf>,
+        /// Those of the provider that may be inside the network.
+        hosts: Vec<String>,
     },
 }
 
@@ -192,13 +196,14 @@ impl Part {
             Kind::Key(algorithm) => {
                 Proof::Key(client_key::parse(&secret, *algorithm).map_err(|error| error.to_string())?)
             }
-            Kind::Certificate { cert, ca } => {
+            Kind::Certificate { cert, ca, hosts } => {
                 let read = |path: &PathBuf| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
                 let certificate = read(cert)?;
                 let ca = ca.as_ref().map(read).transpose()?;
                 hash = portcullis_jose::sha256(&[&hash[..], &certificate].concat());
                 let http = HyperClient::with_certificate(ca.as_deref(), &certificate, &secret);
-                Proof::Certificate(Arc::new(http.map_err(|error| error.to_string())?))
+                let http = http.map_err(|error| error.to_string())?;
+                Proof::Certificate(Arc::new(http.beside(hosts)))
             }
         };
         Ok((proof, hash))

@@ -104,7 +104,7 @@ pub(crate) fn client(
             let observer = credentials::observer(name, audit);
             ClientAuth::Rotating(Credentials::new(AuthMethod::PrivateKeyJwt, source, observer))
         }),
-        other => credentials::client_auth(name, other, ca_file, audit, provider.clock()),
+        other => credentials::client_auth(name, other, ca_file, audit, &provider),
     };
     let auth = auth.map_err(failed(format!("client {name}")))?;
     let mut options = ClientOptions::default();
@@ -163,7 +163,8 @@ fn provider(
             HyperClient::with_ca(&pem).map_err(failed(format!("{}: {}", what(), path.display())))?
         }
     };
-    let http: Arc<dyn HttpClient> = Arc::new(http);
+    provider.internal_hosts = configured.hosts();
+    let http: Arc<dyn HttpClient> = Arc::new(http.beside(&provider.hosts()));
     Ok(Provider::new(provider, http, clock.clone(), report_keys(audit.clone())))
 }
 

@@ -129,7 +129,7 @@ impl Party {
                 HyperClient::with_ca(&pem).map_err(|error| failed(&path_text, &error))?
             }
         };
-        let http: Arc<dyn HttpClient> = Arc::new(http);
+        let http: Arc<dyn HttpClient> = Arc::new(http.beside(&settings.hosts()));
         let provider = Provider::new(settings, http, Arc::new(SystemClock), Arc::new(|_, _| {}));
         let auth = match &self.client_secret {
             None => ClientAuth::None,

@@ -51,3 +51,35 @@ async fn a_hostile_answer_of_an_issuer_is_given_up() {
         assert_eq!(fetched(text(bad.to_owned())).await, Err("provider.bad_answer"), "{bad}");
     }
 }
+
+/// The same, where the discovery document says that the keys are at `place` of the origin that it is given.
+async fn led_to(place: impl Fn(&str) -> String) -> Result<usize, &'static str> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let document = serde_json::json!({ "issuer": &origin, "jwks_uri": place(&origin) }).to_string();
+    serve(listener, move |request: Request| match request.uri().path() {
+        "/jwks" => key_set(&keys().b).into_response(),
+        _ => document.clone().into_response(),
+    });
+    let settings = ProviderSettings::new("hostile", origin);
+    let http = Arc::new(HyperClient::new().unwrap().beside(&settings.hosts()));
+    let provider = Provider::new(settings, http, Arc::new(SystemClock), Arc::new(|_, _| {}));
+    let keys = provider.refresh_keys().await.map_err(|error| error.code())?;
+    Ok(keys.set.len())
+}
+
+#[tokio::test]
+async fn a_document_does_not_lead_into_the_network() {
+    for inside in [
+        "https://169.254.169.254/latest/meta-data",
+        "https://[fe80::1]/jwks",
+        "https://10.0.0.1/jwks",
+        "https://[::ffff:169.254.169.254]/jwks",
+    ] {
+        let refused = Err("provider.endpoint_internal");
+        assert_eq!(led_to(|_| inside.to_owned()).await, refused, "{inside}");
+    }
+    assert_eq!(led_to(|origin| format!("{origin}/jwks")).await, Ok(1));
+    let by_name = |origin: &str| format!("{}/jwks", origin.replace("127.0.0.1", "localhost"));
+    assert_eq!(led_to(by_name).await, Ok(1), "it is on this machine itself");
+}

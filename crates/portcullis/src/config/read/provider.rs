@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use url::Url;
 
 use super::secret::{DevOnly, secret};
-use super::server::existing_file;
+use super::server::{existing_file, host_names};
 use crate::config::faults::FaultKind;
 use crate::config::kinds::{distinct, duration, list, not_one_of, reference, text, word};
 use crate::config::reader::{At, Context, Item, Reader, listed, shown};
@@ -22,6 +22,7 @@ pub(super) fn provider(reader: &Reader<'_>, public_is_loopback: Option<bool>) ->
     let tenants = reader.get("tenants", tenants);
     let discovery = reader.get("discovery", |cx, item| url(cx, item, PlainHttp::Loopback));
     let issuer_is_loopback = issuer.as_ref().map(|issuer| is_loopback(&issuer.value.1));
+    let internal_hosts = reader.get("internal_hosts", host_names);
     let keys = keys(reader, dev_only(public_is_loopback, issuer_is_loopback));
     let id_token_algorithm = reader.get("id_token_algorithm", algorithm);
     let access_token_type = reader.get("access_token_type", word);
@@ -41,6 +42,7 @@ pub(super) fn provider(reader: &Reader<'_>, public_is_loopback: Option<bool>) ->
         ("tenants", tenants.is_some()),
         ("discovery", discovery.is_some()),
         ("introspection", introspection.is_some()),
+        ("internal_hosts", internal_hosts.is_some()),
     ] {
         if reader.has(key) && !read {
             return None;
@@ -50,6 +52,7 @@ pub(super) fn provider(reader: &Reader<'_>, public_is_loopback: Option<bool>) ->
         issuer: issuer.value.0,
         tenants: tenants.map(|tenants| tenants.value).unwrap_or_default(),
         discovery: discovery.map(|url| url.value.1),
+        internal_hosts: internal_hosts.map(|hosts| hosts.value).unwrap_or_default(),
         keys,
         introspection: introspection.map(|introspection| introspection.value),
         id_token_algorithm: id_token_algorithm?.value,

@@ -133,23 +133,24 @@ pub(super) fn admin(
     Some(AdminSettings { token: token?.value })
 }
 
+pub(super) fn host_names(cx: &Context<'_>, item: &Item<'_>) -> Option<Vec<String>> {
+    let hosts = texts(cx, item)?;
+    let is_name =
+        |host: &String| !host.contains('*') && Host::parse(host).is_ok_and(|parsed| parsed.to_string() == *host);
+    if hosts.iter().all(is_name) {
+        return Some(hosts);
+    }
+    let fault = item.fault(
+        FaultKind::InvalidValue,
+        format!("{} has an entry that is no host", item.what),
+        "",
+    );
+    cx.push(fault.help("names as they stand in the URL: small letters, no scheme, no port, no `*`"));
+    None
+}
+
 pub(super) fn danger(reader: &Reader<'_>) -> DangerSettings {
-    let hosts = reader.get("dangerous_allow_plain_http_upstream_hosts", |cx, item| {
-        let hosts = texts(cx, item)?;
-        if hosts
-            .iter()
-            .all(|host| Host::parse(host).is_ok_and(|parsed| parsed.to_string() == *host))
-        {
-            return Some(hosts);
-        }
-        let fault = item.fault(
-            FaultKind::InvalidValue,
-            format!("{} has an entry that is no host", item.what),
-            "",
-        );
-        cx.push(fault.help("names as they stand in the URL: small letters, no scheme, no port, no `*`"));
-        None
-    });
+    let hosts = reader.get("dangerous_allow_plain_http_upstream_hosts", host_names);
     DangerSettings {
         plain_http_upstream_hosts: hosts.map(|hosts| hosts.value).unwrap_or_default(),
     }

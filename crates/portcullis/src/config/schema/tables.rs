@@ -253,6 +253,9 @@ pub(crate) const PROVIDER: Table = Table {
         Key::new("discovery", Url, Depends("required with a template, unless the keys have an address of their own"), r#""https://login.microsoftonline.com/organizations/v2.0""#,
             "Where the discovery document is (before `/.well-known/`), if not at the issuer. It must name the issuer, or the template, all the same.")
             .also(&["discovery_url", "metadata"]),
+        Key::new("internal_hosts", List("host names"), Optional, r#"["keys.internal.example.com"]"#,
+            "Hosts at private addresses that the discovery document may lead to. A document is followed to public addresses, to the hosts of `issuer`, `discovery` and `jwks_url`, and to private addresses where the issuer is at one itself; nowhere else.")
+            .also(&["allowed_hosts"]),
         Key::new("jwks_url", Url, Optional, r#""https://login.example.com/keys""#,
             "Where the keys are. Absent: discovery says it.")
             .also(&["jwks_uri", "keys"]),

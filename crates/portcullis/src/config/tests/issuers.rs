@@ -214,3 +214,21 @@ fn one_provider_is_asked_by_a_client_of_its_own() {
     );
     refuses(&both, "config.contradiction", &["could ask several providers"]);
 }
+
+#[test]
+fn hosts_inside_the_network_are_those_that_are_named() {
+    let with = |hosts: &str| GOOD.replace(ISSUER, &format!("{ISSUER}\ninternal_hosts = {hosts}"));
+    let settings = passes(&with(r#"["keys.internal", "10.0.0.7"]"#));
+    assert_eq!(
+        settings.providers["local"].hosts(),
+        ["127.0.0.1", "keys.internal", "10.0.0.7"]
+    );
+    for wrong in [
+        r#"["https://keys.internal"]"#,
+        r#"["Keys.internal"]"#,
+        r#"["*.internal"]"#,
+        r#"["keys:8443"]"#,
+    ] {
+        refuses(&with(wrong), "config.invalid_value", &["has an entry that is no host"]);
+    }
+}
