@@ -77,6 +77,7 @@ fn access_token(
             audience: &audience,
             scopes: &scopes,
             auth_time: person.map(|_| now),
+            sid: None,
             lifetime,
             binding: &Binding::default(),
         },

@@ -18,6 +18,8 @@ pub(crate) struct AccessClaims<'a> {
     pub(crate) audience: &'a str,
     pub(crate) scopes: &'a BTreeSet<String>,
     pub(crate) auth_time: Option<UnixTime>,
+    /// The session at the provider that the person signed in with, so that an API can refuse what came of it.
+    pub(crate) sid: Option<&'a str>,
     pub(crate) lifetime: i64,
     /// What the token is bound to.
     pub(crate) binding: &'a Binding,
@@ -47,6 +49,9 @@ pub(crate) fn access_claims(provider: &Provider, what: &AccessClaims<'_>) -> Map
     claims.insert("jti".into(), json!(random_token(16)));
     if let Some(auth_time) = what.auth_time {
         claims.insert("auth_time".into(), json!(auth_time));
+    }
+    if let Some(sid) = what.sid {
+        claims.insert("sid".into(), json!(sid));
     }
     if let Some(confirmation) = what.binding.confirmation() {
         claims.insert("cnf".into(), confirmation);

@@ -86,6 +86,7 @@ pub(super) fn exchange(
             audience: &target.audience,
             scopes: &target.scopes,
             auth_time: None,
+            sid: None,
             lifetime,
             binding,
         },

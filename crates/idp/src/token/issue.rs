@@ -52,6 +52,7 @@ pub(super) fn token_answer(
             audience: &target.audience,
             scopes: &target.scopes,
             auth_time: Some(grant.auth_time),
+            sid: Some(&grant.sid),
             lifetime,
             binding: login.binding,
         },

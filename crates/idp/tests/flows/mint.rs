@@ -27,6 +27,8 @@ async fn a_sound_token_is_as_the_token_endpoint_makes_it() {
     for claims in [&mut minted_claims, &mut issued_claims] {
         assert!(claims.as_object_mut().unwrap().remove("jti").is_some());
     }
+    // Nobody signed in for the minted one.
+    assert!(issued_claims.as_object_mut().unwrap().remove("sid").is_some());
     assert_eq!(minted_claims, issued_claims);
     assert!(stage.is_active(&minted).await);
 }

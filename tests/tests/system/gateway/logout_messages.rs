@@ -98,7 +98,12 @@ async fn a_logout_token_ends_the_session_and_its_tokens() {
     let mut alice = gate.sign_in().await;
     let sid = sid(&gate);
     let (of_session, of_other) = (access_token(&gate, &sid, 0), access_token(&gate, "another", 0));
-    for token in [&of_session, &of_other] {
+    // The token of the session itself has the `sid` too.
+    assert_eq!(gate.fetch(&mut alice, "/api/page").await.status, 200);
+    let own = gate.upstream.last().all("authorization")[0]
+        .trim_start_matches("Bearer ")
+        .to_owned();
+    for token in [&of_session, &of_other, &own] {
         assert_eq!(gate.bearer("GET", "/api/orders", token).await.status, 200);
     }
     assert_done(&send_claims(&gate, "logout+jwt", &claims(&gate, "another session", "jti-0")).await);
@@ -111,12 +116,14 @@ async fn a_logout_token_ends_the_session_and_its_tokens() {
         "the very next call, although the token was remembered"
     );
     assert_eq!(gate.last_code(), "token.revoked");
+    assert_eq!(gate.bearer("GET", "/api/orders", &own).await.status, 401);
+    assert_eq!(gate.last_code(), "token.revoked");
     assert_eq!(gate.bearer("GET", "/api/orders", &of_other).await.status, 200);
     let cookie = gate.cookie(&alice);
     let headers = [("Cookie", cookie.as_str()), ("X-CSRF", "1")];
     let reply = gate.call("GET", "/api/page", &headers).await;
     assert_eq!(reply.problem(), (401, "session.expired".into()));
-    assert_eq!(gate.upstream.hits(), 3);
+    assert_eq!(gate.upstream.hits(), 5);
     let how: Vec<_> = gate
         .audit
         .recent(0)

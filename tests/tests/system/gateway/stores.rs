@@ -8,7 +8,7 @@ use portcullis_idp::{Behaviour, Mint};
 use portcullis_store::contract::servers::{Certificates, Postgres, Redis, RedisCluster, RedisSentinel, until};
 
 use super::raw::{self, Reply};
-use super::{Gate, START};
+use super::{AUDIENCE, Gate, START};
 use crate::demo::Browser;
 
 pub(super) const KEY: &str = "e5a1c9f37b2d4860915cd3fe8a07b64112fd5e9c30a8b7746e1d02c95fb83a6e";
@@ -227,6 +227,48 @@ async fn an_outage_of_postgres_signs_nobody_out() {
     let store = on_postgres(&server.borrow());
     let gate = Gate::start_on(&store).await;
     an_outage_signs_nobody_out(&gate, || server.borrow_mut().kill(), || server.borrow_mut().resume()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_revocations_that_redis_no_longer_gives_is_refused_or_served() {
+    let mut redis = Redis::start(&[]);
+    let store = on(&format!("redis://127.0.0.1:{}", redis.port()));
+    let gate = Gate::start_with(None, |text, _| {
+        let upstream = text.split("upstream = ").nth(1).and_then(|rest| rest.lines().next());
+        let lenient = format!(
+            "[api.lenient]\npath = \"/api/lenient\"\nupstream = {}\nprovider = \"dev\"\naudience = \"{AUDIENCE}\"\n\
+             policy = \"authenticated\"\nrevocations = {{ max_age = \"10s\", when_stale = \"serve\" }}\n",
+            upstream.unwrap()
+        );
+        let strict = "timeout = \"1s\"\nrevocations = { max_age = \"10s\", when_stale = \"refuse\" }";
+        text.replace(r#"url = "sqlite:sessions.db""#, &store)
+            .replace("timeout = \"1s\"", strict)
+            + &lenient
+    })
+    .await;
+    let token = gate.token();
+    let call = async |path: &str| gate.bearer("GET", path, &token).await;
+    for path in ["/api/machine", "/api/lenient"] {
+        assert_eq!(call(path).await.status, 200, "{path}");
+    }
+    redis.kill();
+    until(async || gate.audit.metrics().events("store_unavailable") > 0).await;
+    gate.clock.advance(11);
+    let hits = gate.upstream.hits();
+    let reply = call("/api/machine").await;
+    assert_eq!(reply.problem(), (503, "temporarily_unavailable".into()));
+    assert_eq!(
+        (reply.header("retry-after"), reply.header("www-authenticate")),
+        ("5", "")
+    );
+    assert_eq!(gate.upstream.hits(), hits, "nothing was forwarded");
+    assert_eq!(call("/api/lenient").await.status, 200);
+    assert!(
+        gate.audit.metrics().events("revocations_stale") > 0,
+        "the operator is told"
+    );
+    redis.resume();
+    until(async || call("/api/machine").await.status == 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
