@@ -95,7 +95,6 @@ async fn a_refresh_token_that_is_refused_is_a_clean_end() {
         (answer.status.as_u16(), answer.json()["code"].as_str()),
         (401, Some("refresh.rejected"))
     );
-    assert!(alice.session_cookie().is_none());
     assert_eq!(alice.user(&world).await.status, 401);
     alice.login(&world, "alice").await;
 }
@@ -125,7 +124,6 @@ async fn a_session_whose_token_is_worth_nothing_any_more_is_over() {
         (401, Some("/bff/login"))
     );
     assert_eq!(world.last_code(), "keys.unknown_kid");
-    assert!(alice.session_cookie().is_none());
     alice.login(&world, "alice").await;
     assert_eq!(alice.fetch("GET", &orders, "").await.status, 200);
 }
@@ -207,7 +205,6 @@ async fn a_refreshed_id_token_of_somebody_else_ends_the_session() {
         (answer.status.as_u16(), answer.json()["code"].as_str()),
         (401, Some("refresh.rejected"))
     );
-    assert!(alice.session_cookie().is_none());
     world.demo.idp().control().set_behaviour(Behaviour::default());
     assert_eq!(alice.user(&world).await.status, 401);
 }

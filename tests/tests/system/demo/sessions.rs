@@ -257,10 +257,6 @@ async fn a_session_ends_idle_and_at_its_age() {
     assert_eq!(alice.user(&world).await.status, 200, "it was used, so it slid on");
     world.clock.advance(30 * 60 + 1);
     assert_eq!(alice.user(&world).await.status, 401);
-    assert!(
-        alice.session_cookie().is_none(),
-        "a cookie that is worth nothing is taken away"
-    );
 
     alice.login(&world, "alice").await;
     for _ in 0..19 {
