@@ -7,6 +7,7 @@ import { createServer as createNetServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { stripVTControlCharacters } from "node:util";
 
 /** How long a program may take until it is ready. */
 const START_MS = 30_000;
@@ -113,7 +114,9 @@ export async function start(command, args, where, ready, options = {}) {
   /** @type {string[]} */ const lines = [];
   const reader = createInterface({ input: child[where] });
   const found = new Promise((resolve) => {
-    reader.on("line", (line) => {
+    reader.on("line", (coloured) => {
+      // Where the variable `CI` is set, some programs colour what they write into a pipe.
+      const line = stripVTControlCharacters(coloured);
       lines.push(line);
       if (ready(line)) resolve(line);
     });

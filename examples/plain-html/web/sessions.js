@@ -17,6 +17,7 @@ async function refresh() {
   list.replaceChildren(...sessions.map((session) => {
     const item = document.createElement("li");
     item.dataset.current = session.current;
+    item.dataset.id = session.id;
     item.append(`${session.device || "An unknown device"}, ${session.address}, since ${time(session.since)}, `
       + (session.current ? "this one " : `last seen ${time(session.last_seen)} `));
     const button = document.createElement("button");

@@ -122,6 +122,12 @@ impl State {
             return Rotation::Refused;
         }
         if !forgiven {
+            let after = now.since(grant.rotated);
+            let quickest = self
+                .counts
+                .quickest_rotation
+                .map_or(after, |quickest| quickest.min(after));
+            self.counts.quickest_rotation = Some(quickest);
             grant.generation += 1;
             grant.rotated = now;
         }

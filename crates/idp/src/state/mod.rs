@@ -47,6 +47,8 @@ pub struct TokenCounts {
     pub refresh_tokens: u64,
     /// Refreshes that succeeded.
     pub refreshes: u64,
+    /// The fewest seconds between two rotations of one login's refresh token, or between login and the first one.
+    pub quickest_rotation: Option<i64>,
     /// Times that a used refresh token came back and its family was revoked.
     pub reuses: u64,
     /// Refresh tokens that would be accepted now.
