@@ -14,13 +14,14 @@ mod keys;
 mod login;
 mod qr;
 mod revocations;
+mod revoke;
 mod sessions;
 mod shell;
 mod time;
 mod token;
 
 use std::io::stderr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -80,17 +81,8 @@ enum Command {
         #[command(subcommand)]
         action: keys::Action,
     },
-    /// Revoke one token, whole as it is, at a running gateway
-    Revoke {
-        #[command(flatten)]
-        connection: revocations::Connection,
-        /// The file with the token, or - for standard input; never the token itself, which others could see there
-        #[arg(value_name = "FILE")]
-        token: PathBuf,
-        /// Why, for the audit trail
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        reason: String,
-    },
+    /// Revoke one token, whole as it is, at a running gateway and at the provider
+    Revoke(revoke::RevokeArgs),
     /// Show the sessions of a person at a running gateway, and end them
     Sessions {
         #[command(subcommand)]
@@ -156,11 +148,7 @@ pub fn run() -> ExitCode {
         Command::Idp { config, json } => idp::run(&config, json),
         Command::Revocations { action } => revocations::run(action),
         Command::Keys { action } => keys::run(&action),
-        Command::Revoke {
-            connection,
-            token,
-            reason,
-        } => revocations::revoke(&connection, &token, &reason),
+        Command::Revoke(args) => revoke::run(&args),
         Command::Sessions { action } => sessions::run(&action),
         Command::Explain { code, json } => explain::run(&code, json),
         Command::ExplainToken(args) => explain_token::run(&args),
@@ -186,7 +174,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn load(path: &PathBuf) -> Result<Settings, ExitCode> {
+fn load(path: &Path) -> Result<Settings, ExitCode> {
     config::load(path).map_err(|faults| {
         eprint!("{}", faults.render(Style::for_stream(&stderr())));
         ExitCode::from(FAULTY)

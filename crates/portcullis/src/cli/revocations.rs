@@ -1,4 +1,4 @@
-//! `portcullis revocations` and `portcullis revoke`: the admin API, from a terminal.
+//! `portcullis revocations`: the admin API, from a terminal.
 
 use std::io::{IsTerminal, Read, stdin};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ const MAX_TOKEN: u64 = 16 * 1024;
 pub(super) struct Connection {
     /// The gateway's configuration, which has the admin address and token
     #[arg(long, value_name = "FILE", conflicts_with_all = ["admin", "token_file"], required_unless_present = "admin")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// The admin address, where the configuration is not at hand, such as http://127.0.0.1:9090
     #[arg(long, value_name = "URL", requires = "token_file")]
     admin: Option<String>,
@@ -120,15 +120,6 @@ pub(super) fn run(action: Action) -> ExitCode {
     finish(result)
 }
 
-/// `portcullis revoke`: one token, which is read and never named on the command line.
-pub(super) fn revoke(connection: &Connection, token: &Path, reason: &str) -> ExitCode {
-    let result = read_token(token).and_then(|token| {
-        let body = json!({ "token": token.expose(), "reason": reason });
-        add(connection, body)
-    });
-    finish(result)
-}
-
 fn list(connection: &Connection) -> Result<String, Failure> {
     let answer = connection.send(&Method::GET, "revocations", None)?;
     if connection.json {
@@ -144,9 +135,14 @@ fn list(connection: &Connection) -> Result<String, Failure> {
 
 fn add(connection: &Connection, body: Value) -> Result<String, Failure> {
     let answer = connection.send(&Method::POST, "revocations", Some(body))?;
-    if connection.json {
-        return Ok(answer.to_string());
+    match connection.json {
+        true => Ok(answer.to_string()),
+        false => added(answer),
     }
+}
+
+/// What was entered, in words.
+pub(super) fn added(answer: Value) -> Result<String, Failure> {
     let entry: Entry = serde_json::from_value(answer).map_err(unreadable)?;
     let (kind, what) = described(&entry.target);
     let until = time::shown(entry.expires);
@@ -257,7 +253,7 @@ impl What {
 }
 
 /// The one line of a file, or of standard input where it is `-`.
-fn read_token(file: &Path) -> Result<Secret, Failure> {
+pub(super) fn read_token(file: &Path) -> Result<Secret, Failure> {
     let failed = |why: String| Failure(FAILED, why);
     let mut text = String::new();
     let read = if file.as_os_str() == "-" {

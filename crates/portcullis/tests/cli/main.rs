@@ -14,6 +14,7 @@ mod login;
 mod manual;
 mod process;
 mod revocations;
+mod revoke;
 mod serve;
 mod shell;
 mod words;

@@ -10,22 +10,23 @@ use serde_json::{Value, json};
 
 use crate::process::{Answer, Ended, PATIENCE, Running, free_ports, portcullis, start, try_get};
 
+pub(crate) const SECRET: &str = "the-secret-of-the-cli-client";
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// A provider, an upstream that nobody listens at, and gateways on one store.
-struct World {
-    dir: tempfile::TempDir,
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
     idp: Option<Running>,
-    issuer: String,
+    pub(crate) issuer: String,
     idp_token: String,
-    app: String,
-    admin: String,
+    pub(crate) app: String,
+    pub(crate) admin: String,
     second_app: String,
     second_admin: String,
 }
 
 impl World {
-    fn new() -> World {
+    pub(crate) fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
         let [app, admin, second_app, second_admin, upstream, provider] =
             free_ports::<6>().map(|port| format!("127.0.0.1:{port}"));
@@ -40,6 +41,7 @@ impl World {
                 scopes = ["orders.read"]
                 [[client]]
                 client_id = "cli"
+                secret = "{SECRET}"
                 redirect_uris = ["http://{app}/bff/callback"]
                 scopes = ["orders.read"]
                 [[user]]
@@ -69,6 +71,14 @@ impl World {
                 token = {{ file = "admin.token" }}
                 [provider.dev]
                 issuer = "http://{provider}"
+                [client.cli]
+                provider = "dev"
+                client_id = "cli"
+                secret = {{ dev_only = "{SECRET}" }}
+                [client.other]
+                provider = "dev"
+                client_id = "cli"
+                secret = {{ dev_only = "not the secret of this client" }}
                 [api.orders]
                 path = "/api/orders"
                 upstream = "http://{upstream}"
@@ -96,7 +106,7 @@ impl World {
         world
     }
 
-    fn serve(&self, name: &str, admin: &str) -> Running {
+    pub(crate) fn serve(&self, name: &str, admin: &str) -> Running {
         let config = format!("{name}.toml");
         let serve = start(self.dir.path(), &["serve", "--config", &config]);
         serve.wait_until("ready", || {
@@ -106,7 +116,7 @@ impl World {
     }
 
     /// An access token of this person's.
-    fn token(&self, user: &str) -> String {
+    pub(crate) fn token(&self, user: &str) -> String {
         let address = self.issuer.strip_prefix("http://").unwrap();
         let headers = [("Authorization", format!("Bearer {}", self.idp_token)), json_type()];
         let body = json!({ "user": user, "client": "cli" }).to_string();
@@ -116,17 +126,17 @@ impl World {
     }
 
     /// What a call with this token is answered: 502 where it passed, since there is no upstream.
-    fn call(&self, address: &str, token: &str) -> u16 {
+    pub(crate) fn call(&self, address: &str, token: &str) -> u16 {
         let headers = [("Authorization", format!("Bearer {token}"))];
         request(address, "GET", "/api/orders", &self.app, &headers, "").status
     }
 
-    fn cli(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Ended {
         portcullis(self.dir.path(), arguments)
     }
 
     /// Replaces what is different each time.
-    fn fixed(&self, text: &str) -> String {
+    pub(crate) fn fixed(&self, text: &str) -> String {
         let text = text.replace(&self.issuer, "ISSUER").replace(&self.admin, "ADMIN");
         let words = text.split_inclusive([' ', '\n']).map(|word| {
             let time = word.len() > 19 && word.as_bytes().get(10) == Some(&b'T') && word.starts_with("20");
@@ -153,7 +163,14 @@ fn json_type() -> (&'static str, String) {
     ("Content-Type", "application/json".to_owned())
 }
 
-fn request(address: &str, method: &str, path: &str, host: &str, headers: &[(&str, String)], body: &str) -> Answer {
+pub(crate) fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    host: &str,
+    headers: &[(&str, String)],
+    body: &str,
+) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
