@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod docs;
 mod fuzz;
+mod keycloak;
 mod links;
 mod node;
 mod packages;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::sh::{self, Failure, Outcome};
 use crate::tally::Tally;
-use crate::{node, packages};
+use crate::{keycloak, node, packages};
 
 const NODE_TEST: [&str; 2] = ["--test", "--test-reporter=spec"];
 
@@ -38,12 +38,20 @@ fn rust() -> Outcome<Tally> {
     let mut tally = Tally::default();
     let mut command = sh::cargo();
     command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    // Whatever needs a server says so in its name.
+    let mut skipped = Vec::new();
     if let Err(Failure(why)) = packages::databases() {
         eprintln!("skipped: the tests on Redis and PostgreSQL, because the servers cannot be had: {why}");
+        skipped.extend(["redis", "postgres"]);
         tally.add(Tally::skipped());
-        // Whatever needs one of them says so in its name.
-        command.args(["--", "--skip", "redis", "--skip", "postgres"]);
     }
+    if let Err(Failure(why)) = keycloak::prepare() {
+        eprintln!("skipped: the test on Keycloak, because the server cannot be had: {why}");
+        skipped.push("keycloak");
+        tally.add(Tally::skipped());
+    }
+    command.arg("--");
+    command.args(skipped.iter().flat_map(|name| ["--skip", *name]));
     let good = sh::run_lines(&mut command, |line| {
         println!("{line}");
         tally.read_cargo(line);

@@ -35,9 +35,9 @@ pub(super) struct Setup<'a> {
 }
 
 #[derive(Debug)]
-pub(super) struct App {
+pub(super) struct App<P = OtherProvider> {
     pub(super) origin: String,
-    pub(super) provider: OtherProvider,
+    pub(super) provider: P,
     pub(super) clock: Arc<Ahead>,
     pub(super) audit: Audit,
     calls: Calls,
@@ -47,7 +47,7 @@ pub(super) struct App {
 }
 
 /// The tokens that reached the API, in order.
-type Calls = Arc<Mutex<Vec<String>>>;
+pub(super) type Calls = Arc<Mutex<Vec<String>>>;
 
 /// The machine's clock, put forward: the provider's own cannot be moved, and the two must agree but for this.
 #[derive(Debug, Default)]
@@ -71,14 +71,22 @@ impl App {
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let provider = OtherProvider::start(&origin, setup.provider);
         let (upstream, calls) = start_api().await;
+        let text = configuration(&origin, &provider, &upstream, setup);
+        App::serve(listener, provider, calls, &text).await
+    }
+}
+
+impl<P> App<P> {
+    /// A gateway of this configuration, in front of what [`start_api`] started.
+    pub(super) async fn serve(listener: TcpListener, provider: P, calls: Calls, text: &str) -> App<P> {
+        let origin = format!("http://{}", listener.local_addr().unwrap());
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("web")).unwrap();
         std::fs::write(dir.path().join("web/index.html"), "<!doctype html><title>Shop</title>").unwrap();
 
-        let text = configuration(&origin, &provider, &upstream, setup);
         let clock = Arc::new(Ahead::default());
         let audit = Audit::new(AuditSettings::in_memory(), clock.clone());
-        let running = start_gateway(&text, dir.path(), &audit, &clock).await;
+        let running = start_gateway(text, dir.path(), &audit, &clock).await;
         let gateway = running.gateway().clone();
         let (stop, stopping) = watch::channel(false);
         let handler = move |request, peer| {
@@ -129,7 +137,8 @@ pub(super) fn claims(token: &str) -> Value {
     serde_json::from_slice(&base64url_decode(payload).unwrap()).unwrap()
 }
 
-async fn start_api() -> (String, Calls) {
+/// An API that remembers the tokens that came.
+pub(super) async fn start_api() -> (String, Calls) {
     let calls = Calls::default();
     let seen = calls.clone();
     let api = axum::Router::new().fallback(async move |request: Request| {

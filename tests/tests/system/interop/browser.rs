@@ -42,6 +42,15 @@ impl Browser {
         }
     }
 
+    /// The same browser, for something that happens at the same time.
+    pub(crate) fn another_tab(&self) -> Browser {
+        Browser {
+            http: self.http.clone(),
+            cookies: self.cookies.clone(),
+            seen: String::new(),
+        }
+    }
+
     /// Goes to a page, as by a link or the address bar. Does not follow a redirect.
     pub(crate) async fn visit(&mut self, url: &Url) -> Page {
         let request = Request::get(url.as_str())
@@ -66,7 +75,7 @@ impl Browser {
     /// Sends the one form of a page with its hidden fields and these.
     pub(crate) async fn submit(&mut self, page: &Page, fields: &[(&str, &str)]) -> Page {
         let action = between(&page.body, "action=\"", "\"").expect("a form");
-        let url = page.url.join(action).unwrap();
+        let url = page.url.join(&action.replace("&amp;", "&")).unwrap();
         let mut form = form_urlencoded(fields);
         for input in page.body.split("<input").skip(1) {
             let input = input.split('>').next().unwrap();

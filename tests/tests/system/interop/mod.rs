@@ -2,6 +2,7 @@
 
 mod app;
 mod browser;
+mod keycloak;
 mod people;
 mod protocol;
 mod provider;
