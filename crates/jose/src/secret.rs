@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
@@ -10,15 +11,15 @@ const REDACTED: &str = "[redacted]";
 /// A text that must not be seen: a token, a client secret, a code, a cookie's value.
 ///
 /// It prints as `[redacted]` through `Debug`, `Display` and serde, is compared in constant time and zeroed when
-/// dropped. [`Secret::expose`] is the one way out, so a search for it finds every place that needs the text.
+/// its last clone is dropped; clones share it. [`Secret::expose`] is the one way out, so a search for it finds every place that needs the text.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
     /// Takes the text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Secret {
-        Secret(Zeroizing::new(text.into()))
+        Secret(Arc::new(Zeroizing::new(text.into())))
     }
 
     /// The text itself, to be sent or compared, never printed.

@@ -53,6 +53,8 @@
 //! ```
 
 mod error;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+mod facts;
 mod key;
 mod lease;
 #[cfg(any(feature = "redis", feature = "postgres"))]
@@ -76,6 +78,8 @@ use std::fmt::Debug;
 use std::pin::Pin;
 
 pub use error::StoreError;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+pub use facts::ServerFacts;
 pub use key::{IndexKey, LeaseName, SessionKey};
 pub use lease::{Lease, LeaseStore};
 #[cfg(any(feature = "redis", feature = "postgres"))]

@@ -6,6 +6,7 @@
 //! - Times are the caller's clock, as everywhere; nothing depends on that of the server.
 //! - The tables are made at the first use, under a lock of the server's, so that replicas may start at once.
 
+mod facts;
 mod leases;
 mod migrations;
 mod pool;

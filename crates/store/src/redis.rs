@@ -10,6 +10,7 @@
 //!
 //! What is written survives a restart of Redis as its `appendfsync` says: with `always`, all of it.
 
+mod facts;
 mod leases;
 mod link;
 mod replay;
@@ -126,6 +127,18 @@ impl Scripts {
 // === impl Names ===
 
 impl Names {
+    /// The pattern that the keys of sessions, and no others, fit.
+    fn sessions(&self) -> String {
+        let mut pattern = String::new();
+        for c in self.prefix.chars() {
+            if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern + ":{*}:session"
+    }
+
     /// `prefix:{tag}:kind`: what has one tag lies in one slot of a cluster.
     fn key(&self, tag: &[u8; 32], kind: &str) -> String {
         let mut key = String::with_capacity(self.prefix.len() + 80);

@@ -1,5 +1,6 @@
-//! `cargo xtask bench start`: from start to ready, memory at rest, size on disk.
+//! `cargo xtask bench start`: from start to ready, memory at rest, size on disk; and `inspect`, from start to exit.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -9,6 +10,7 @@ use super::{directory, free_port, load, median, need, peers, process, release};
 use crate::sh::{self, Failure, Outcome, Server};
 
 const STARTS: usize = 15;
+const INSPECTIONS: usize = 100;
 
 /// Prints the three numbers and writes `target/bench/start.json`.
 pub(super) fn run() -> Outcome {
@@ -39,6 +41,7 @@ pub(super) fn run() -> Outcome {
         sh::pause(Duration::from_millis(500));
         resident.push(process::resident_kib(server.pid())? as f64 / 1024.0);
     }
+    let inspected = inspect(&binary, &directory, &provider.token()?)?;
     let size = std::fs::metadata(&binary)
         .map_err(|error| sh::at(&binary, &error))?
         .len() as f64
@@ -47,12 +50,31 @@ pub(super) fn run() -> Outcome {
     let slowest = milliseconds.iter().copied().fold(0.0, f64::max);
     println!("start to ready    {ready:>8.1} ms   (median of {STARTS}; the slowest {slowest:.1} ms)");
     println!("resident, idle    {memory:>8.1} MiB");
+    println!("inspect a token   {inspected:>8.1} ms   (median of {INSPECTIONS})");
     println!("release binary    {size:>8.1} MiB");
     let result = json!({
         "processor": process::processor(), "starts": STARTS, "ready_ms": ready, "ready_ms_all": milliseconds,
-        "resident_mib": memory, "binary_mib": size,
+        "resident_mib": memory, "binary_mib": size, "inspect_ms": inspected,
     });
     sh::write(&directory.join("start.json"), &format!("{result:#}\n"))
+}
+
+/// Milliseconds of `portcullis inspect` on an access token of 1.1 KB, from the spawn of the process to its end.
+fn inspect(binary: &Path, directory: &Path, token: &str) -> Outcome<f64> {
+    let file = directory.join("token.txt");
+    sh::write(&file, token)?;
+    let mut milliseconds = Vec::new();
+    for _ in 0..INSPECTIONS {
+        let token = std::fs::File::open(&file).map_err(|error| sh::at(&file, &error))?;
+        let began = Instant::now();
+        let output = sh::output(sh::here(binary).args(["inspect", "-"]).stdin(token))?;
+        milliseconds.push(began.elapsed().as_secs_f64() * 1e3);
+        if !String::from_utf8_lossy(&output.stdout).contains("access token") {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(Failure(format!("inspect did not look at the token: {said}")));
+        }
+    }
+    Ok(median(&milliseconds))
 }
 
 fn until_ready(server: &mut Server, admin: u16) -> Outcome {

@@ -123,9 +123,15 @@ problems! {
     STORE_SLOW = "doctor.store_slow", "The store answers slowly",
         "Every call with a session reads it.",
         "Use a local disk, not a network one; look at what else writes there.";
-    DISK_SPACE = "doctor.disk_space", "The disk of the store is almost full",
-        "When it is full, nobody can sign in, and revocations are refused.",
-        "Make room, or move the store.";
+    DISK_SPACE = "doctor.disk_space", "The store is almost full",
+        "When its disk, or the memory that it may use, is full, nobody can sign in, and revocations are refused.",
+        "Make room, raise the limit (`maxmemory` of Redis), or move the store.";
+    STORE_EVICTS = "doctor.store_evicts", "The store throws away what it holds when it is full",
+        "Redis has a `maxmemory` and a policy that evicts: sessions would be lost, and with them revocations and the marks against replay.",
+        "Set `maxmemory-policy noeviction` at the server, and enough `maxmemory`.";
+    STORE_CLOCK = "doctor.store_clock", "The store's clock and this machine's differ",
+        "One of them is wrong. Portcullis goes by its own; replicas with different clocks end sessions and take tokens at different times.",
+        "Let both follow the same time servers (NTP).";
     KEY_RING = "doctor.key_ring", "The keys at hand do not open what is stored",
         "Sessions were sealed with a key that is not in the ring: another key file, or a key that was taken out too early. Whoever has such a session signs in again.",
         "Put the missing key back behind the first one in `keys` of `[store]`, or into the key file, until those sessions are over.";

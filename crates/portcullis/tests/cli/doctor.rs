@@ -1,6 +1,7 @@
 //! `portcullis doctor`, at the development provider and at servers that do what none should.
 
 mod broken;
+mod servers;
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -278,7 +279,7 @@ async fn a_finding_points_at_its_line() {
 type Expected<'e> = (&'e str, i32);
 
 /// Everything that is provoked in this file, for the test that nothing was forgotten.
-const HERE: [(&str, i32); 33] = [
+const HERE: [(&str, i32); 34] = [
     ("doctor.danger", 1),
     ("doctor.name_unresolved", 2),
     ("doctor.not_connected", 2),
@@ -310,6 +311,7 @@ const HERE: [(&str, i32); 33] = [
     ("doctor.cors_answer", 1),
     ("doctor.store_unusable", 2),
     ("doctor.key_ring", 1),
+    ("doctor.store_evicts", 1),
     ("doctor.address_away", 2),
     ("doctor.address_refuses", 2),
 ];
@@ -332,6 +334,7 @@ fn all_that_it_can_find_is_provoked_here_or_beside_the_code() {
         "doctor.disk_space",
         "doctor.slow",
         "doctor.store_slow",
+        "doctor.store_clock",
         "doctor.token_refused",
     ];
     let manual = include_str!("../../../../docs/doctor.md");

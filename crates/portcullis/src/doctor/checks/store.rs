@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_jose::Clock;
-use portcullis_store::{KeyId, KeyRing, PostgresStore, RedisStore, RevocationStore, SealingKey, SqliteStore};
+use portcullis_store::{
+    KeyId, KeyRing, PostgresStore, RedisStore, RevocationStore, SealingKey, ServerFacts, SqliteStore, StoreError,
+};
 
 use crate::config::{Settings, StorePlace};
 use crate::doctor::finding::{Area, Finding};
@@ -14,6 +16,8 @@ use crate::doctor::problems;
 const SLOW: Duration = Duration::from_millis(200);
 /// Less room is worth a word; less than the second is trouble.
 const ROOM: (u64, u64) = (256 * 1024 * 1024, 16 * 1024 * 1024);
+/// Seconds that the clocks of server and gateway may be apart.
+const CLOCKS: i64 = 30;
 const AT: [&str; 2] = ["store", "url"];
 
 pub(crate) async fn store(settings: &Settings, clock: &Arc<dyn Clock>) -> Vec<Finding> {
@@ -21,11 +25,17 @@ pub(crate) async fn store(settings: &Settings, clock: &Arc<dyn Clock>) -> Vec<Fi
     match &settings.store.place {
         StorePlace::Sqlite(path) => file(&mut area, settings, path, clock).await,
         StorePlace::Redis(redis) => match RedisStore::new(redis, clock.clone()) {
-            Ok(store) => server(&mut area, settings, &store).await,
+            Ok(store) if latency(&mut area, &store).await => {
+                server(&mut area, settings, store.facts().await, clock);
+            }
+            Ok(_) => {}
             Err(error) => drop(area.broken("open", &problems::STORE_UNUSABLE, error.to_string()).at(AT)),
         },
         StorePlace::Postgres(postgres) => match PostgresStore::new(postgres, clock.clone()) {
-            Ok(store) => server(&mut area, settings, &store).await,
+            Ok(store) if latency(&mut area, &store).await => {
+                server(&mut area, settings, store.facts().await, clock);
+            }
+            Ok(_) => {}
             Err(error) => drop(area.broken("open", &problems::STORE_UNUSABLE, error.to_string()).at(AT)),
         },
         StorePlace::Cookie => {
@@ -70,21 +80,45 @@ async fn file(area: &mut Area, settings: &Settings, path: &Path, clock: &Arc<dyn
     }
 }
 
-/// A server that replicas share.
-async fn server(area: &mut Area, settings: &Settings, store: &dyn RevocationStore) {
-    if latency(area, store).await {
-        area.fine("open", settings.store.kind());
-    }
-    match ring(settings) {
-        Ok(Some(ring)) => {
-            let keys: Vec<String> = ring.key_ids().map(|id| id.to_string()).collect();
-            area.fine("sealing keys", format!("{} at hand: {}", keys.len(), keys.join(", ")));
+/// A server that replicas share, and that has answered already.
+fn server(area: &mut Area, settings: &Settings, facts: Result<ServerFacts, StoreError>, clock: &Arc<dyn Clock>) {
+    let facts = match facts {
+        Ok(facts) => facts,
+        // A cluster has no one answer, and a user with few rights may not ask.
+        Err(error) => {
+            area.fine("open", settings.store.kind());
+            area.skipped("server", format!("it says nothing of itself: {error}"));
+            key_ring(area, settings, &[]);
+            return;
         }
-        Ok(None) => area.skipped("sealing keys", "there are none"),
-        Err(why) => drop(
-            area.broken("sealing keys", &problems::KEY_RING, why)
-                .at(["store", "keys"]),
+    };
+    area.fine("open", format!("{} {}", settings.store.kind(), facts.version));
+    clocks(area, facts.now.since(clock.now()));
+    let mebibytes = |bytes: u64| bytes / (1024 * 1024);
+    match facts.limit {
+        Some(limit) => room(area, limit.saturating_sub(facts.used)),
+        None => area.fine(
+            "size",
+            format!("{} MiB, without a limit of its own", mebibytes(facts.used)),
         ),
+    }
+    match &facts.evicts {
+        // Without a limit nothing has to go.
+        Some(policy) if facts.limit.is_some() => {
+            let told = format!("maxmemory-policy is {policy}");
+            area.warning("eviction", &problems::STORE_EVICTS, told).at(AT);
+        }
+        _ => area.fine("eviction", "nothing is thrown away"),
+    }
+    key_ring(area, settings, &facts.sealing_keys);
+}
+
+/// By how many seconds the server's clock is ahead of ours.
+fn clocks(area: &mut Area, ahead: i64) {
+    let told = format!("{} s from ours", ahead.abs());
+    match ahead.abs() > CLOCKS {
+        true => drop(area.warning("clock", &problems::STORE_CLOCK, told).at(AT)),
+        false => area.fine("clock", told),
     }
 }
 
@@ -217,5 +251,23 @@ mod tests {
         assert_eq!(outcome(ROOM.0), Outcome::Fine);
         assert_eq!(outcome(ROOM.0 - 1), Outcome::Warning);
         assert_eq!(outcome(ROOM.1 - 1), Outcome::Broken);
+    }
+
+    #[test]
+    fn a_clock_that_differs_is_told_of() {
+        let outcome = |ahead: i64| {
+            let mut area = Area::new("store");
+            clocks(&mut area, ahead);
+            area.into_findings().first().unwrap().outcome
+        };
+        for (ahead, expected) in [
+            (0, Outcome::Fine),
+            (CLOCKS, Outcome::Fine),
+            (-CLOCKS, Outcome::Fine),
+            (CLOCKS + 1, Outcome::Warning),
+            (-CLOCKS - 1, Outcome::Warning),
+        ] {
+            assert_eq!(outcome(ahead), expected, "{ahead}");
+        }
     }
 }
