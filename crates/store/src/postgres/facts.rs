@@ -22,7 +22,7 @@ impl PostgresStore {
         let row = rows
             .first()
             .ok_or_else(|| StoreError::corrupt("the server says nothing of itself"))?;
-        let unreadable = |error: tokio_postgres::Error| StoreError::corrupt(&error.to_string());
+        let unreadable = |error: tokio_postgres::Error| StoreError::corrupt(error.to_string());
         let (version, now): (String, i64) = (row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?);
         let used = unsigned(row.try_get(2).map_err(unreadable)?)?;
         let rows = self
