@@ -67,7 +67,7 @@ fn inspect(binary: &Path, directory: &Path, token: &str) -> Outcome<f64> {
     for _ in 0..INSPECTIONS {
         let token = std::fs::File::open(&file).map_err(|error| sh::at(&file, &error))?;
         let began = Instant::now();
-        let output = sh::output(sh::here(binary).args(["inspect", "-"]).stdin(token))?;
+        let output = sh::here(binary).args(["inspect", "-"]).stdin(token).output()?;
         milliseconds.push(began.elapsed().as_secs_f64() * 1e3);
         if !String::from_utf8_lossy(&output.stdout).contains("access token") {
             let said = String::from_utf8_lossy(&output.stderr);
