@@ -10,6 +10,7 @@ use portcullis_jose::{UnixTime, base64url_decode, base64url_encode, random_token
 use serde::{Deserialize, Serialize};
 
 use crate::pages::{self, Frames};
+use crate::user::signed_in;
 use crate::wish::Wish;
 use crate::{Bff, Failure, SameSite, Session, cookies};
 
@@ -188,8 +189,8 @@ impl Bff {
             again: Some(self.login_url(&self.0.settings.endpoint("resubmit"))),
             ..refused.into()
         };
-        let session = self.session(&request.headers, &request.method).await.map_err(again)?;
-        let session = session.ok_or_else(|| again(Refused::new("session.missing")))?;
+        let session = self.session(&request.headers, &request.method).await;
+        let session = signed_in(session).map_err(again)?;
         let sealed = form_urlencoded::parse(body).find(|(name, _)| name == "sealed");
         let form = sealed.and_then(|(_, sealed)| self.open_form(&sealed));
         let form = form.ok_or_else(|| Refused::new("session.form_lost"))?;

@@ -11,7 +11,8 @@ const REDACTED: &str = "[redacted]";
 /// A text that must not be seen: a token, a client secret, a code, a cookie's value.
 ///
 /// It prints as `[redacted]` through `Debug`, `Display` and serde, is compared in constant time and zeroed when
-/// its last clone is dropped; clones share it. [`Secret::expose`] is the one way out, so a search for it finds every place that needs the text.
+/// its last clone is dropped; clones share it. [`Secret::expose`] is the one way out, so a search for it finds every place
+/// that needs the text.
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<String>>);
 

@@ -313,20 +313,20 @@ impl Client {
         Ok(Some(claims))
     }
 
-    /// Revokes a refresh or access token (RFC 7009). Does nothing if the provider has no such endpoint.
+    /// Revokes a refresh or access token (RFC 7009). `false`: the provider has no such endpoint, and nothing was done.
     ///
     /// # Errors
     /// The provider's refusal, or why it could not be asked.
-    pub async fn revoke(&self, token: &Secret, hint: &str) -> Result<(), ProviderError> {
+    pub async fn revoke(&self, token: &Secret, hint: &str) -> Result<bool, ProviderError> {
         let metadata = self.provider.metadata().await?;
         let Some(url) = REVOCATION.of(&metadata, self.method()) else {
-            return Ok(());
+            return Ok(false);
         };
         let form = vec![("token", token.expose()), ("token_type_hint", hint)];
         let response = self.post(&REVOCATION, url, &form).await?;
         // RFC 7009 s2.2: 200, also for a token that is not known.
         if response.status() == http::StatusCode::OK {
-            return Ok(());
+            return Ok(true);
         }
         Err(token_response::parse_failure(
             REVOCATION.words,

@@ -156,6 +156,8 @@ fn zone_v6(address: Ipv6Addr) -> Zone {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Zone::Loopback,
         [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => zone_v4(embedded),
+        // RFC 3056 s2: 6to4.
+        [0x2002, high, low, ..] => zone_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))),
         [0xfc00..=0xfdff, ..] => Zone::Private,
         [0, ..] | [0xfe80..=0xfeff, ..] | [0xff00..=0xffff, ..] => Zone::Nobody,
         _ => Zone::Public,
@@ -177,6 +179,7 @@ mod tests {
                     "100.128.0.1",
                     "2606:4700::1111",
                     "::ffff:8.8.8.8",
+                    "2002:808:808::1",
                 ][..],
             ),
             (
@@ -189,6 +192,7 @@ mod tests {
                     "fd00::1",
                     "::ffff:10.0.0.1",
                     "64:ff9b::a00:1",
+                    "2002:a00:1::1",
                 ],
             ),
             (Zone::Loopback, &["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"]),

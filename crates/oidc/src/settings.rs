@@ -29,7 +29,8 @@ pub struct ProviderSettings {
     pub jwks_uri: Option<HttpsUrl>,
     /// A file with the keys, which is read again when it changes. Nothing is asked of anybody for them.
     pub jwks_file: Option<PathBuf>,
-    /// Further hosts inside the network that the discovery document may name.
+    /// Further hosts inside the network that the discovery document may name. Whoever makes the HTTP client keeps to it,
+    /// with [`HyperClient::beside`](crate::HyperClient::beside) and [`ProviderSettings::hosts`].
     pub internal_hosts: Vec<String>,
 }
 

@@ -16,6 +16,8 @@ pub struct ServerFacts {
     pub limit: Option<u64>,
     /// What it throws away when there is no more room, in its own word; `None` where it throws nothing away.
     pub evicts: Option<String>,
-    /// Which keys sealed the sessions that are alive, and how many each; of many sessions, of some of them.
+    /// Which keys sealed the sessions that are alive, and how many each.
     pub sealing_keys: Vec<(KeyId, u64)>,
+    /// Whether these are all sessions; of very many, only some are looked at.
+    pub all_sessions: bool,
 }

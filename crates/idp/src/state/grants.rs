@@ -215,6 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn the_quickest_rotation_is_remembered_and_a_forgiven_one_is_none() {
+        let (mut state, _, r1) = opened();
+        assert_eq!(state.counted(NOW).quickest_rotation, None);
+        let r2 = next(&mut state, &r1, 10, NOW.plus(7)).unwrap();
+        assert_eq!(state.counted(NOW).quickest_rotation, Some(7));
+        next(&mut state, &r1, 10, NOW.plus(8)).unwrap();
+        assert_eq!(state.counted(NOW).quickest_rotation, Some(7));
+        let r3 = next(&mut state, &r2, 10, NOW.plus(10)).unwrap();
+        assert_eq!(state.counted(NOW).quickest_rotation, Some(3));
+        next(&mut state, &r3, 10, NOW.plus(50)).unwrap();
+        assert_eq!(state.counted(NOW).quickest_rotation, Some(3));
+    }
+
+    #[test]
     fn a_used_token_ends_its_family() {
         let (mut state, id, r1) = opened();
         let r2 = next(&mut state, &r1, 0, NOW).unwrap();

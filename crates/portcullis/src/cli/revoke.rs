@@ -57,7 +57,14 @@ fn revoke(args: &RevokeArgs) -> Result<String, Failure> {
         true => None,
         false => {
             let body = json!({ "token": token.expose(), "reason": args.reason });
-            Some(args.connection.send(&Method::POST, "revocations", Some(body))?)
+            let sent = args.connection.send(&Method::POST, "revocations", Some(body));
+            Some(sent.map_err(|failure| match (&args.client, failure) {
+                (Some(_), Failure(status, why)) if !why.is_empty() => {
+                    let note = "note: the provider was not asked; --provider-only asks it alone";
+                    Failure(status, format!("{why}\n{note}"))
+                }
+                (_, failure) => failure,
+            })?)
         }
     };
     let Some((name, config)) = args.client.as_deref().zip(args.connection.config.as_deref()) else {
@@ -117,14 +124,12 @@ fn at_provider(config: &Path, name: &str, token: &Secret, hint: Option<Hint>) ->
                 "not revoked at the provider {provider}: {why}\nhint: portcullis explain {code}"
             ))
         };
-        let metadata = client.provider().metadata().await.map_err(told)?;
-        if metadata.revocation_endpoint.is_none() {
+        if !client.revoke(token, hint).await.map_err(told)? {
             return Err(failed(format!(
                 "not revoked at the provider {provider}: its discovery document names no revocation_endpoint (RFC 7009); \
                  what it issued lives until it expires, except at this gateway"
             )));
         }
-        client.revoke(token, hint).await.map_err(told)?;
         Ok(provider)
     })
 }

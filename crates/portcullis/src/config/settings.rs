@@ -572,22 +572,3 @@ impl Guarded {
         self.routes.decide(method, path)
     }
 }
-
-// === impl ProviderSettings ===
-
-impl ProviderSettings {
-    /// Hosts that the configuration names; they may be anywhere, also inside the network.
-    #[must_use]
-    pub fn hosts(&self) -> Vec<String> {
-        let issuer = Url::parse(&self.issuer).ok();
-        let keys = match &self.keys {
-            Keys::Url(url) => Some(url),
-            _ => None,
-        };
-        let introspection = self.introspection.as_ref();
-        let introspection = introspection.and_then(|introspection| introspection.url.as_ref());
-        let urls = [issuer.as_ref(), self.discovery.as_ref(), keys, introspection];
-        let hosts = urls.into_iter().flatten().filter_map(Url::host_str).map(str::to_owned);
-        hosts.chain(self.internal_hosts.iter().cloned()).collect()
-    }
-}

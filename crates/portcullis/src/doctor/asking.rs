@@ -9,6 +9,7 @@ use portcullis_jose::{Clock, UnixTime};
 use portcullis_oidc::{HttpClient, HttpsUrl, HyperClient};
 
 use crate::config::ProviderSettings;
+use crate::gateway::provider_settings;
 
 /// A discovery document is bounded so in `portcullis-oidc` too.
 pub(super) const LIMIT: usize = 512 * 1024;
@@ -24,7 +25,8 @@ pub(super) fn client(provider: &ProviderSettings) -> Result<HyperClient, String>
             HyperClient::with_ca(&pem).map_err(|error| format!("{}: {error}", path.display()))
         }
     };
-    Ok(client?.beside(&provider.hosts()))
+    let told = provider_settings(&provider.issuer, provider).map_err(|error| error.to_string())?;
+    Ok(client?.beside(&told.hosts()))
 }
 
 /// The address of the provider's discovery document.

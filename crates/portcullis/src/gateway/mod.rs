@@ -41,7 +41,7 @@ use frontends::{Frontend, Frontends};
 use routes::{Api, Routes};
 
 pub(crate) use build::guard_alone;
-pub(crate) use providers::{client, provider_alone, providers};
+pub(crate) use providers::{client, provider_alone, provider_settings, providers};
 pub(crate) use routes::GuardedApi;
 
 pub use build::{BuildError, Extras, Running};

@@ -124,16 +124,14 @@ pub(crate) fn client(
     Ok(Client::new(provider, &client.client_id, auth).with_options(options))
 }
 
-fn provider(
+/// What the protocol's crate is told of a provider.
+pub(crate) fn provider_settings(
     name: &str,
     configured: &config::ProviderSettings,
-    audit: &Audit,
-    clock: &Arc<dyn Clock>,
-) -> Result<Provider, BuildError> {
-    let what = || format!("provider {name}");
+) -> Result<ProviderSettings, BuildError> {
     let issuer = match configured.tenants.as_slice() {
         [] => IssuerRule::exactly(&*configured.issuer),
-        tenants => IssuerRule::tenants(&*configured.issuer, tenants).map_err(failed(what()))?,
+        tenants => IssuerRule::tenants(&*configured.issuer, tenants).map_err(failed(format!("provider {name}")))?,
     };
     let mut provider = ProviderSettings::new(name, issuer);
     provider.id_token_algorithm = configured.id_token_algorithm;
@@ -148,13 +146,28 @@ fn provider(
         Some(url) => Some(https(name, url)?),
     };
     match &configured.keys {
-        Keys::Discovered => {}
+        Keys::Discovered | Keys::Shared(_) => {}
         Keys::Url(url) => provider.jwks_uri = Some(https(name, url)?),
         Keys::File(path) => provider.jwks_file = Some(path.clone()),
-        Keys::Shared(secret) => {
-            let keys = shared(configured, secret).map_err(failed(what()))?;
-            return Ok(Provider::with_keys(provider, keys, clock.clone()));
-        }
+    }
+    let introspection = configured.introspection.as_ref();
+    let introspection = introspection.and_then(|introspection| introspection.url.as_ref()?.host_str());
+    provider.internal_hosts.clone_from(&configured.internal_hosts);
+    provider.internal_hosts.extend(introspection.map(str::to_owned));
+    Ok(provider)
+}
+
+fn provider(
+    name: &str,
+    configured: &config::ProviderSettings,
+    audit: &Audit,
+    clock: &Arc<dyn Clock>,
+) -> Result<Provider, BuildError> {
+    let what = || format!("provider {name}");
+    let provider = provider_settings(name, configured)?;
+    if let Keys::Shared(secret) = &configured.keys {
+        let keys = shared(configured, secret).map_err(failed(what()))?;
+        return Ok(Provider::with_keys(provider, keys, clock.clone()));
     }
     let http = match &configured.ca_file {
         None => HyperClient::new().map_err(failed(what()))?,
@@ -163,7 +176,6 @@ fn provider(
             HyperClient::with_ca(&pem).map_err(failed(format!("{}: {}", what(), path.display())))?
         }
     };
-    provider.internal_hosts = configured.hosts();
     let http: Arc<dyn HttpClient> = Arc::new(http.beside(&provider.hosts()));
     Ok(Provider::new(provider, http, clock.clone(), report_keys(audit.clone())))
 }

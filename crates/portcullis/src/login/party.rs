@@ -20,6 +20,9 @@ pub(crate) struct Party {
     discovery: Option<String>,
     jwks_url: Option<String>,
     jwks_file: Option<PathBuf>,
+    /// Absent in what an earlier version kept.
+    #[serde(default)]
+    internal_hosts: Vec<String>,
     ca_file: Option<PathBuf>,
     id_token_algorithm: String,
     pub(crate) client_id: String,
@@ -44,6 +47,7 @@ impl Party {
             discovery: None,
             jwks_url: None,
             jwks_file: None,
+            internal_hosts: Vec::new(),
             ca_file: ca_file.map(absolute).transpose()?,
             id_token_algorithm: algorithm.name().to_owned(),
             client_id: client_id.to_owned(),
@@ -92,6 +96,7 @@ impl Party {
             discovery: configured.discovery.as_ref().map(ToString::to_string),
             jwks_url,
             jwks_file,
+            internal_hosts: configured.internal_hosts.clone(),
             ca_file: configured.ca_file.as_deref().map(absolute).transpose()?,
             id_token_algorithm: configured.id_token_algorithm.name().to_owned(),
             client_id,
@@ -114,6 +119,7 @@ impl Party {
         settings.discovery = url("discovery", &self.discovery)?;
         settings.jwks_uri = url("jwks_url", &self.jwks_url)?;
         settings.jwks_file.clone_from(&self.jwks_file);
+        settings.internal_hosts.clone_from(&self.internal_hosts);
         let algorithm = Algorithm::from_name(&self.id_token_algorithm);
         settings.id_token_algorithm = algorithm.ok_or_else(|| {
             Problem::new(format!(

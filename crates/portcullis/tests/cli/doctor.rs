@@ -346,6 +346,21 @@ fn all_that_it_can_find_is_provoked_here_or_beside_the_code() {
     assert_eq!(listed, provoked);
 }
 
+/// A session that was sealed with this ring.
+async fn session(store: &dyn SessionStore, ring: &KeyRing, name: &str) {
+    let (session, now) = (SessionKey::from_cookie(name), SystemClock.now());
+    let sealer = Sealer::new(ring, "session shop").unwrap();
+    let record = SessionRecord {
+        sealed: sealer.seal(session.as_bytes(), b"tokens").unwrap(),
+        subject_index: None,
+        sid_index: None,
+        created: now,
+        idle_expires: now.plus(600),
+        expires: now.plus(600),
+    };
+    store.create(session, record).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_cannot_be_read_or_whose_keys_are_gone_is_told_of() {
     let stage = Stage::new().await;
@@ -353,27 +368,16 @@ async fn a_store_that_cannot_be_read_or_whose_keys_are_gone_is_told_of() {
     let clock = Arc::new(SystemClock);
     let store = SqliteStore::open(&path, clock.clone()).unwrap();
     let key = stage.dir.path().join("portcullis.key");
-    let session = async |ring: &KeyRing, name: &str| {
-        let (session, now) = (SessionKey::from_cookie(name), clock.now());
-        let sealed = Sealer::new(ring, "session shop")
-            .unwrap()
-            .seal(session.as_bytes(), b"tokens")
-            .unwrap();
-        let record = SessionRecord {
-            sealed,
-            subject_index: None,
-            sid_index: None,
-            created: now,
-            idle_expires: now.plus(600),
-            expires: now.plus(600),
-        };
-        store.create(session, record).await.unwrap();
-    };
-    session(&KeyRing::load_or_create(&key).unwrap(), "one").await;
+    session(&store, &KeyRing::load_or_create(&key).unwrap(), "one").await;
     let (status, codes) = stage.codes(&stage.config, &[]);
     assert_eq!((status, codes), (0, BTreeSet::new()));
     let before = fs::read(&path).unwrap();
-    session(&KeyRing::from_keys(vec![SealingKey::generate()]).unwrap(), "two").await;
+    session(
+        &store,
+        &KeyRing::from_keys(vec![SealingKey::generate()]).unwrap(),
+        "two",
+    )
+    .await;
     let (status, codes) = stage.codes(&stage.config, &[]);
     assert_eq!(
         (status, codes),

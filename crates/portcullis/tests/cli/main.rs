@@ -18,3 +18,4 @@ mod revoke;
 mod serve;
 mod shell;
 mod words;
+mod world;

@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::revocations::{SECRET, World, request};
+use crate::fake::{Fake, Reply};
+use crate::world::{SECRET, World, request};
 
 #[test]
 fn a_token_is_revoked_at_the_provider_too() {
@@ -76,4 +77,77 @@ fn a_token_is_revoked_at_the_provider_too() {
                 .all(|text| !text.contains(token.as_str()) && !text.contains(SECRET))
         );
     }
+}
+
+#[test]
+fn a_refresh_token_is_a_matter_of_the_provider_alone() {
+    let world = World::new();
+    let _one = world.serve("one", &world.admin);
+    fs::write(world.dir.path().join("token"), world.token("alice")).unwrap();
+    let revoke = ["revoke", "--config", "one.toml", "token", "--client", "cli"];
+    let ended = world.cli(&[&revoke[..], &["--hint", "refresh_token"]].concat());
+    assert_eq!(
+        (ended.status, ended.stdout.as_str(), ended.stderr.as_str()),
+        (0, "revoked at the provider dev, as client cli\n", "")
+    );
+    let listed = world.cli(&["revocations", "list", "--config", "one.toml"]);
+    assert_eq!(listed.stdout, "nothing is revoked\n");
+    // The other kind is on the list.
+    let ended = world.cli(&[&revoke[..], &["--hint", "access_token"]].concat());
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    let listed = world.cli(&["revocations", "list", "--config", "one.toml"]);
+    assert_eq!(listed.stdout.lines().count(), 2, "{}", listed.stdout);
+}
+
+#[test]
+fn who_was_not_asked_is_said() {
+    let world = World::new();
+    fs::write(world.dir.path().join("token"), world.token("alice")).unwrap();
+    // No gateway runs.
+    let ended = world.cli(&["revoke", "--config", "one.toml", "token", "--client", "cli"]);
+    assert_eq!((ended.status, ended.stdout.as_str()), (1, ""));
+    assert!(ended.stderr.contains("does the gateway run?"), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .ends_with("note: the provider was not asked; --provider-only asks it alone\n"),
+        "{}",
+        ended.stderr
+    );
+    let alone = world.cli(&[
+        "revoke",
+        "--config",
+        "one.toml",
+        "token",
+        "--client",
+        "cli",
+        "--provider-only",
+    ]);
+    assert_eq!(alone.status, 0, "{}", alone.stderr);
+
+    // A provider that revokes nothing.
+    let other = Fake::start(|origin, asked| match asked.target.as_str() {
+        "/.well-known/openid-configuration" => Reply::json(&json!({
+            "issuer": origin, "jwks_uri": format!("{origin}/keys"), "token_endpoint": format!("{origin}/token"),
+        })),
+        _ => Reply::status(404),
+    });
+    let text = fs::read_to_string(world.dir.path().join("one.toml")).unwrap();
+    let text = text.replace(&world.issuer, &other.origin);
+    fs::write(world.dir.path().join("other.toml"), text).unwrap();
+    let ended = world.cli(&[
+        "revoke",
+        "--config",
+        "other.toml",
+        "token",
+        "--client",
+        "cli",
+        "--provider-only",
+    ]);
+    assert_eq!((ended.status, ended.stdout.as_str()), (1, ""));
+    assert!(
+        ended.stderr.contains("names no revocation_endpoint"),
+        "{}",
+        ended.stderr
+    );
 }

@@ -46,6 +46,7 @@ impl PostgresStore {
             limit: None,
             evicts: None,
             sealing_keys,
+            all_sessions: true,
         })
     }
 }

@@ -7,23 +7,25 @@ use portcullis_jose::UnixTime;
 use super::RedisStore;
 use crate::{KeyId, Sealer, ServerFacts, StoreError};
 
-/// So many keys are asked for at a time, and so many times.
+/// So many keys are asked for at a time, so many times at most, and so many sessions are enough.
 const SCAN: (usize, usize) = (500, 20);
+const ENOUGH: u64 = 1_000;
 
 impl RedisStore {
-    /// What the server says of itself; of a cluster, nothing is known. Of its sessions, those among some ten thousand
-    /// keys are looked at.
+    /// What the server says of itself; of a cluster, nothing is known. Of many sessions, about a thousand are looked
+    /// at.
     ///
     /// # Errors
     /// [`StoreError`], where it does not answer or may not be asked.
     pub async fn facts(&self) -> Result<ServerFacts, StoreError> {
-        let told: String = self.link.command(redis::cmd("INFO").arg("all")).await?;
+        let told: String = self.link.command(&redis::cmd("INFO")).await?;
         let value = |name: &str| {
             let mut lines = told.lines().filter_map(|line| line.split_once(':'));
             lines.find(|(found, _)| *found == name).map(|(_, value)| value.trim())
         };
         let number = |name: &str| value(name).and_then(|value| value.parse::<u64>().ok());
         let (now, _): (i64, i64) = self.link.command(&redis::cmd("TIME")).await?;
+        let (sealing_keys, all_sessions) = self.sealing_keys().await?;
         let policy = value("maxmemory_policy").filter(|policy| *policy != "noeviction");
         Ok(ServerFacts {
             version: value("redis_version").unwrap_or("of an unknown version").to_owned(),
@@ -31,11 +33,13 @@ impl RedisStore {
             used: number("used_memory").unwrap_or_default(),
             limit: number("maxmemory").filter(|limit| *limit > 0),
             evicts: policy.map(str::to_owned),
-            sealing_keys: self.sealing_keys().await?,
+            sealing_keys,
+            all_sessions,
         })
     }
 
-    async fn sealing_keys(&self) -> Result<Vec<(KeyId, u64)>, StoreError> {
+    /// The keys, and whether every session was looked at.
+    async fn sealing_keys(&self) -> Result<(Vec<(KeyId, u64)>, bool), StoreError> {
         let mut found: BTreeMap<[u8; 4], (KeyId, u64)> = BTreeMap::new();
         let mut cursor = 0_u64;
         for _ in 0..SCAN.1 {
@@ -54,10 +58,11 @@ impl RedisStore {
                 }
             }
             cursor = next;
-            if cursor == 0 {
+            let sessions: u64 = found.values().map(|(_, sessions)| sessions).sum();
+            if cursor == 0 || sessions >= ENOUGH {
                 break;
             }
         }
-        Ok(found.into_values().collect())
+        Ok((found.into_values().collect(), cursor == 0))
     }
 }

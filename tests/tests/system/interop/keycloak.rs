@@ -1,6 +1,6 @@
 //! Keycloak: the server's own distribution, started in development mode.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -35,18 +35,11 @@ struct Keycloak {
 impl Keycloak {
     /// Starts it, with the realm of `interop/keycloak` for an app at `origin`.
     async fn start(origin: &str) -> Keycloak {
-        let home = home();
-        let script = home.join("bin/kc.sh");
-        assert!(
-            script.is_file(),
-            "Keycloak is not at {}: run `cargo xtask test`",
-            home.display()
-        );
         let dir = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(dir.path().join("keycloak.log")).unwrap();
         let [http, management] = [free_port().await, free_port().await];
         let mut child = Command::new("bash")
-            .arg(script)
+            .arg(home().join("bin/kc.sh"))
             .args(["start-dev", "--db=dev-mem", "--http-host=127.0.0.1", "--log-level=warn"])
             .arg(format!("--http-port={http}"))
             .arg(format!("--http-management-port={management}"))
@@ -120,11 +113,13 @@ impl Drop for Keycloak {
     }
 }
 
-/// Where `cargo xtask test` puts it.
+/// Where `cargo xtask test` puts it: in the target directory that this program is in too.
 fn home() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
-    target.join("tools/keycloak")
+    let this = std::env::current_exe().unwrap();
+    let mut homes = this.ancestors().map(|directory| directory.join("tools/keycloak"));
+    homes
+        .find(|home| home.join("bin/kc.sh").is_file())
+        .expect("Keycloak in target/tools: run `cargo xtask test`")
 }
 
 async fn free_port() -> u16 {

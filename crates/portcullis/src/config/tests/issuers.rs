@@ -220,8 +220,8 @@ fn hosts_inside_the_network_are_those_that_are_named() {
     let with = |hosts: &str| GOOD.replace(ISSUER, &format!("{ISSUER}\ninternal_hosts = {hosts}"));
     let settings = passes(&with(r#"["keys.internal", "10.0.0.7"]"#));
     assert_eq!(
-        settings.providers["local"].hosts(),
-        ["127.0.0.1", "keys.internal", "10.0.0.7"]
+        settings.providers["local"].internal_hosts,
+        ["keys.internal", "10.0.0.7"]
     );
     for wrong in [
         r#"["https://keys.internal"]"#,

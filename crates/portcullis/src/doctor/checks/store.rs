@@ -88,18 +88,17 @@ fn server(area: &mut Area, settings: &Settings, facts: Result<ServerFacts, Store
         Err(error) => {
             area.fine("open", settings.store.kind());
             area.skipped("server", format!("it says nothing of itself: {error}"));
-            key_ring(area, settings, &[]);
+            at_hand(area, settings);
             return;
         }
     };
     area.fine("open", format!("{} {}", settings.store.kind(), facts.version));
     clocks(area, facts.now.since(clock.now()));
-    let mebibytes = |bytes: u64| bytes / (1024 * 1024);
     match facts.limit {
-        Some(limit) => room(area, limit.saturating_sub(facts.used)),
+        Some(limit) => memory(area, facts.used, limit),
         None => area.fine(
             "size",
-            format!("{} MiB, without a limit of its own", mebibytes(facts.used)),
+            format!("{} MiB, without a limit of its own", facts.used / (1024 * 1024)),
         ),
     }
     match &facts.evicts {
@@ -111,6 +110,36 @@ fn server(area: &mut Area, settings: &Settings, facts: Result<ServerFacts, Store
         _ => area.fine("eviction", "nothing is thrown away"),
     }
     key_ring(area, settings, &facts.sealing_keys);
+    if !facts.all_sessions {
+        area.skipped("sealing keys", "of the other sessions, as there are many");
+    }
+}
+
+/// The keys alone, where it is not known what they sealed.
+fn at_hand(area: &mut Area, settings: &Settings) {
+    match ring(settings) {
+        Ok(Some(ring)) => {
+            let keys: Vec<String> = ring.key_ids().map(|id| id.to_string()).collect();
+            area.fine("sealing keys", format!("{} at hand: {}", keys.len(), keys.join(", ")));
+        }
+        Ok(None) => area.skipped("sealing keys", "there are none"),
+        Err(why) => drop(
+            area.broken("sealing keys", &problems::KEY_RING, why)
+                .at(["store", "keys"]),
+        ),
+    }
+}
+
+/// A limit on memory may be small on purpose: what counts is the part that is left.
+fn memory(area: &mut Area, used: u64, limit: u64) {
+    let left = limit.saturating_sub(used);
+    let mebibytes = |bytes: u64| bytes / (1024 * 1024);
+    let told = format!("{} of {} MiB free", mebibytes(left), mebibytes(limit));
+    match left {
+        left if left < limit / 50 => drop(area.broken("memory", &problems::DISK_SPACE, told).at(AT)),
+        left if left < limit / 10 => drop(area.warning("memory", &problems::DISK_SPACE, told).at(AT)),
+        _ => area.fine("memory", told),
+    }
 }
 
 /// By how many seconds the server's clock is ahead of ours.
@@ -251,6 +280,25 @@ mod tests {
         assert_eq!(outcome(ROOM.0), Outcome::Fine);
         assert_eq!(outcome(ROOM.0 - 1), Outcome::Warning);
         assert_eq!(outcome(ROOM.1 - 1), Outcome::Broken);
+    }
+
+    #[test]
+    fn memory_that_is_almost_full_is_told_of() {
+        let outcome = |used| {
+            let mut area = Area::new("store");
+            memory(&mut area, used, 1_000);
+            area.into_findings().first().unwrap().outcome
+        };
+        for (used, expected) in [
+            (0, Outcome::Fine),
+            (900, Outcome::Fine),
+            (901, Outcome::Warning),
+            (980, Outcome::Warning),
+            (981, Outcome::Broken),
+            (2_000, Outcome::Broken),
+        ] {
+            assert_eq!(outcome(used), expected, "{used}");
+        }
     }
 
     #[test]
