@@ -63,6 +63,12 @@ pub(crate) async fn discovery(State(provider): State<Arc<Provider>>) -> Response
     if let (Some(aliases), Some(members)) = (mtls_aliases(&provider), document.as_object_mut()) {
         members.insert("mtls_endpoint_aliases".into(), aliases);
     }
+    if let (true, Some(members)) = (
+        provider.registration.initial_access_token.is_some(),
+        document.as_object_mut(),
+    ) {
+        members.insert("registration_endpoint".into(), provider.url("/register").into());
+    }
     cacheable(Json(document))
 }
 

@@ -15,7 +15,8 @@
 //! reuse detection; client credentials; token exchange (RFC 8693); the device grant (RFC 8628) with its page;
 //! `client_secret_basic`, `client_secret_post`, `private_key_jwt` (also with a workload's assertion of somebody else's),
 //! `tls_client_auth` and `self_signed_tls_client_auth`; resource indicators (RFC 8707); JWT access tokens (RFC 9068);
-//! userinfo, revocation (RFC 7009), introspection (RFC 7662), and logout that the client begins.
+//! userinfo, revocation (RFC 7009), introspection (RFC 7662), dynamic registration of clients and its management
+//! (RFC 7591, RFC 7592), and logout that the client begins.
 //!
 //! # In a test
 //!
@@ -73,6 +74,9 @@
 //! device_code_interval   = 5          # seconds between two questions of a device
 //! signing_algorithm = "RS256"
 //! consent = false                     # true: every client asks the user
+//! initial_access_token = "let-me-in"  # who has it registers clients (RFC 7591); without one, nobody
+//! secret_overlap = "10m"              # a secret that was replaced goes on for so long; without it, it ends at once
+//! rotate_registration_access_tokens = false
 //!
 //! [[user]]
 //! username = "alice"
@@ -83,6 +87,7 @@
 //! [[client]]
 //! client_id     = "shop"
 //! secret        = "shop-demo"         # without one it is a public client
+//! registration_access_token = "shop-registration" # who has it manages this registration (RFC 7592)
 //! redirect_uris = ["http://127.0.0.1:8080/bff/callback"]
 //! post_logout_redirect_uris = ["http://127.0.0.1:8080/"]
 //! scopes        = ["orders.read", "orders.write"]
@@ -131,6 +136,7 @@ mod oauth_error;
 mod pages;
 mod passwords;
 mod provider;
+mod registration;
 mod response;
 mod revoke;
 mod router;

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portcullis_jose::{Clock, SignError, UnixTime, random_array, random_token};
+use portcullis_jose::{Clock, Secret, SignError, UnixTime, random_array, random_token};
 use serde_json::{Map, Value};
 
 use crate::IdpError;
@@ -19,6 +19,7 @@ pub(crate) struct Provider {
     pub(crate) prefix: String,
     pub(crate) settings: Settings,
     pub(crate) registry: Registry,
+    pub(crate) registration: Registration,
     pub(crate) passwords: Passwords,
     pub(crate) keys: Keys,
     pub(crate) dev: Dev,
@@ -29,6 +30,14 @@ pub(crate) struct Provider {
     /// Who issues the certificates of clients.
     pub(crate) client_authorities: Option<Authorities>,
     pub(crate) state: Mutex<State>,
+}
+
+/// How clients register and change.
+#[derive(Debug, Default)]
+pub(crate) struct Registration {
+    pub(crate) initial_access_token: Option<Secret>,
+    pub(crate) secret_overlap: i64,
+    pub(crate) rotate_access_tokens: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +74,7 @@ impl Provider {
             prefix,
             settings,
             registry,
+            registration: Registration::default(),
             passwords,
             keys,
             dev: Dev::new(),

@@ -13,7 +13,9 @@ use crate::host::is_for_us;
 use crate::oauth_error::OAuthError;
 use crate::pages::{PageError, Reason};
 use crate::provider::Provider;
-use crate::{authorize, consent, device, discovery, introspect, login, logout, pages, revoke, token, userinfo};
+use crate::{
+    authorize, consent, device, discovery, introspect, login, logout, pages, registration, revoke, token, userinfo,
+};
 
 /// No form or JSON text that we read is larger.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -37,6 +39,13 @@ pub(crate) fn router(provider: Arc<Provider>) -> Router {
         .route("/introspect", post(introspect::introspect))
         .route("/end-session", get(logout::get).post(logout::post))
         .route("/end-session/confirm", post(logout::confirm))
+        .route("/register", post(registration::register))
+        .route(
+            "/register/{client_id}",
+            get(registration::read)
+                .put(registration::update)
+                .delete(registration::delete),
+        )
         .route("/dev/behaviour", get(dev::get_behaviour).post(dev::set_behaviour))
         .route("/dev/mint", post(dev::mint))
         .route("/dev/rotate-keys", post(dev::rotate_keys))

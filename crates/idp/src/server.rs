@@ -18,7 +18,7 @@ use crate::config::{IdpConfig, MutualTls, Registry, check};
 use crate::dev::Control;
 use crate::keys::Keys;
 use crate::passwords::Passwords;
-use crate::provider::{Provider, Settings};
+use crate::provider::{Provider, Registration, Settings};
 use crate::router::router;
 use crate::{IdpError, mtls};
 
@@ -70,6 +70,11 @@ impl Idp {
             https: issuer.starts_with("https:"),
             mtls_port: tls_listener.as_ref().map(|listener| listener.port),
         };
+        let registration = Registration {
+            initial_access_token: config.initial_access_token.clone(),
+            secret_overlap: config.secret_overlap,
+            rotate_access_tokens: config.rotate_registration_access_tokens,
+        };
         let registry = Registry::new(&config.users, &config.clients, config.apis.clone());
         // An RSA key and password hashes take a moment; the runtime goes on meanwhile.
         let made = tokio::task::spawn_blocking(move || {
@@ -82,6 +87,7 @@ impl Idp {
         // Only a runtime that is shutting down interrupts it.
         let (keys, passwords) = made.await.unwrap_or(Err(IdpError::Key(SignError::Crypto)))?;
         let mut provider = Provider::new(issuer, settings, registry, passwords, keys, clock);
+        provider.registration = registration;
         let mut tls = None;
         if let Some(made) = tls_listener {
             provider.client_authorities = made.authorities;

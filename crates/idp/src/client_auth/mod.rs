@@ -79,7 +79,8 @@ fn knows_secret(provider: &Provider, id: &str, secret: &str, method: AuthMethod)
     // Digests have one length, so that the comparison tells nothing; an unknown client costs the same.
     let nothing = constant_time_eq(&given, &sha256(b""));
     let known = client.as_ref().is_some_and(|client| {
-        let mut secrets = client.all_secrets();
+        let former = provider.registry.former_secrets(id, provider.now());
+        let mut secrets = client.all_secrets().chain(&former);
         secrets.any(|known| constant_time_eq(&given, &sha256(known.expose().as_bytes())))
     });
     client

@@ -50,6 +50,13 @@ pub(crate) fn check(config: &IdpConfig) -> Vec<String> {
             faults.push(format!("client {:?}: defined twice", client.client_id));
         }
     }
+    if config
+        .initial_access_token
+        .as_ref()
+        .is_some_and(portcullis_jose::Secret::is_empty)
+    {
+        faults.push("initial_access_token is empty; leave it out, and nobody registers clients".to_owned());
+    }
     check_apis(config, &mut faults);
     faults
 }
@@ -114,6 +121,10 @@ fn check_client(client: &Client, faults: &mut Vec<String>) {
     if client.all_secrets().any(portcullis_jose::Secret::is_empty) {
         fault("secret is empty; leave it out for a public client");
     }
+    let token = client.registration_access_token.as_ref();
+    if token.is_some_and(portcullis_jose::Secret::is_empty) {
+        fault("registration_access_token is empty; leave it out, and nobody changes the registration");
+    }
     if client.may(GrantType::AuthorizationCode) && client.redirect_uris.is_empty() {
         fault("redirect_uris is needed for the grant authorization_code");
     }
@@ -166,7 +177,8 @@ fn check_client(client: &Client, faults: &mut Vec<String>) {
     check_scopes(&client.scopes, &mut fault);
 }
 
-fn redirect_fault(uri: &str) -> Option<&'static str> {
+/// What is wrong with a URI that a browser is to be sent to.
+pub(crate) fn redirect_fault(uri: &str) -> Option<&'static str> {
     let Ok(url) = Url::parse(uri) else {
         return Some("is not an absolute URI");
     };
@@ -286,6 +298,21 @@ mod tests {
         ] {
             assert!(faults.iter().any(|fault| fault.contains(part)), "{part} in {faults:#?}");
         }
+    }
+
+    #[test]
+    fn empty_tokens_open_nothing() {
+        let client = |token: &str| json!({ "client_id": "c", "secret": "s", "redirect_uris": ["https://a.example/cb"], "registration_access_token": token });
+        assert_eq!(
+            faults(json!({ "initial_access_token": "t", "client": [client("t")] })),
+            Vec::<String>::new()
+        );
+        let faults = faults(json!({ "initial_access_token": "", "client": [client("")] }));
+        assert_eq!(faults.len(), 2, "{faults:#?}");
+        assert!(
+            faults.iter().all(|fault| fault.contains("access_token is empty")),
+            "{faults:#?}"
+        );
     }
 
     #[test]

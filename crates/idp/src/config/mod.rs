@@ -11,8 +11,8 @@ use portcullis_oidc::client_auth::AuthMethod;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-pub(crate) use check::{check, check_one, is_scope_token};
-pub(crate) use registry::{Person, Registry, grantable};
+pub(crate) use check::{check, check_one, is_scope_token, redirect_fault};
+pub(crate) use registry::{Changed, Person, Registry, grantable};
 
 /// Scopes that are the protocol's own. Every client may ask for them and every user has them.
 pub(crate) const IDENTITY_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
@@ -50,6 +50,13 @@ pub struct IdpConfig {
     pub signing_key_pem: Option<Secret>,
     /// Whether every client needs the user's consent.
     pub consent: bool,
+    /// Who has it may register clients (RFC 7591 s3). Without one, nobody does.
+    pub initial_access_token: Option<Secret>,
+    /// Seconds that a secret stays valid beside the one that a client got in its place (RFC 7592 s2.2).
+    #[serde(deserialize_with = "lifetime::seconds")]
+    pub secret_overlap: i64,
+    /// Whether each change of a registration gives out another registration access token (RFC 7592 s3).
+    pub rotate_registration_access_tokens: bool,
     /// The people.
     #[serde(rename = "user")]
     pub users: Vec<User>,
@@ -91,6 +98,8 @@ pub struct Client {
     pub secret: Option<Secret>,
     /// More secrets, each as good as the other, as while one is being replaced.
     pub secrets: Vec<Secret>,
+    /// Who has it may read, change and delete the registration (RFC 7592).
+    pub registration_access_token: Option<Secret>,
     /// The one way in which it must prove itself, by its name in OpenID Connect: `client_secret_basic`,
     /// `private_key_jwt`, ... Without it any that it has the means for.
     #[serde(deserialize_with = "auth_method")]
@@ -215,6 +224,9 @@ impl Default for IdpConfig {
             signing_algorithm: Algorithm::RS256,
             signing_key_pem: None,
             consent: false,
+            initial_access_token: None,
+            secret_overlap: 0,
+            rotate_registration_access_tokens: false,
             users: Vec::new(),
             clients: Vec::new(),
             apis: Vec::new(),
@@ -231,6 +243,7 @@ impl Default for Client {
             client_id: String::new(),
             secret: None,
             secrets: Vec::new(),
+            registration_access_token: None,
             token_endpoint_auth_method: None,
             jwks: None,
             jwks_uri: None,

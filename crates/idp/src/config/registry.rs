@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use portcullis_jose::{Secret, base64url_encode, sha256};
+use portcullis_jose::{Secret, UnixTime, base64url_encode, sha256};
 use serde_json::{Map, Value};
 
 use super::{Api, Client, GrantType, IDENTITY_SCOPES, User};
@@ -15,14 +15,34 @@ pub(crate) struct Person {
     scopes: Vec<String>,
 }
 
+/// Clients that are in use at once, at most.
+const CLIENTS: usize = 1_000;
+/// Former secrets of one client that still count, at most.
+const FORMER: usize = 16;
+
 /// Users and APIs, fixed at start, and clients, whose registrations change.
 #[derive(Debug)]
 pub(crate) struct Registry {
     people: HashMap<String, Person>,
     first_person: Option<String>,
-    clients: RwLock<HashMap<String, Arc<Client>>>,
+    clients: RwLock<HashMap<String, Registered>>,
     first_client: Option<String>,
     apis: Vec<Api>,
+}
+
+/// A client, and the secrets that it had before and that still count.
+#[derive(Debug, Clone)]
+struct Registered {
+    client: Arc<Client>,
+    former: Vec<(Secret, UnixTime)>,
+}
+
+/// What became of a change of a registration.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    Yes,
+    /// It was changed by somebody else meanwhile, or is gone.
+    Conflict,
 }
 
 impl Registry {
@@ -36,7 +56,7 @@ impl Registry {
             clients: RwLock::new(
                 clients
                     .iter()
-                    .map(|client| (client.client_id.clone(), Arc::new(client.clone())))
+                    .map(|client| (client.client_id.clone(), Registered::new(client.clone())))
                     .collect(),
             ),
             first_client: clients.first().map(|client| client.client_id.clone()),
@@ -54,12 +74,15 @@ impl Registry {
 
     pub(crate) fn client(&self, client_id: &str) -> Option<Arc<Client>> {
         let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
-        clients.get(client_id).cloned()
+        clients.get(client_id).map(|registered| Arc::clone(&registered.client))
     }
 
     pub(crate) fn clients(&self) -> Vec<Arc<Client>> {
         let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
-        clients.values().cloned().collect()
+        clients
+            .values()
+            .map(|registered| Arc::clone(&registered.client))
+            .collect()
     }
 
     pub(crate) fn first_client(&self) -> Option<Arc<Client>> {
@@ -69,7 +92,50 @@ impl Registry {
     /// Puts a client in the place of the one of the same identifier, or adds it.
     pub(crate) fn put_client(&self, client: Client) {
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
-        clients.insert(client.client_id.clone(), Arc::new(client));
+        clients.insert(client.client_id.clone(), Registered::new(client));
+    }
+
+    /// Adds a client, unless there are too many. Says whether it did.
+    pub(crate) fn add_client(&self, client: Client) -> bool {
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        if clients.len() >= CLIENTS || clients.contains_key(&client.client_id) {
+            return false;
+        }
+        clients.insert(client.client_id.clone(), Registered::new(client));
+        true
+    }
+
+    /// Puts a client in the place of `known`. Secrets that it has no more count until `until`.
+    pub(crate) fn change_client(&self, known: &Arc<Client>, client: Client, now: UnixTime, until: UnixTime) -> Changed {
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(registered) = clients.get_mut(&known.client_id) else {
+            return Changed::Conflict;
+        };
+        if !Arc::ptr_eq(&registered.client, known) {
+            return Changed::Conflict;
+        }
+        let kept = |secret: &&Secret| client.all_secrets().any(|kept| kept.expose() == secret.expose());
+        let gone = known.all_secrets().filter(|secret| !kept(secret));
+        registered.former.extend(gone.map(|secret| (secret.clone(), until)));
+        registered.former.retain(|(_, until)| now < *until);
+        let excess = registered.former.len().saturating_sub(FORMER);
+        registered.former.drain(..excess);
+        registered.client = Arc::new(client);
+        Changed::Yes
+    }
+
+    /// Removes a client.
+    pub(crate) fn remove_client(&self, client_id: &str) {
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        clients.remove(client_id);
+    }
+
+    /// The secrets that a client had before and that still count.
+    pub(crate) fn former_secrets(&self, client_id: &str, now: UnixTime) -> Vec<Secret> {
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        let former = clients.get(client_id).map(|registered| registered.former.as_slice());
+        let alive = former.unwrap_or_default().iter().filter(|(_, until)| now < *until);
+        alive.map(|(secret, _)| secret.clone()).collect()
     }
 
     /// From now on the client has these secrets and no other. Says whether there is such a client.
@@ -105,6 +171,15 @@ impl Registry {
         IDENTITY_SCOPES
             .into_iter()
             .chain(self.apis.iter().flat_map(|api| api.scopes.iter().map(String::as_str)))
+    }
+}
+
+impl Registered {
+    fn new(client: Client) -> Registered {
+        Registered {
+            client: Arc::new(client),
+            former: Vec::new(),
+        }
     }
 }
 

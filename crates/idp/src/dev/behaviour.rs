@@ -113,6 +113,7 @@ pub enum Endpoint {
     Introspection,
     PushedRequest,
     EndSession,
+    Registration,
 }
 
 impl Behaviour {
@@ -158,6 +159,7 @@ impl Endpoint {
             "/introspect" => Endpoint::Introspection,
             "/par" => Endpoint::PushedRequest,
             "/end-session" | "/end-session/confirm" => Endpoint::EndSession,
+            path if path == "/register" || path.starts_with("/register/") => Endpoint::Registration,
             _ => return None,
         })
     }

@@ -76,6 +76,17 @@ impl State {
         live.map(|grant| grant.revoked = true).count()
     }
 
+    /// Ends all that a client got, as when its registration is deleted.
+    pub(crate) fn revoke_client(&mut self, client_id: &str) {
+        let grants = self.grants.values_mut().filter(|grant| grant.client_id == client_id);
+        grants.for_each(|grant| grant.revoked = true);
+        let tokens = self
+            .access_tokens
+            .values_mut()
+            .filter(|token| token.client_id == client_id);
+        tokens.for_each(|token| token.revoked = true);
+    }
+
     /// A refresh token of the grant's newest generation.
     pub(crate) fn issue_refresh_token(&mut self, id: GrantId, expires: UnixTime) -> Option<String> {
         let generation = self.grant(id)?.generation;

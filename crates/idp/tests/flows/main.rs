@@ -19,6 +19,7 @@ mod mint;
 mod misbehaviour;
 mod prompt;
 mod refresh;
+mod registration;
 mod revoke;
 mod scopes;
 mod server;
