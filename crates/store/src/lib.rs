@@ -91,7 +91,7 @@ pub use redis::{RedisLayout, RedisSettings, RedisStore};
 pub use replay::{REPLAY_MARGIN_SECS, ReplayStore};
 pub use revocation::{Revocation, RevocationStore, RevocationTarget, TokenId};
 pub use seal::{KeyId, KeyRing, KeyRingError, Opened, SealError, Sealer, SealingKey};
-pub use session::{MAX_SEALED_BYTES, SessionRecord, SessionStore, Version, Versioned};
+pub use session::{Glance, MAX_SEALED_BYTES, SessionRecord, SessionStore, Version, Versioned};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 

@@ -141,11 +141,13 @@ impl Names {
 
     /// `prefix:{tag}:kind`: what has one tag lies in one slot of a cluster.
     fn key(&self, tag: &[u8; 32], kind: &str) -> String {
+        let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
         let mut key = String::with_capacity(self.prefix.len() + 80);
         key.push_str(&self.prefix);
         key.push_str(":{");
         for byte in tag {
-            key.push_str(&format!("{byte:02x}"));
+            key.push(digit(byte >> 4));
+            key.push(digit(byte & 15));
         }
         key.push_str("}:");
         key.push_str(kind);

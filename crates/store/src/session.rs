@@ -40,6 +40,16 @@ pub struct Versioned<T> {
     pub value: T,
 }
 
+/// Where a session stands, without its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "engines make them")]
+pub struct Glance {
+    /// Which write of the session the content is of.
+    pub version: Version,
+    /// When the session ends unless it is used before: a touch moves it on and leaves the version.
+    pub idle_expires: UnixTime,
+}
+
 /// Keeps sessions.
 ///
 /// An expired session is absent in every method.
@@ -52,6 +62,11 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
 
     /// The session, or `None` where there is none (any more).
     fn get(&self, key: SessionKey) -> BoxFuture<'_, Result<Option<Versioned<SessionRecord>>, StoreError>>;
+
+    /// Where the session stands, for whoever still has its content; `None` where there is none (any more).
+    ///
+    /// It costs less than [`get`](Self::get), and is as new.
+    fn glance(&self, key: SessionKey) -> BoxFuture<'_, Result<Option<Glance>, StoreError>>;
 
     /// Replaces the session if it is still at `version`: [`StoreError::Conflict`] if it was changed,
     /// [`StoreError::Gone`] if it was deleted or has expired. Never creates one.

@@ -18,7 +18,7 @@ mod sessions;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use portcullis_jose::{Clock, UnixTime};
 use rusqlite::Connection;
@@ -36,9 +36,17 @@ const PURGE_CHUNK: i64 = 1_000;
 #[derive(Debug)]
 pub struct SqliteStore {
     // Dropped before the writer, whose connection is the last to close and tidies the WAL up.
-    readers: Option<Readers>,
+    reading: Reading,
     writer: Writer,
     clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug)]
+enum Reading {
+    /// On connections of their own.
+    Apart(Readers),
+    /// On the writer's, between two of its transactions: a database in memory has no other, and no disk to wait for.
+    WithTheWriter(Arc<Mutex<Connection>>),
 }
 
 // === impl SqliteStore ===
@@ -55,8 +63,8 @@ impl SqliteStore {
         let path = path.as_ref();
         let connection = open::writer(path)?;
         Ok(Self {
-            readers: Some(Readers::start(|| open::reader(path))?),
-            writer: Writer::start(connection, Arc::clone(&clock))?,
+            reading: Reading::Apart(Readers::start(|| open::reader(path))?),
+            writer: Writer::start(Arc::new(Mutex::new(connection)), Arc::clone(&clock))?,
             clock,
         })
     }
@@ -70,8 +78,8 @@ impl SqliteStore {
         let path = path.as_ref();
         let connection = open::read_only(path)?;
         Ok(Self {
-            readers: Some(Readers::start(|| open::read_only(path))?),
-            writer: Writer::start(connection, Arc::clone(&clock))?,
+            reading: Reading::Apart(Readers::start(|| open::read_only(path))?),
+            writer: Writer::start(Arc::new(Mutex::new(connection)), Arc::clone(&clock))?,
             clock,
         })
     }
@@ -81,10 +89,9 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Unavailable`] when there is no memory or thread for it.
     pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let connection = open::in_memory()?;
+        let connection = Arc::new(Mutex::new(open::in_memory()?));
         Ok(Self {
-            // A database in memory has one connection: that of the writer, which also reads.
-            readers: None,
+            reading: Reading::WithTheWriter(Arc::clone(&connection)),
             writer: Writer::start(connection, Arc::clone(&clock))?,
             clock,
         })
@@ -95,13 +102,29 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection, UnixTime) -> Result<T, StoreError> + Send + 'static,
     {
-        match &self.readers {
-            Some(readers) => {
-                let now = self.clock.now();
-                readers.run(move |connection| work(connection, now)).await
+        let now = self.clock.now();
+        match &self.reading {
+            Reading::Apart(readers) => readers.run(move |connection| work(connection, now)).await,
+            Reading::WithTheWriter(connection) => {
+                let stopped = || StoreError::unavailable("the writer thread has stopped; restart the process");
+                work(&*connection.lock().map_err(|_| stopped())?, now)
             }
-            None => self.writer.run(Durability::Relaxed, work).await,
         }
+    }
+
+    /// The same for what is most likely in memory: without a change of thread, where nothing has to be waited for.
+    async fn read_at_once<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection, UnixTime) -> Result<T, StoreError> + Send + 'static,
+    {
+        if let Reading::Apart(readers) = &self.reading {
+            let now = self.clock.now();
+            if let Some(found) = readers.at_once(|connection| work(connection, now)) {
+                return Ok(found);
+            }
+        }
+        self.read(work).await
     }
 
     async fn write<T, F>(&self, durability: Durability, work: F) -> Result<T, StoreError>
@@ -186,8 +209,8 @@ mod tests {
         let connection = open::writer(&path).unwrap();
         connection.busy_timeout(Duration::ZERO).unwrap();
         let store = SqliteStore {
-            readers: Some(Readers::start(|| open::reader(&path)).unwrap()),
-            writer: Writer::start(connection, Arc::clone(&clock)).unwrap(),
+            reading: Reading::Apart(Readers::start(|| open::reader(&path)).unwrap()),
+            writer: Writer::start(Arc::new(Mutex::new(connection)), Arc::clone(&clock)).unwrap(),
             clock,
         };
         let key = SessionKey::from_cookie("a");

@@ -5,6 +5,7 @@ use crate::{IndexKey, MAX_SEALED_BYTES, StoreError, Version};
 
 pub(super) async fn all(fresh: &impl AsyncFn() -> Fixture) {
     what_was_stored_comes_back(fresh().await).await;
+    a_glance_sees_what_a_reading_would(fresh().await).await;
     a_key_is_used_once(fresh().await).await;
     an_update_needs_the_version_that_was_read(fresh().await).await;
     an_update_never_creates(fresh().await).await;
@@ -32,6 +33,36 @@ async fn what_was_stored_comes_back(f: Fixture) {
     (bare.subject_index, bare.sid_index) = (None, None);
     f.store.create(key("c"), bare.clone()).await.unwrap();
     assert_eq!(f.store.get(key("c")).await.unwrap().unwrap().value, bare);
+}
+
+async fn a_glance_sees_what_a_reading_would(f: Fixture) {
+    let glance = async |expected: Option<(Version, i64)>| {
+        let found = f.store.glance(key("a")).await.unwrap();
+        assert_eq!(found.map(|found| (found.version, found.idle_expires.as_secs())), expected);
+        let read = f.store.get(key("a")).await.unwrap();
+        assert_eq!(
+            read.map(|read| (read.version, read.value.idle_expires.as_secs())),
+            expected
+        );
+    };
+    let began = f.now();
+    glance(None).await;
+    let first = f.store.create(key("a"), f.record("one")).await.unwrap();
+    glance(Some((first, began.plus(1_800).as_secs()))).await;
+    let second = f.store.update(key("a"), first, f.record("two")).await.unwrap();
+    assert_ne!(first, second);
+    glance(Some((second, began.plus(1_800).as_secs()))).await;
+    f.store.touch(key("a"), began.plus(2_000)).await.unwrap();
+    glance(Some((second, began.plus(2_000).as_secs()))).await;
+    f.clock.advance(1_999);
+    glance(Some((second, began.plus(2_000).as_secs()))).await;
+    f.clock.advance(1);
+    glance(None).await;
+
+    f.store.create(key("b"), f.record("one")).await.unwrap();
+    assert!(f.store.glance(key("b")).await.unwrap().is_some());
+    f.store.delete(key("b")).await.unwrap();
+    assert_eq!(f.store.glance(key("b")).await.unwrap(), None);
 }
 
 async fn a_key_is_used_once(f: Fixture) {

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 
 use super::{PostgresStore, number, unsigned};
 use crate::session::check_size;
-use crate::{BoxFuture, IndexKey, LeaseName, SessionKey, SessionRecord, SessionStore, StoreError, Version, Versioned};
+use crate::{BoxFuture, Glance, IndexKey, LeaseName, SessionKey, SessionRecord, SessionStore, StoreError, Version, Versioned};
 
 /// How long a deleted session's key stays unusable: longer than any request runs.
 const TOMBSTONE_SECS: i64 = 3_600;
@@ -57,6 +57,26 @@ impl SessionStore for PostgresStore {
                 )
                 .await?;
             rows.first().map(versioned_record).transpose()
+        })
+    }
+
+    fn glance(&self, key: SessionKey) -> BoxFuture<'_, Result<Option<Glance>, StoreError>> {
+        Box::pin(async move {
+            let rows = self
+                .pool
+                .read(
+                    "SELECT version, idle_expires FROM portcullis_sessions
+                     WHERE key = $1 AND sealed IS NOT NULL AND idle_expires > $2",
+                    &[&key.as_bytes().as_slice(), &self.now()],
+                )
+                .await?;
+            let glance = |row: &Row| {
+                Ok(Glance {
+                    version: version(row)?,
+                    idle_expires: UnixTime::from_secs(field(row, 1)?),
+                })
+            };
+            rows.first().map(glance).transpose()
         })
     }
 

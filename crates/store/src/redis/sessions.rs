@@ -4,7 +4,7 @@ use portcullis_jose::UnixTime;
 
 use super::RedisStore;
 use crate::session::check_size;
-use crate::{BoxFuture, IndexKey, LeaseName, SessionKey, SessionRecord, SessionStore, StoreError, Version, Versioned};
+use crate::{BoxFuture, Glance, IndexKey, LeaseName, SessionKey, SessionRecord, SessionStore, StoreError, Version, Versioned};
 
 /// How long a deleted session's key stays unusable: longer than any request runs.
 const TOMBSTONE_SECS: i64 = 3_600;
@@ -53,6 +53,22 @@ impl SessionStore for RedisStore {
             }
             let fields: Fields = self.link.command(&command).await?;
             self.read(fields)
+        })
+    }
+
+    fn glance(&self, key: SessionKey) -> BoxFuture<'_, Result<Option<Glance>, StoreError>> {
+        Box::pin(async move {
+            let mut command = redis::cmd("HMGET");
+            command.arg(self.session(&key)).arg("version").arg("idle");
+            // What has ended has no version.
+            let (version, idle): (Option<u64>, Option<i64>) = self.link.command(&command).await?;
+            let found = version.zip(idle.map(UnixTime::from_secs));
+            Ok(found
+                .filter(|(_, idle_expires)| *idle_expires > self.clock.now())
+                .map(|(version, idle_expires)| Glance {
+                    version: Version::from_u64(version),
+                    idle_expires,
+                }))
         })
     }
 

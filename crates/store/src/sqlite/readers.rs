@@ -1,9 +1,11 @@
-//! The reader threads: disk reads stay off the threads that serve connections.
+//! The reader threads: disk reads stay off the threads that serve connections. What was read lately is in memory, and
+//! is read on the spot.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, available_parallelism};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -17,6 +19,8 @@ const MAX_THREADS: usize = 4;
 pub(super) struct Readers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// Connections for whoever does not wait for a thread.
+    spare: Vec<Mutex<Connection>>,
 }
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
@@ -47,8 +51,13 @@ impl Readers {
         let mut readers = Self {
             shared: Arc::default(),
             threads: Vec::with_capacity(count),
+            spare: Vec::with_capacity(count),
         };
         for number in 0..count {
+            let spare = connect()?;
+            // A lock that is held is waited for on a thread.
+            spare.busy_timeout(Duration::ZERO)?;
+            readers.spare.push(Mutex::new(spare));
             let connection = connect()?;
             let shared = Arc::clone(&readers.shared);
             shared.lock().threads += 1;
@@ -60,6 +69,12 @@ impl Readers {
             readers.threads.push(thread);
         }
         Ok(readers)
+    }
+
+    /// Runs `work` here and now; `None` where it would have to wait, or has failed.
+    pub(super) fn at_once<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Option<T> {
+        let connection = self.spare.iter().find_map(|spare| spare.try_lock().ok())?;
+        work(&connection).ok()
     }
 
     /// Runs `work` on one of the threads.

@@ -7,7 +7,7 @@ use super::number::Number;
 use super::writer::Durability::{PowerCut, Relaxed};
 use super::{SqliteStore, leases};
 use crate::session::check_size;
-use crate::{BoxFuture, IndexKey, LeaseName, SessionKey, SessionRecord, SessionStore, StoreError, Version, Versioned};
+use crate::{BoxFuture, Glance, IndexKey, LeaseName, SessionKey, SessionRecord, SessionStore, StoreError, Version, Versioned};
 
 /// How long a deleted session's key stays unusable: longer than any request runs.
 const TOMBSTONE_SECS: i64 = 3_600;
@@ -23,6 +23,10 @@ impl SessionStore for SqliteStore {
 
     fn get(&self, key: SessionKey) -> BoxFuture<'_, Result<Option<Versioned<SessionRecord>>, StoreError>> {
         Box::pin(self.read(move |connection, now| get(connection, now, key)))
+    }
+
+    fn glance(&self, key: SessionKey) -> BoxFuture<'_, Result<Option<Glance>, StoreError>> {
+        Box::pin(self.read_at_once(move |connection, now| glance(connection, now, key)))
     }
 
     fn update(
@@ -157,6 +161,21 @@ fn get(
              WHERE key = ?1 AND sealed IS NOT NULL AND idle_expires > ?2",
         )?
         .query_row((key.as_bytes(), now.as_secs()), versioned_record)
+        .optional()?;
+    Ok(found)
+}
+
+fn glance(connection: &Connection, now: UnixTime, key: SessionKey) -> Result<Option<Glance>, StoreError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT version, idle_expires FROM sessions WHERE key = ?1 AND sealed IS NOT NULL AND idle_expires > ?2",
+        )?
+        .query_row((key.as_bytes(), now.as_secs()), |row| {
+            Ok(Glance {
+                version: version_of(row)?,
+                idle_expires: UnixTime::from_secs(row.get(1)?),
+            })
+        })
         .optional()?;
     Ok(found)
 }

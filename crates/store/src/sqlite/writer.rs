@@ -1,7 +1,7 @@
 //! The writer thread: whatever asks at the same time shares one transaction and one flush to disk.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use portcullis_jose::{Clock, UnixTime};
@@ -50,7 +50,8 @@ struct Write<T, F> {
 
 /// What the thread owns.
 struct Worker {
-    connection: Connection,
+    /// Locked for each transaction.
+    connection: Arc<Mutex<Connection>>,
     clock: Arc<dyn Clock>,
     durability: Option<Durability>,
 }
@@ -58,7 +59,7 @@ struct Worker {
 // === impl Writer ===
 
 impl Writer {
-    pub(super) fn start(connection: Connection, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Arc<Mutex<Connection>>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let worker = Worker {
             connection,
@@ -139,49 +140,51 @@ impl Worker {
 
     /// Runs the jobs in one transaction. Returns how many of them it concerned, and how it ended.
     fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> (usize, Result<(), StoreError>) {
+        let connection = Arc::clone(&self.connection);
+        let connection = &*connection.lock().unwrap_or_else(PoisonError::into_inner);
         let durability = batch.iter().map(|job| job.durability()).max();
-        if let Err(error) = self.begin(durability.unwrap_or(Durability::PowerCut)) {
+        if let Err(error) = self.begin(connection, durability.unwrap_or(Durability::PowerCut)) {
             return (batch.len(), Err(error));
         }
         for (index, job) in batch.iter_mut().enumerate() {
             // What ran until now is lost; what did not run yet gets a transaction of its own.
-            if let Err(error) = job.run(&self.connection, self.clock.now()) {
-                self.abandon();
+            if let Err(error) = job.run(connection, self.clock.now()) {
+                abandon(connection);
                 return (index + 1, Err(error));
             }
         }
-        let committed = self.execute("COMMIT");
+        let committed = execute(connection, "COMMIT");
         if committed.is_err() {
-            self.abandon();
+            abandon(connection);
         }
         (batch.len(), committed)
     }
 
-    /// A transaction left open would swallow the next batch. Nothing more can be done if this fails too: the next
-    /// BEGIN fails, and with it every write.
-    fn abandon(&self) {
-        if !self.connection.is_autocommit() {
-            let _ = self.execute("ROLLBACK");
-        }
-    }
-
-    fn begin(&mut self, durability: Durability) -> Result<(), StoreError> {
+    fn begin(&mut self, connection: &Connection, durability: Durability) -> Result<(), StoreError> {
         if self.durability != Some(durability) {
             // A later flush covers what was committed without one before it: the log is flushed as a whole.
             let level = match durability {
                 Durability::Relaxed => "NORMAL",
                 Durability::PowerCut => "FULL",
             };
-            self.connection.pragma_update(None, "synchronous", level)?;
+            connection.pragma_update(None, "synchronous", level)?;
             self.durability = Some(durability);
         }
-        self.execute("BEGIN IMMEDIATE")
+        execute(connection, "BEGIN IMMEDIATE")
     }
+}
 
-    fn execute(&self, sql: &str) -> Result<(), StoreError> {
-        self.connection.prepare_cached(sql)?.execute([])?;
-        Ok(())
+/// A transaction left open would swallow the next batch. Nothing more can be done if this fails too: the next BEGIN
+/// fails, and with it every write.
+fn abandon(connection: &Connection) {
+    if !connection.is_autocommit() {
+        let _ = execute(connection, "ROLLBACK");
     }
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 // === impl Write ===
@@ -242,7 +245,7 @@ mod tests {
 
     fn worker() -> Worker {
         Worker {
-            connection: connection(),
+            connection: Arc::new(Mutex::new(connection())),
             clock: Arc::new(ManualClock::default()),
             durability: None,
         }
@@ -282,7 +285,7 @@ mod tests {
         });
         let (last, mut last_answer) = insert("last");
         worker.run_batch(vec![first, failing, last]);
-        assert_eq!(stored(&worker.connection), ["first", "last"]);
+        assert_eq!(stored(&worker.connection.lock().unwrap()), ["first", "last"]);
         assert_eq!(first_answer.try_recv().unwrap(), Ok(()));
         assert_eq!(failing_answer.try_recv().unwrap(), Err(StoreError::Conflict));
         assert_eq!(last_answer.try_recv().unwrap(), Ok(()));
@@ -300,7 +303,7 @@ mod tests {
         let (last, mut last_answer) = insert("last");
         worker.run_batch(vec![first, failing, last]);
         assert_eq!(
-            stored(&worker.connection),
+            stored(&worker.connection.lock().unwrap()),
             ["last"],
             "what came after has a transaction of its own"
         );
@@ -310,7 +313,7 @@ mod tests {
         );
         assert_eq!(failing_answer.try_recv().unwrap().unwrap_err().code(), "store.full");
         assert_eq!(last_answer.try_recv().unwrap(), Ok(()));
-        assert!(worker.connection.is_autocommit());
+        assert!(worker.connection.lock().unwrap().is_autocommit());
     }
 
     #[test]
@@ -328,6 +331,8 @@ mod tests {
             worker.run_batch(jobs.collect());
             let level: i64 = worker
                 .connection
+                .lock()
+                .unwrap()
                 .pragma_query_value(None, "synchronous", |row| row.get(0))
                 .unwrap();
             level
@@ -351,7 +356,7 @@ mod tests {
         connection
             .pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(()))
             .unwrap();
-        let writer = Writer::start(connection, Arc::new(ManualClock::default())).unwrap();
+        let writer = Writer::start(Arc::new(Mutex::new(connection)), Arc::new(ManualClock::default())).unwrap();
         let write = |size: usize| {
             writer.run(Durability::PowerCut, move |connection, _| {
                 connection.execute("INSERT INTO t VALUES (?1)", ["x".repeat(size)])?;
@@ -364,7 +369,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_thread_that_died_is_an_error_and_no_hang() {
-        let writer = Writer::start(connection(), Arc::new(ManualClock::default())).unwrap();
+        let writer = Writer::start(Arc::new(Mutex::new(connection())), Arc::new(ManualClock::default())).unwrap();
         let died = writer.run(Durability::Relaxed, |_, _| -> Result<(), _> {
             panic!("a fault of ours")
         });
@@ -375,7 +380,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_is_finished_though_nobody_waits_for_it() {
-        let writer = Writer::start(connection(), Arc::new(ManualClock::default())).unwrap();
+        let writer = Writer::start(Arc::new(Mutex::new(connection())), Arc::new(ManualClock::default())).unwrap();
         let (begun, has_begun) = oneshot::channel();
         let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
         let write = writer.run(Durability::PowerCut, move |connection, _| {
