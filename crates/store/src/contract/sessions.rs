@@ -38,7 +38,10 @@ async fn what_was_stored_comes_back(f: Fixture) {
 async fn a_glance_sees_what_a_reading_would(f: Fixture) {
     let glance = async |expected: Option<(Version, i64)>| {
         let found = f.store.glance(key("a")).await.unwrap();
-        assert_eq!(found.map(|found| (found.version, found.idle_expires.as_secs())), expected);
+        assert_eq!(
+            found.map(|found| (found.version, found.idle_expires.as_secs())),
+            expected
+        );
         let read = f.store.get(key("a")).await.unwrap();
         assert_eq!(
             read.map(|read| (read.version, read.value.idle_expires.as_secs())),

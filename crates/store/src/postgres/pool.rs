@@ -17,8 +17,12 @@ use super::settings::PostgresSettings;
 use super::tls::Rustls;
 use crate::StoreError;
 
-/// Connections of one replica. Each takes many requests at once, but does one at a time.
+/// Connections of one replica. Each takes many requests at once, but does one at a time: reads have their own, since a
+/// write waits for the disk.
 const CONNECTIONS: usize = 8;
+const FOR_READS: usize = 4;
+/// So many reads share a connection before the next one is used. What is sent together costs less.
+const DEEP: usize = 32;
 /// How long a connection may take to be made, with its tables.
 const CONNECT: Duration = Duration::from_secs(4);
 /// How long an answer may take.
@@ -42,7 +46,12 @@ pub(super) struct Pool {
 struct Slot {
     wire: Mutex<Option<Arc<Wire>>>,
     connecting: tokio::sync::Mutex<()>,
+    /// What was asked and not answered.
+    under_way: AtomicUsize,
 }
+
+/// Counts what is under way for as long as it is.
+struct UnderWay<'a>(&'a AtomicUsize);
 
 struct Wire {
     client: Client,
@@ -100,15 +109,34 @@ impl Pool {
 
     /// Reads. A connection that broke is made anew, and the statement is sent once more.
     pub(super) async fn read(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
-        match self.query(sql, parameters).await {
-            Err(StoreError::Unavailable { .. }) => self.query(sql, parameters).await,
+        match self.read_once(sql, parameters).await {
+            Err(StoreError::Unavailable { .. }) => self.read_once(sql, parameters).await,
             other => other,
         }
     }
 
+    async fn read_once(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
+        let (reading, _) = self.slots.split_at(FOR_READS);
+        let asked = |slot: &&Slot| slot.under_way.load(Ordering::Relaxed);
+        let free = reading.iter().find(|slot| asked(slot) < DEEP);
+        let slot = free.or_else(|| reading.iter().min_by_key(asked));
+        self.query_on(slot, sql, parameters).await
+    }
+
     /// Runs a statement that returns rows, once.
     pub(super) async fn query(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
-        let wire = self.wire().await?;
+        self.query_on(self.in_turn(), sql, parameters).await
+    }
+
+    async fn query_on(
+        &self,
+        slot: Option<&Slot>,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let slot = slot.ok_or_else(|| self.unavailable("no place"))?;
+        let _under_way = UnderWay::new(&slot.under_way);
+        let wire = self.wire(slot).await?;
         let run = async {
             let statement = wire.statement(sql).await?;
             wire.client.query(&statement, parameters).await
@@ -118,7 +146,8 @@ impl Pool {
 
     /// Runs a statement, once. Returns how many rows it changed.
     pub(super) async fn execute(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
-        let wire = self.wire().await?;
+        let slot = self.in_turn().ok_or_else(|| self.unavailable("no place"))?;
+        let wire = self.wire(slot).await?;
         let run = async {
             let statement = wire.statement(sql).await?;
             wire.client.execute(&statement, parameters).await
@@ -134,12 +163,13 @@ impl Pool {
         }
     }
 
-    async fn wire(&self) -> Result<Arc<Wire>, StoreError> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let slot = self
-            .slots
-            .get(turn % CONNECTIONS)
-            .ok_or_else(|| self.unavailable("no place"))?;
+    /// Where the next write goes.
+    fn in_turn(&self) -> Option<&Slot> {
+        let (_, writing) = self.slots.split_at(FOR_READS);
+        writing.get(self.next.fetch_add(1, Ordering::Relaxed) % writing.len())
+    }
+
+    async fn wire(&self, slot: &Slot) -> Result<Arc<Wire>, StoreError> {
         if let Some(wire) = slot.alive() {
             return Ok(wire);
         }
@@ -242,6 +272,21 @@ impl Slot {
             .as_ref()
             .filter(|wire| !wire.client.is_closed())
             .cloned()
+    }
+}
+
+// === impl UnderWay ===
+
+impl UnderWay<'_> {
+    fn new(count: &AtomicUsize) -> UnderWay<'_> {
+        count.fetch_add(1, Ordering::Relaxed);
+        UnderWay(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

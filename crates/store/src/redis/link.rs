@@ -269,7 +269,8 @@ impl Target {
     async fn connect(&mut self) -> RedisResult<Wire> {
         let limits = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(ANSWER));
+            // `Link` waits for no answer longer than that.
+            .set_response_timeout(None);
         Ok(match self {
             Self::Single(client) => Wire::Node(client.get_multiplexed_async_connection_with_config(&limits).await?),
             Self::Sentinel(client) => Wire::Node(client.get_async_connection_with_config(&limits).await?),

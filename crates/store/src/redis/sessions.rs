@@ -4,7 +4,9 @@ use portcullis_jose::UnixTime;
 
 use super::RedisStore;
 use crate::session::check_size;
-use crate::{BoxFuture, Glance, IndexKey, LeaseName, SessionKey, SessionRecord, SessionStore, StoreError, Version, Versioned};
+use crate::{
+    BoxFuture, Glance, IndexKey, LeaseName, SessionKey, SessionRecord, SessionStore, StoreError, Version, Versioned,
+};
 
 /// How long a deleted session's key stays unusable: longer than any request runs.
 const TOMBSTONE_SECS: i64 = 3_600;

@@ -55,7 +55,7 @@ mod tests {
     async fn the_keys_of_sessions_that_are_alive_are_counted() {
         let clock = Arc::new(ManualClock::at(UnixTime::from_secs(1_000)));
         let store = SqliteStore::in_memory(clock.clone()).unwrap();
-        assert_eq!(store.schema_version().await.unwrap(), 1);
+        assert_eq!(store.schema_version().await.unwrap(), 2);
         assert_eq!(store.sealing_keys().await.unwrap(), []);
         let keys = [SealingKey::generate(), SealingKey::generate()];
         let mut expected = Vec::new();

@@ -10,7 +10,10 @@ use crate::StoreError;
 pub(super) const APPLICATION_ID: i64 = 0x506f_7274;
 
 /// Each brings the schema from the version before it to its own; a migration that was released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_glance.sql"),
+];
 
 /// Whether the schema is the one that this program knows; nothing is changed.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {

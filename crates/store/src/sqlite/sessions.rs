@@ -7,7 +7,9 @@ use super::number::Number;
 use super::writer::Durability::{PowerCut, Relaxed};
 use super::{SqliteStore, leases};
 use crate::session::check_size;
-use crate::{BoxFuture, Glance, IndexKey, LeaseName, SessionKey, SessionRecord, SessionStore, StoreError, Version, Versioned};
+use crate::{
+    BoxFuture, Glance, IndexKey, LeaseName, SessionKey, SessionRecord, SessionStore, StoreError, Version, Versioned,
+};
 
 /// How long a deleted session's key stays unusable: longer than any request runs.
 const TOMBSTONE_SECS: i64 = 3_600;
@@ -168,7 +170,8 @@ fn get(
 fn glance(connection: &Connection, now: UnixTime, key: SessionKey) -> Result<Option<Glance>, StoreError> {
     let found = connection
         .prepare_cached(
-            "SELECT version, idle_expires FROM sessions WHERE key = ?1 AND sealed IS NOT NULL AND idle_expires > ?2",
+            "SELECT version, idle_expires FROM sessions INDEXED BY sessions_at_a_glance
+             WHERE key = ?1 AND sealed IS NOT NULL AND idle_expires > ?2",
         )?
         .query_row((key.as_bytes(), now.as_secs()), |row| {
             Ok(Glance {
