@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Each call takes some hundred small pieces of memory and gives them back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     portcullis::cli::run()
 }

@@ -88,7 +88,7 @@ pub(crate) fn listen(
     let gateway = running.gateway().clone();
     let handler = move |request, peer| {
         let gateway = gateway.clone();
-        async move { gateway.handle(request, peer).await }
+        async move { Ok(gateway.handle(request, peer).await) }
     };
     let mut servers = vec![tokio::spawn(server::serve(
         listener,
@@ -109,9 +109,7 @@ pub(crate) fn listen(
             let console = console.clone();
             async move {
                 let request = request.map(axum::body::Body::new);
-                tower::ServiceExt::oneshot(console, request)
-                    .await
-                    .unwrap_or_else(|never| match never {})
+                tower::ServiceExt::oneshot(console, request).await
             }
         };
         servers.push(tokio::spawn(server::serve(

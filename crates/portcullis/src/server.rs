@@ -1,5 +1,6 @@
 //! Listening: plain or TLS, HTTP/1.1 and HTTP/2, with an end that does not cut what is under way.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -39,7 +40,8 @@ pub async fn serve<H, F>(
     handler: H,
 ) where
     H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
+    // As hyper wants it: a block around it would make twice the future of it, which is moved for each request.
+    F: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
 {
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());
@@ -81,8 +83,7 @@ pub async fn serve<H, F>(
                 if let Some(certificate) = &certificate {
                     request.extensions_mut().insert(certificate.clone());
                 }
-                let answer = handler(request, peer.ip());
-                async move { Ok::<_, std::convert::Infallible>(answer.await) }
+                handler(request, peer.ip())
             })
         };
         let (tls, builder, watcher) = (tls.clone(), builder.clone(), graceful.watcher());

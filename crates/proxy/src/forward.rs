@@ -152,7 +152,7 @@ impl Forwarder {
         let request = Request::from_parts(parts, body);
 
         let (mut response, switched) = match upgrade {
-            Some(upgrade) => self.upgrade(upgrade, upstream, request, head.cut.clone()).await?,
+            Some(upgrade) => Box::pin(self.upgrade(upgrade, upstream, request, head.cut.clone())).await?,
             None => (self.exchange(upstream, request).await?, None),
         };
         if let Some(cut) = head.cut {
@@ -176,7 +176,7 @@ impl Forwarder {
         request: Request<RequestBody>,
     ) -> Result<Response<ProxyBody>, ForwardError> {
         if upstream.target.tls {
-            let response = self.shared.tls.send(request, upstream).await?;
+            let response = Box::pin(self.shared.tls.send(request, upstream)).await?;
             return answer(response, upstream, |body| {
                 ProxyBody::plain(body, upstream.timeouts().idle)
             });
@@ -185,7 +185,7 @@ impl Forwarder {
         loop {
             let (connection, fresh) = match upstream.target.pool.take(self.shared.keep.age) {
                 Some(connection) => (connection, false),
-                None => (Connection::open(upstream).await?, true),
+                None => (Box::pin(Connection::open(upstream)).await?, true),
             };
             match connection.send(request, upstream).await {
                 Ok((response, connection)) => {

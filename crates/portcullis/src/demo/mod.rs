@@ -341,9 +341,7 @@ async fn serve_orders(listener: TcpListener, orders: axum::Router, stopping: wat
         let orders = orders.clone();
         async move {
             let request = request.map(axum::body::Body::new);
-            tower::ServiceExt::oneshot(orders, request)
-                .await
-                .unwrap_or_else(|never| match never {})
+            tower::ServiceExt::oneshot(orders, request).await
         }
     };
     server::serve(listener, None, stopping, DRAIN, handler).await;

@@ -47,7 +47,7 @@ impl Gateway {
         }
         let pages = guarded.is_some_and(|guarded| guarded.pages);
         if pages && incoming.parts.method == Method::POST && bff.check_page(&incoming.parts).is_ok() {
-            return self.call_with_form(api, bff, incoming, body).await;
+            return Box::pin(self.call_with_form(api, bff, incoming, body)).await;
         }
         self.pass(api, incoming, body).await.response
     }

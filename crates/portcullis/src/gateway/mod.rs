@@ -179,6 +179,8 @@ impl Gateway {
             .map_err(|error| (Refused::new(error.code()).found(error.to_string()), error.status()))
     }
 
+    // What a call carries around is as large as the largest of its ways: all but the usual one are boxed, here and where
+    // it leads to.
     async fn dispatch<B>(&self, incoming: Incoming<'_>, body: B) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -188,9 +190,9 @@ impl Gateway {
         let frontend = self.0.frontends.at(incoming.host, path);
         if let Some(bff) = frontend.map(|frontend| &frontend.bff).filter(|bff| bff.owns(path)) {
             if bff.takes_logout_messages(path) && incoming.parts.method == Method::POST {
-                return self.take_logout_message(bff, &incoming, body).await;
+                return Box::pin(self.take_logout_message(bff, &incoming, body)).await;
             }
-            return self.endpoint(bff, &incoming, body).await;
+            return Box::pin(self.endpoint(bff, &incoming, body)).await;
         }
         if path == own::PATH && !self.0.own.is_empty() {
             return own::published(&self.0.own, &incoming.parts.method, &self.0.clock);
@@ -207,14 +209,12 @@ impl Gateway {
                 return self.refuse(&incoming, refused.into(), Credential::None);
             }
             let request = Request::from_parts(incoming.parts, Body::new(body.map_err_into()));
-            return router
-                .clone()
-                .oneshot(request)
+            return Box::pin(router.clone().oneshot(request))
                 .await
                 .unwrap_or_else(|never| match never {});
         }
         match frontend.and_then(|frontend| Some((frontend.assets.as_ref()?, frontend))) {
-            Some((assets, frontend)) => assets.serve(self, frontend, incoming, body).await,
+            Some((assets, frontend)) => Box::pin(assets.serve(self, frontend, incoming, body)).await,
             None => self.refuse(
                 &incoming,
                 Refused::new("route.not_found").found(path).into(),

@@ -33,7 +33,7 @@ pub(crate) fn strip_request(headers: &mut HeaderMap, ours: &[CookieMatch<'_>]) {
     if single && !pairs(first).any(|pair| is_ours(pair, ours)) {
         return;
     }
-    let mut kept = Vec::with_capacity(first.len());
+    let mut kept = Vec::new();
     for pair in headers
         .get_all(COOKIE)
         .iter()
@@ -71,11 +71,14 @@ pub(crate) fn strip_response(headers: &mut HeaderMap, ours: &[CookieMatch<'_>]) 
 }
 
 fn pairs(field: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    field
-        .as_bytes()
-        .split(|&byte| byte == b';')
-        .map(<[u8]>::trim_ascii)
-        .filter(|pair| !pair.is_empty())
+    let field = field.as_bytes();
+    let ends = memchr::memchr_iter(b';', field).chain([field.len()]);
+    let pieces = ends.scan(0, |start, end| {
+        let piece = field.get(*start..end);
+        *start = end + 1;
+        piece
+    });
+    pieces.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
 }
 
 fn sets_ours(field: &HeaderValue, ours: &[CookieMatch<'_>]) -> bool {
