@@ -1,7 +1,7 @@
 //! A person's sessions as an administrator sees them: without anything that opens one.
 
 use portcullis_audit::{Event, Refused, RequestId};
-use portcullis_jose::{Secret, UnixTime};
+use portcullis_jose::UnixTime;
 use portcullis_store::IndexKey;
 use serde::Serialize;
 
@@ -42,12 +42,12 @@ impl Bff {
         let told = sessions.into_iter().map(|session| SessionInfo {
             id: public_id(&session.key),
             frontend: self.0.settings.name.clone(),
-            since: session.record.created,
-            ends: session.record.idle_expires.min(session.record.expires),
-            issuer: session.data.issuer,
-            subject: session.data.subject,
-            device: session.data.device,
-            address: session.data.address,
+            since: session.times.created,
+            ends: session.times.ends(),
+            issuer: session.data.issuer.clone(),
+            subject: session.data.subject.clone(),
+            device: session.data.device.clone(),
+            address: session.data.address.clone(),
         });
         Ok(told.collect())
     }
@@ -71,7 +71,7 @@ impl Bff {
             if chosen && self.delete(session.key).await? {
                 ended += 1;
                 self.revoke_in_background(&session, id);
-                let (frontend, subject) = (self.0.settings.name.clone(), session.data.subject);
+                let (frontend, subject) = (self.0.settings.name.clone(), session.data.subject.clone());
                 let how = "administrator";
                 self.0.audit.emit(Some(id), Event::LoggedOut { frontend, subject, how });
             }
@@ -85,7 +85,7 @@ impl Bff {
         let keys = self.0.store.keys_by_subject(subject).await.map_err(store_refused)?;
         let mut sessions = Vec::new();
         for key in keys {
-            match self.read(key, Secret::new("")).await {
+            match self.read(key).await {
                 Ok(Some(session)) => sessions.push(session),
                 // Over by now, or of another frontend.
                 Ok(None) => {}

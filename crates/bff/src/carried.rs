@@ -4,14 +4,18 @@
 //! with: it makes a refresh happen once in this process, and knows which sessions were ended here. A request's cookies
 //! bring a session in, and an answer takes it out again where it has changed.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue};
 use portcullis_audit::Refused;
-use portcullis_jose::{UnixTime, base64url_decode, base64url_encode};
-use portcullis_store::{IndexKey, SessionKey, SessionRecord, StoreError};
+use portcullis_jose::{Secret, UnixTime, base64url_decode, base64url_encode, sha256};
+use portcullis_store::{SessionKey, SessionRecord, StoreError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::session::{SessionData, store_refused};
+use crate::copies::Copy;
+use crate::recent::Recent;
+use crate::session::{SessionData, Times, store_refused};
 use crate::{Bff, FrontendSettings, Session, cookies};
 
 /// What browsers take for one cookie is 4096 bytes, name and attributes included.
@@ -20,20 +24,30 @@ const CHUNK: usize = 3_600;
 const MAX_CHUNKS: usize = 5;
 /// What sealed sessions are bound to.
 const AAD: &[u8] = b"session";
+/// Bytes of cookies whose content is kept open.
+const MAX_OPEN: usize = 32 * 1024 * 1024;
+/// For so long after they were last seen, in seconds.
+const UNUSED: i64 = 30;
 
 /// What a request's cookies say.
 pub(crate) struct Presented {
     /// What names the session.
-    pub(crate) id: String,
-    pub(crate) carried: Option<Carried>,
+    pub(crate) id: Secret,
+    pub(crate) carried: Option<Arc<Carried>>,
 }
 
 /// A session as the browser brought it.
+#[derive(Debug)]
 pub(crate) struct Carried {
-    head: Head,
+    id: Secret,
+    times: Times,
     data: SessionData,
     needs_reseal: bool,
 }
+
+/// What browsers brought lately, by the hash of their cookies: what was found authentic once is so again.
+#[derive(Debug)]
+pub(crate) struct CarriedLately(Recent<[u8; 32], Carried>);
 
 /// How a session was when the browser brought it.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +64,19 @@ struct Head {
     created: UnixTime,
     idle_expires: UnixTime,
     expires: UnixTime,
+}
+
+impl Default for CarriedLately {
+    fn default() -> CarriedLately {
+        CarriedLately(Recent::new(MAX_OPEN, UNUSED))
+    }
+}
+
+impl CarriedLately {
+    /// Keys are gone.
+    pub(crate) fn forget_all(&self) {
+        self.0.clear();
+    }
 }
 
 impl FrontendSettings {
@@ -93,59 +120,82 @@ impl Bff {
     /// `session.invalid` where they cannot be read.
     pub(crate) fn presented(&self, headers: &HeaderMap) -> Result<Option<Presented>, Refused> {
         let settings = &self.0.settings;
-        let name = settings.session_cookie();
-        let Some(value) = cookies::single(headers, &name) else {
+        let name = self.0.session_cookie.as_str();
+        let Some(value) = cookies::single(headers, name) else {
             return Ok(None);
         };
         if !settings.in_cookies {
-            let id = value.to_owned();
+            let id = Secret::new(value);
             return Ok(Some(Presented { id, carried: None }));
         }
-        let carried = joined(headers, &name, value).and_then(|value| self.unsealed(&value));
+        let carried = joined(headers, name, value).and_then(|value| self.unsealed_lately(&value));
         let carried = carried.ok_or_else(|| Refused::new("session.invalid"))?;
         Ok(Some(Presented {
-            id: carried.head.id.clone(),
+            id: carried.id.clone(),
             carried: Some(carried),
         }))
     }
 
+    fn unsealed_lately(&self, value: &str) -> Option<Arc<Carried>> {
+        let (lately, now) = (&self.0.carried.0, self.0.clock.now());
+        let era = lately.era();
+        let hash = sha256(value.as_bytes());
+        if let Some(carried) = lately.get(&hash, now) {
+            return Some(carried);
+        }
+        let carried = Arc::new(self.unsealed(value)?);
+        lately.put(hash, Arc::clone(&carried), value.len(), era, now);
+        Some(carried)
+    }
+
+    /// The session that a browser brought: what is here, or what it brought where that is newer.
+    pub(crate) async fn brought(
+        &self,
+        key: SessionKey,
+        carried: &Carried,
+        copy: Option<&Copy>,
+    ) -> Result<(Session, Brought), Refused> {
+        let now = self.0.clock.now();
+        let brought = Brought {
+            generation: carried.data.generation,
+            idle_expires: carried.times.idle_expires,
+            needs_reseal: carried.needs_reseal,
+        };
+        if carried.times.ends() > now
+            && let Some(copy) = copy.filter(|copy| copy.data.generation >= carried.data.generation)
+            && let Some(session) = self.unchanged(key, copy, now).await.map_err(store_refused)?
+            && session.times.idle_expires >= carried.times.idle_expires
+        {
+            return Ok((session, brought));
+        }
+        self.bring_in(key, carried).await?;
+        let era = self.0.copies.era();
+        let found = self.0.store.get(key).await.map_err(store_refused)?;
+        let found = found.ok_or_else(|| Refused::new("session.expired"))?;
+        Ok((self.open_and_keep(key, &found, era, now)?, brought))
+    }
+
     /// Takes over what the browser brought, where that is newer than what is here.
-    pub(crate) async fn bring_in(&self, key: SessionKey, carried: &Carried) -> Result<Brought, Refused> {
-        let (head, now) = (&carried.head, self.0.clock.now());
-        if head.idle_expires.min(head.expires) <= now {
+    pub(crate) async fn bring_in(&self, key: SessionKey, carried: &Carried) -> Result<(), Refused> {
+        if carried.times.ends() <= self.0.clock.now() {
             return Err(Refused::new("session.expired"));
         }
-        let record = SessionRecord {
-            sealed: self.seal(key, &carried.data)?,
-            subject_index: Some(IndexKey::subject(&carried.data.issuer, &carried.data.subject)),
-            sid_index: carried
-                .data
-                .sid
-                .as_ref()
-                .map(|sid| IndexKey::sid(&carried.data.issuer, sid)),
-            created: head.created,
-            idle_expires: head.idle_expires,
-            expires: head.expires,
-        };
+        let record = self.record(key, &carried.data, carried.times)?;
         let store = &self.0.store;
         match store.get(key).await.map_err(store_refused)? {
             None => self.put(key, record).await?,
             Some(found) => {
-                let idle = found.value.idle_expires;
-                let here = self.open(key, found.clone(), portcullis_jose::Secret::new(""))?;
+                let here = self.open(key, &found)?;
                 if here.data.generation < carried.data.generation {
                     // A conflict is a request of the same moment, which brought as much.
                     let _ = store.update(key, found.version, record).await;
-                } else if idle < head.idle_expires {
-                    store.touch(key, head.idle_expires).await.map_err(store_refused)?;
+                } else if here.times.idle_expires < carried.times.idle_expires {
+                    let touched = store.touch(key, carried.times.idle_expires).await;
+                    touched.map_err(store_refused)?;
                 }
             }
         }
-        Ok(Brought {
-            generation: carried.data.generation,
-            idle_expires: head.idle_expires,
-            needs_reseal: carried.needs_reseal,
-        })
+        Ok(())
     }
 
     async fn put(&self, key: SessionKey, record: SessionRecord) -> Result<(), Refused> {
@@ -170,32 +220,38 @@ impl Bff {
         let Some(brought) = session.brought else {
             return Vec::new();
         };
-        let Ok(Some(now)) = self.read(session.key, session.logout_token.clone()).await else {
+        let Ok(Some(now)) = self.now(session).await else {
             return Vec::new();
         };
-        let slid = now.record.idle_expires.since(brought.idle_expires) > self.0.settings.idle / 10;
+        let slid = now.times.idle_expires.since(brought.idle_expires) > self.0.settings.idle / 10;
         if now.data.generation == brought.generation && !slid && !brought.needs_reseal {
             return Vec::new();
         }
-        match self.sealed(&session.id, &now.record, &now.data) {
+        match self.sealed(session.id.expose(), now.times, &now.data) {
             Ok(value) => self.0.settings.set_session_cookies(&value),
             // Too large by now: what the browser has goes on for as long as it does.
             Err(_) => Vec::new(),
         }
     }
 
+    /// The session after the call. It may have new tokens by now; as a rule it has not.
+    async fn now(&self, session: &Session) -> Result<Option<Session>, Refused> {
+        let now = self.0.clock.now();
+        if let Some(copy) = self.0.copies.find(session.key, now)
+            && let Ok(Some(unchanged)) = self.unchanged(session.key, &copy, now).await
+        {
+            return Ok(Some(unchanged));
+        }
+        self.read(session.key).await
+    }
+
     /// The value that the session's cookies have together.
-    pub(crate) fn sealed(
-        &self,
-        id: &str,
-        record: &SessionRecord,
-        data: &SessionData,
-    ) -> Result<Zeroizing<String>, Refused> {
+    pub(crate) fn sealed(&self, id: &str, times: Times, data: &SessionData) -> Result<Zeroizing<String>, Refused> {
         let head = Head {
             id: id.to_owned(),
-            created: record.created,
-            idle_expires: record.idle_expires,
-            expires: record.expires,
+            created: times.created,
+            idle_expires: times.idle_expires,
+            expires: times.expires,
         };
         let mut clear = Zeroizing::new(serde_json::to_vec(&head).unwrap_or_default());
         clear.push(b'\n');
@@ -215,8 +271,14 @@ impl Bff {
         let opened = self.0.carrier.open(AAD, &base64url_decode(value)?).ok()?;
         let end = opened.plaintext.iter().position(|byte| *byte == b'\n')?;
         let (head, data) = opened.plaintext.split_at_checked(end)?;
+        let head: Head = serde_json::from_slice(head).ok()?;
         Some(Carried {
-            head: serde_json::from_slice(head).ok()?,
+            id: Secret::new(head.id),
+            times: Times {
+                created: head.created,
+                idle_expires: head.idle_expires,
+                expires: head.expires,
+            },
             data: SessionData::from_sealable(data.get(1..)?)?,
             needs_reseal: opened.needs_reseal,
         })

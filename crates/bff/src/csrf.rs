@@ -15,7 +15,7 @@ impl Bff {
     /// # Errors
     /// `csrf.cross_site` or `csrf.origin_mismatch`.
     pub fn check_upgrade_origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
-        let origin = self.0.settings.origin();
+        let origin = self.0.origin.as_str();
         match headers.get(ORIGIN).map(|value| value.to_str().unwrap_or("(not ASCII)")) {
             Some(found) if self.is_listed(found) => Ok(()),
             Some(found) if found == origin => self.check_fetch_site(headers),
@@ -48,7 +48,7 @@ impl Bff {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("(not ASCII)"));
         if !text(ORIGIN.as_str()).is_some_and(|origin| self.is_listed(origin)) {
             self.check_fetch_site(headers)?;
-            let origin = self.0.settings.origin();
+            let origin = self.0.origin.as_str();
             if let Some(found) = text(ORIGIN.as_str()).filter(|found| *found != origin) {
                 return Err(Refused::new("csrf.origin_mismatch").expected(origin).found(found));
             }
@@ -74,7 +74,7 @@ impl Bff {
             return self.check_same_origin(headers);
         }
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("(not ASCII)"));
-        let (site, origin) = (text("sec-fetch-site"), self.0.settings.origin());
+        let (site, origin) = (text("sec-fetch-site"), self.0.origin.as_str());
         if matches!(request.method, Method::GET | Method::HEAD) {
             let followed = text("sec-fetch-mode") == Some("navigate") && text("sec-fetch-dest") == Some("document");
             return match site {

@@ -27,19 +27,21 @@
 //!
 //! A refusal is a value ([`Failure`]); the gateway makes a page or a problem document of it.
 
+mod access_token;
 mod administered;
 mod attempt;
 mod backchannel;
 mod carried;
 mod cookies;
+mod copies;
 mod csrf;
 mod failure;
 mod frontchannel;
-mod grace;
 mod kept;
 mod login;
 mod logout;
 mod pages;
+mod recent;
 mod refresh;
 mod return_path;
 mod session;
@@ -55,9 +57,10 @@ use axum_core::body::Body;
 use http::request::Parts;
 use http::{Method, Response};
 use portcullis_audit::{Audit, Refused, RequestId};
-use portcullis_jose::{Clock, Secret};
+use portcullis_jose::Clock;
 use portcullis_store::{KeyRing, SealError, Sealer, Store};
 
+pub use access_token::AccessToken;
 pub use administered::SessionInfo;
 pub use backchannel::{MAX_LOGOUT_BODY, Revoke};
 pub use csrf::{CSRF_HEADER, is_navigation};
@@ -80,6 +83,9 @@ pub struct Bff(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: FrontendSettings,
+    /// Of the settings, as each request needs them.
+    origin: String,
+    session_cookie: String,
     store: Arc<dyn Store>,
     sessions: Sealer,
     attempts: Sealer,
@@ -89,7 +95,8 @@ struct Inner {
     revoke: Revoke,
     refreshing: refresh::Flights,
     watches: watch::Watches,
-    copies: grace::Copies,
+    copies: copies::Copies,
+    carried: carried::CarriedLately,
 }
 
 impl Bff {
@@ -110,7 +117,10 @@ impl Bff {
             sessions: Sealer::new(ring, &format!("session {}", settings.name))?,
             attempts: Sealer::new(ring, &format!("login attempt {}", settings.name))?,
             carrier: Sealer::new(ring, &format!("session cookie {}", settings.name))?,
-            copies: grace::Copies::new(settings.grace),
+            copies: copies::Copies::new(settings.grace),
+            carried: carried::CarriedLately::default(),
+            origin: settings.origin(),
+            session_cookie: settings.session_cookie(),
             settings,
             store,
             audit,
@@ -129,7 +139,11 @@ impl Bff {
     pub fn rekey(&self, ring: &KeyRing) -> Result<(), SealError> {
         self.0.sessions.rekey(ring)?;
         self.0.attempts.rekey(ring)?;
-        self.0.carrier.rekey(ring)
+        self.0.carrier.rekey(ring)?;
+        // What was opened with a key that is gone counts no longer.
+        self.0.copies.forget_all();
+        self.0.carried.forget_all();
+        Ok(())
     }
 
     /// The frontend's settings.
@@ -233,14 +247,14 @@ impl Bff {
     /// # Errors
     /// `refresh.rejected` when the person has to sign in again, `refresh.unavailable` when the provider cannot be
     /// asked and the token is over, `store.unavailable`.
-    pub async fn access_token(&self, session: &Session, id: &RequestId) -> Result<Secret, Refused> {
+    pub async fn access_token(&self, session: &Session, id: &RequestId) -> Result<AccessToken, Refused> {
         self.fresh_access_token(session, id).await
     }
 
     /// Every cookie of this frontend's, by the start of its name: none of them goes to an upstream.
     #[must_use]
     pub fn cookie_prefix(&self) -> String {
-        self.0.settings.session_cookie()
+        self.0.session_cookie.clone()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::pages::{self, Frames};
 use crate::session::SessionData;
 use crate::sessions;
 use crate::wish::Wish;
-use crate::{Bff, Failure, StepUp};
+use crate::{AccessToken, Bff, Failure, StepUp};
 
 /// Claims that say something of the token, not of the person.
 const PROTOCOL_CLAIMS: [&str; 12] = [
@@ -285,7 +285,7 @@ impl Bff {
             subject,
             claims: person,
             id_token,
-            access_token: response.access_token.clone(),
+            access_token: AccessToken::new(response.access_token.clone()),
             access_expires: None,
             access_issued: asked,
             refresh_token: None,

@@ -89,7 +89,7 @@ fn check_token(query: Option<&str>, session: &Session) -> Result<(), Refused> {
     let mut tokens = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).filter(|(name, _)| name == "token");
     match (tokens.next(), tokens.next()) {
         (None, _) => Err(Refused::new("logout.token_missing")),
-        (Some((_, token)), None) if Secret::new(token.as_ref()) == session.logout_token => Ok(()),
+        (Some((_, token)), None) if Secret::new(token.as_ref()) == session.logout_token() => Ok(()),
         _ => Err(Refused::new("logout.token_mismatch")),
     }
 }

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use portcullis_audit::{Event, Refused, RequestId};
-use portcullis_jose::{Claims, Refusal, Secret, UnixTime, random_token};
+use portcullis_jose::{Claims, Refusal, UnixTime, random_token};
 use portcullis_oidc::ProviderError;
 use portcullis_store::{LeaseName, SessionKey, StoreError, Version};
 use tokio::sync::Mutex;
 
 use crate::session::{SessionData, store_refused};
-use crate::{Bff, Session};
+use crate::{AccessToken, Bff, Session};
 
 /// Longer than the provider's time-out (5 s) and a look for its keys, so that no second replica begins while the first still
 /// waits.
@@ -80,7 +80,7 @@ impl Flight {
 }
 
 impl Bff {
-    pub(crate) async fn fresh_access_token(&self, session: &Session, id: &RequestId) -> Result<Secret, Refused> {
+    pub(crate) async fn fresh_access_token(&self, session: &Session, id: &RequestId) -> Result<AccessToken, Refused> {
         if session.from_copy {
             // Nothing is renewed while the store is away.
             return self.alive_or(
@@ -94,7 +94,7 @@ impl Bff {
         if self.0.refreshing.of(session).failed_just_now(self.0.clock.now()) {
             return self.alive_or(session, failed_a_moment_ago());
         }
-        self.renew_apart(session.clone(), Need::Ahead, id).await
+        Box::pin(self.renew_apart(session.clone(), Need::Ahead, id)).await
     }
 
     /// What an API may refuse, so that [`Bff::renew_refused`] knows which token that was.
@@ -109,7 +109,7 @@ impl Bff {
     /// An API refused the token of a session. Returns whether the session has another one now: then it is worth asking
     /// once more.
     pub async fn renew_refused(&self, used: Used, id: &RequestId) -> bool {
-        let Ok(Some(session)) = self.read(used.key, Secret::new("")).await else {
+        let Ok(Some(session)) = self.read(used.key).await else {
             return false;
         };
         session.version != used.version || self.renew_now(&session, id).await.unwrap_or(false)
@@ -126,7 +126,7 @@ impl Bff {
     }
 
     /// In a task of its own: a browser that goes away must not drop the answer with the rotated refresh token.
-    async fn renew_apart(&self, session: Session, need: Need, id: &RequestId) -> Result<Secret, Refused> {
+    async fn renew_apart(&self, session: Session, need: Need, id: &RequestId) -> Result<AccessToken, Refused> {
         let (bff, session_there, id) = (self.clone(), session.clone(), id.clone());
         let renewed = tokio::spawn(async move { bff.renew(session_there, need, &id).await })
             .await
@@ -145,7 +145,7 @@ impl Bff {
             access_expires,
             access_issued,
             ..
-        } = session.data;
+        } = *session.data;
         let used_for = now.since(access_issued);
         match (need, access_expires) {
             (Need::Ahead, None) => false,
@@ -168,7 +168,7 @@ impl Bff {
             .is_none_or(|expires| expires > self.0.clock.now())
     }
 
-    fn alive_or(&self, session: &Session, refused: Refused) -> Result<Secret, Refused> {
+    fn alive_or(&self, session: &Session, refused: Refused) -> Result<AccessToken, Refused> {
         if self.is_alive(session) {
             Ok(session.data.access_token.clone())
         } else {
@@ -176,12 +176,14 @@ impl Bff {
         }
     }
 
-    async fn renew(&self, session: Session, need: Need, id: &RequestId) -> Result<Secret, Refused> {
+    async fn renew(&self, session: Session, need: Need, id: &RequestId) -> Result<AccessToken, Refused> {
         let flight = self.0.refreshing.of(&session);
         let _turn = match flight.lock.try_lock() {
             Ok(turn) => turn,
             // Somebody is at it: who has a token that lives need not wait.
-            Err(_) if matches!(need, Need::Ahead) && self.is_alive(&session) => return Ok(session.data.access_token),
+            Err(_) if matches!(need, Need::Ahead) && self.is_alive(&session) => {
+                return Ok(session.data.access_token.clone());
+            }
             Err(_) => flight.lock.lock().await,
         };
         if flight.failed_just_now(self.0.clock.now()) {
@@ -221,11 +223,11 @@ impl Bff {
     }
 
     async fn again(&self, session: &Session) -> Result<Session, Refused> {
-        let found = self.read(session.key, session.logout_token.clone()).await?;
+        let found = self.read(session.key).await?;
         found.ok_or_else(|| Refused::new("session.expired"))
     }
 
-    async fn without_refresh_token(&self, session: &Session, id: &RequestId) -> Result<Secret, Refused> {
+    async fn without_refresh_token(&self, session: &Session, id: &RequestId) -> Result<AccessToken, Refused> {
         if self.is_alive(session) {
             return Ok(session.data.access_token.clone());
         }
@@ -233,7 +235,7 @@ impl Bff {
         self.end(session, refused, id).await
     }
 
-    async fn ask_provider(&self, session: &Session, fencing: u64, id: &RequestId) -> Result<Secret, Refused> {
+    async fn ask_provider(&self, session: &Session, fencing: u64, id: &RequestId) -> Result<AccessToken, Refused> {
         let client = &self.0.settings.client;
         let Some(refresh_token) = &session.data.refresh_token else {
             return self.without_refresh_token(session, id).await;
@@ -263,7 +265,7 @@ impl Bff {
             }
         }
         let expires_in = response.expires_in.unwrap_or_default();
-        let mut data = session.data.clone();
+        let mut data = SessionData::clone(&session.data);
         match undecided {
             None => data.take_tokens(response, asked),
             // The old refresh token may be used up, so the new one is kept; of the rest nothing is used.
@@ -286,8 +288,7 @@ impl Bff {
     /// Stores what the provider answered. Where the refresh token was rotated it is here and nowhere else, so a store
     /// that is away for a moment is waited for.
     async fn save(&self, session: &Session, fencing: u64, data: &SessionData) -> Result<(), Refused> {
-        let mut record = session.record.clone();
-        record.sealed = self.seal(session.key, data)?;
+        let record = self.record(session.key, data, session.times)?;
         let (mut version, mut pause) = (session.version, SAVE_PAUSE.0);
         let until = tokio::time::Instant::now() + SAVE_FOR;
         loop {
@@ -323,12 +324,12 @@ impl Bff {
         session: &Session,
         error: &ProviderError,
         id: &RequestId,
-    ) -> Result<Secret, Refused> {
+    ) -> Result<AccessToken, Refused> {
         if error.is_invalid_grant() {
             // Another replica may have used it up and be ahead of us.
             let now = self.again(session).await?;
             if now.version != session.version {
-                return Ok(now.data.access_token);
+                return Ok(now.data.access_token.clone());
             }
             return self
                 .end(session, Refused::new("refresh.rejected").found(error.to_string()), id)
@@ -338,7 +339,7 @@ impl Bff {
     }
 
     /// Nothing is proven against the session: it stays, and so does its token while that lives.
-    fn unavailable(&self, session: &Session, error: &ProviderError, id: &RequestId) -> Result<Secret, Refused> {
+    fn unavailable(&self, session: &Session, error: &ProviderError, id: &RequestId) -> Result<AccessToken, Refused> {
         let refused = Refused::new("refresh.unavailable").found(error.to_string());
         let now = self.0.clock.now().as_secs();
         self.0.refreshing.of(session).failed.store(now, Ordering::Release);
@@ -346,7 +347,7 @@ impl Bff {
         self.alive_or(session, refused)
     }
 
-    async fn end(&self, session: &Session, refused: Refused, id: &RequestId) -> Result<Secret, Refused> {
+    async fn end(&self, session: &Session, refused: Refused, id: &RequestId) -> Result<AccessToken, Refused> {
         self.delete(session.key).await?;
         self.tell_failure(session, true, refused.clone(), id);
         Err(refused)

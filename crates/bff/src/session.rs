@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use http::{HeaderMap, Method};
 use portcullis_audit::Refused;
 use portcullis_jose::{Secret, UnixTime, base64url_encode, random_token, sha256};
@@ -7,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::carried::Brought;
-use crate::{Bff, cookies};
+use crate::copies::Copy;
+use crate::recent::Era;
+use crate::{AccessToken, Bff, cookies};
 
 /// An access token without a stated lifetime is renewed after so long, in seconds.
 const UNSTATED_LIFETIME: i64 = 120;
@@ -21,17 +25,26 @@ const KEYS_SETTLE: i64 = 60;
 pub struct Session {
     pub(crate) key: SessionKey,
     pub(crate) version: Version,
-    pub(crate) record: SessionRecord,
-    pub(crate) data: SessionData,
-    pub(crate) logout_token: Secret,
+    pub(crate) times: Times,
+    pub(crate) data: Arc<SessionData>,
     /// An old key sealed it.
     pub(crate) needs_reseal: bool,
     /// The store did not answer: this was read a moment before.
     pub(crate) from_copy: bool,
     /// What the cookie names it by; empty where no cookie was read.
-    pub(crate) id: String,
+    pub(crate) id: Secret,
     /// How the browser brought it, where it is kept there.
     pub(crate) brought: Option<Brought>,
+}
+
+/// When a session began, and when it ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) created: UnixTime,
+    /// Unless it is used before.
+    pub(crate) idle_expires: UnixTime,
+    /// In any case.
+    pub(crate) expires: UnixTime,
 }
 
 /// What a session knows. In the store it is sealed.
@@ -43,7 +56,7 @@ pub(crate) struct SessionData {
     pub(crate) sid: Option<String>,
     pub(crate) claims: serde_json::Value,
     pub(crate) id_token: Secret,
-    pub(crate) access_token: Secret,
+    pub(crate) access_token: AccessToken,
     pub(crate) access_expires: Option<UnixTime>,
     pub(crate) access_issued: UnixTime,
     pub(crate) refresh_token: Option<Secret>,
@@ -79,6 +92,19 @@ struct Sealable {
 }
 
 impl Session {
+    fn of(key: SessionKey, copy: &Copy) -> Session {
+        Session {
+            key,
+            version: copy.version,
+            times: copy.times(),
+            data: Arc::clone(&copy.data),
+            needs_reseal: copy.needs_reseal,
+            from_copy: false,
+            id: Secret::new(""),
+            brought: None,
+        }
+    }
+
     /// `sub` of the person.
     #[must_use]
     pub fn subject(&self) -> &str {
@@ -87,7 +113,21 @@ impl Session {
 
     /// Seconds until the session ends, unless it is used before.
     pub(crate) fn seconds_left(&self, now: UnixTime) -> i64 {
-        self.record.idle_expires.min(self.record.expires).since(now).max(0)
+        self.times.ends().since(now).max(0)
+    }
+
+    /// What a logout URL carries to prove that our own page made it: derived from the cookie, but neither the cookie nor
+    /// the name of the session in the store can be had from it.
+    pub(crate) fn logout_token(&self) -> Secret {
+        let text = Zeroizing::new(format!("portcullis logout {}", self.id.expose()));
+        Secret::new(base64url_encode(&sha256(text.as_bytes())))
+    }
+}
+
+impl Times {
+    /// When the session ends unless it is used.
+    pub(crate) fn ends(&self) -> UnixTime {
+        self.idle_expires.min(self.expires)
     }
 }
 
@@ -103,7 +143,7 @@ impl SessionData {
             .or(self.refresh_token.as_ref())
             .map(|_| now.plus(UNSTATED_LIFETIME));
         self.access_expires = response.expires_at(now).or(unstated);
-        self.access_token = response.access_token;
+        self.access_token = AccessToken::new(response.access_token);
         // RFC 6749 s6: a new refresh token replaces the old one; without one the old one stays good.
         if response.refresh_token.is_some() {
             self.refresh_token = response.refresh_token;
@@ -120,7 +160,7 @@ impl SessionData {
             sid: self.sid.clone(),
             claims: self.claims.clone(),
             id_token: self.id_token.expose().to_owned(),
-            access_token: self.access_token.expose().to_owned(),
+            access_token: self.access_token.secret().expose().to_owned(),
             access_expires: self.access_expires,
             access_issued: self.access_issued,
             refresh_token: self.refresh_token.as_ref().map(|token| token.expose().to_owned()),
@@ -140,7 +180,7 @@ impl SessionData {
             sid: sealable.sid,
             claims: sealable.claims,
             id_token: Secret::new(sealable.id_token),
-            access_token: Secret::new(sealable.access_token),
+            access_token: AccessToken::new(Secret::new(sealable.access_token)),
             access_expires: sealable.access_expires,
             access_issued: sealable.access_issued,
             refresh_token: sealable.refresh_token.map(Secret::new),
@@ -156,7 +196,7 @@ impl Bff {
     /// Whether a request carries a cookie that could name a session of this frontend.
     #[must_use]
     pub fn has_cookie(&self, headers: &HeaderMap) -> bool {
-        cookies::single(headers, &self.0.settings.session_cookie()).is_some()
+        cookies::single(headers, &self.0.session_cookie).is_some()
     }
 
     /// The session that a request's cookie names; `None` when it has no such cookie. While the store does not answer, a
@@ -179,37 +219,74 @@ impl Bff {
         let Some(presented) = self.presented(headers)? else {
             return Ok(None);
         };
-        let id = presented.id;
-        let (key, logout_token) = (SessionKey::from_cookie(&id), logout_token(&id));
-        let brought = match &presented.carried {
-            Some(carried) => Some(self.bring_in(key, carried).await?),
-            None => None,
-        };
-        let (found, from_copy) = match self.0.store.get(key).await {
-            Ok(Some(found)) => {
-                self.0.copies.keep(key, &found, self.0.clock.now());
-                (found, false)
+        let (id, now) = (presented.id, self.0.clock.now());
+        let key = SessionKey::from_cookie(id.expose());
+        let copy = self.0.copies.find(key, now);
+        let (session, brought) = match &presented.carried {
+            Some(carried) => {
+                let (session, brought) = Box::pin(self.brought(key, carried, copy.as_deref())).await?;
+                (session, Some(brought))
             }
+            None => (self.stored(key, copy.as_deref(), method).await?, None),
+        };
+        Ok(Some(Session { id, brought, ..session }))
+    }
+
+    /// The session in the store. What is still as the copy has it is not read again.
+    async fn stored(&self, key: SessionKey, copy: Option<&Copy>, method: &Method) -> Result<Session, Refused> {
+        let (now, era) = (self.0.clock.now(), self.0.copies.era());
+        let found = match copy {
+            Some(copy) => match self.unchanged(key, copy, now).await {
+                Ok(Some(session)) => return Ok(session),
+                Ok(None) => self.0.store.get(key).await,
+                Err(error) => Err(error),
+            },
+            None => self.0.store.get(key).await,
+        };
+        match found {
+            Ok(Some(found)) => self.open_and_keep(key, &found, era, now),
             Ok(None) => {
                 self.0.copies.forget(key);
-                return Err(Refused::new("session.expired"));
+                Err(Refused::new("session.expired"))
             }
             // RFC 9110 s9.2.1: GET, HEAD, OPTIONS and TRACE change nothing.
             Err(error @ StoreError::Unavailable { .. }) if method.is_safe() => {
-                let copy = self.0.copies.find(key, self.0.clock.now());
+                let copy = copy.filter(|copy| self.0.copies.counts(copy, now));
                 let copy = copy.ok_or_else(|| store_refused(error))?;
                 self.0.audit.metrics().session_from_copy(&self.0.settings.name);
-                (copy, true)
+                Ok(Session {
+                    from_copy: true,
+                    ..Session::of(key, copy)
+                })
             }
-            Err(error) => return Err(store_refused(error)),
-        };
-        let session = self.open(key, found, logout_token)?;
-        Ok(Some(Session {
-            from_copy,
-            id,
-            brought,
-            ..session
-        }))
+            Err(error) => Err(store_refused(error)),
+        }
+    }
+
+    /// The session of a copy, where the store says that it is so still.
+    pub(crate) async fn unchanged(
+        &self,
+        key: SessionKey,
+        copy: &Copy,
+        now: UnixTime,
+    ) -> Result<Option<Session>, StoreError> {
+        let found = self.0.store.glance(key).await?;
+        let same = found.is_some_and(|found| copy.is_still(found, now));
+        Ok(same.then(|| Session::of(key, copy)))
+    }
+
+    /// Opens what was read, so that the next request need not.
+    pub(crate) fn open_and_keep(
+        &self,
+        key: SessionKey,
+        found: &Versioned<SessionRecord>,
+        era: Era,
+        now: UnixTime,
+    ) -> Result<Session, Refused> {
+        let bytes = found.value.sealed.len();
+        let session = self.open(key, found)?;
+        self.0.copies.keep(&session, bytes, era, now);
+        Ok(session)
     }
 
     /// Whether the provider's keys were fetched so long after the session's token was issued that a key which is not
@@ -219,7 +296,7 @@ impl Bff {
     /// `store.unavailable`, and `session.expired` when the session is over.
     pub async fn keys_are_newer(&self, session: &Session) -> Result<bool, Refused> {
         // The token may have been renewed since the session was read.
-        let now = self.read(session.key, session.logout_token.clone()).await?;
+        let now = self.read(session.key).await?;
         let issued = now.ok_or_else(|| Refused::new("session.expired"))?.data.access_issued;
         let keys = self.0.settings.client.provider().keys();
         Ok(keys.is_some_and(|keys| keys.fetched > issued.plus(KEYS_SETTLE)))
@@ -242,21 +319,17 @@ impl Bff {
         Ok(ended)
     }
 
-    pub(crate) async fn read(&self, key: SessionKey, logout_token: Secret) -> Result<Option<Session>, Refused> {
+    pub(crate) async fn read(&self, key: SessionKey) -> Result<Option<Session>, Refused> {
         match self.0.store.get(key).await.map_err(store_refused)? {
-            Some(found) => self.open(key, found, logout_token).map(Some),
+            Some(found) => self.open(key, &found).map(Some),
             None => Ok(None),
         }
     }
 
-    pub(crate) fn open(
-        &self,
-        key: SessionKey,
-        found: Versioned<SessionRecord>,
-        logout_token: Secret,
-    ) -> Result<Session, Refused> {
+    pub(crate) fn open(&self, key: SessionKey, found: &Versioned<SessionRecord>) -> Result<Session, Refused> {
+        let record = &found.value;
         // A session that cannot be opened (the sealing key is gone) is a clean logout.
-        let opened = self.0.sessions.open(key.as_bytes(), &found.value.sealed).ok();
+        let opened = self.0.sessions.open(key.as_bytes(), &record.sealed).ok();
         let needs_reseal = opened.as_ref().is_some_and(|opened| opened.needs_reseal);
         let data = opened.and_then(|opened| SessionData::from_sealable(&opened.plaintext));
         // Tokens of one issuer never go to another: after a change of the provider, old sessions are over.
@@ -267,13 +340,29 @@ impl Bff {
         Ok(Session {
             key,
             version: found.version,
-            record: found.value,
-            data,
-            logout_token,
+            times: Times {
+                created: record.created,
+                idle_expires: record.idle_expires,
+                expires: record.expires,
+            },
+            data: Arc::new(data),
             needs_reseal,
             from_copy: false,
-            id: String::new(),
+            id: Secret::new(""),
             brought: None,
+        })
+    }
+
+    /// What is stored of a session.
+    pub(crate) fn record(&self, key: SessionKey, data: &SessionData, times: Times) -> Result<SessionRecord, Refused> {
+        let sealed = self.0.sessions.seal(key.as_bytes(), &data.to_sealable());
+        Ok(SessionRecord {
+            sealed: sealed.map_err(|_| Refused::new("internal.error").found("sealing"))?,
+            subject_index: Some(IndexKey::subject(&data.issuer, &data.subject)),
+            sid_index: data.sid.as_ref().map(|sid| IndexKey::sid(&data.issuer, sid)),
+            created: times.created,
+            idle_expires: times.idle_expires,
+            expires: times.expires,
         })
     }
 
@@ -282,16 +371,14 @@ impl Bff {
         let cookie = Secret::new(random_token(32));
         let key = SessionKey::from_cookie(cookie.expose());
         let now = self.0.clock.now();
-        let record = SessionRecord {
-            sealed: self.seal(key, data)?,
-            subject_index: Some(IndexKey::subject(&data.issuer, &data.subject)),
-            sid_index: data.sid.as_ref().map(|sid| IndexKey::sid(&data.issuer, sid)),
+        let times = Times {
             created: now,
             idle_expires: now.plus(self.0.settings.idle.min(self.0.settings.lifetime)),
             expires: now.plus(self.0.settings.lifetime),
         };
+        let record = self.record(key, data, times)?;
         let value = match self.0.settings.in_cookies {
-            true => Secret::new(self.sealed(cookie.expose(), &record, data)?.as_str()),
+            true => Secret::new(self.sealed(cookie.expose(), times, data)?.as_str()),
             false => cookie,
         };
         self.0.store.create(key, record).await.map_err(store_refused)?;
@@ -304,7 +391,7 @@ impl Bff {
         let Ok(Some(presented)) = self.presented(headers) else {
             return Ok(());
         };
-        let key = SessionKey::from_cookie(&presented.id);
+        let key = SessionKey::from_cookie(presented.id.expose());
         if let Some(carried) = &presented.carried
             && self.bring_in(key, carried).await.is_err()
         {
@@ -313,20 +400,13 @@ impl Bff {
         self.delete(key).await.map(|_| ())
     }
 
-    pub(crate) fn seal(&self, key: SessionKey, data: &SessionData) -> Result<Vec<u8>, Refused> {
-        let sealed = self.0.sessions.seal(key.as_bytes(), &data.to_sealable());
-        sealed.map_err(|_| Refused::new("internal.error").found("sealing"))
-    }
-
     /// Seals a session anew whose key is not the first one any more. That it was not done is no reason to refuse
     /// anything: the old key still opens it, and the next request tries again.
     async fn reseal(&self, session: &Session) {
         if !session.needs_reseal {
             return;
         }
-        let mut record = session.record.clone();
-        if let Ok(sealed) = self.seal(session.key, &session.data) {
-            record.sealed = sealed;
+        if let Ok(record) = self.record(session.key, &session.data, session.times) {
             // A conflict is somebody else's newer write, which was sealed with the new key as well.
             let _ = self.0.store.update(session.key, session.version, record).await;
         }
@@ -335,20 +415,12 @@ impl Bff {
     /// Moves the idle limit on, but writes only when a tenth of it has passed.
     async fn slide(&self, session: &Session) -> Result<(), Refused> {
         let idle = self.0.settings.idle;
-        let until = self.0.clock.now().plus(idle).min(session.record.expires);
-        if until.since(session.record.idle_expires) > idle / 10 {
+        let until = self.0.clock.now().plus(idle).min(session.times.expires);
+        if until.since(session.times.idle_expires) > idle / 10 {
             self.0.store.touch(session.key, until).await.map_err(store_refused)?;
         }
         Ok(())
     }
-}
-
-/// What a logout URL carries to prove that our own page made it: derived from the cookie, but neither the cookie nor
-/// the name of the session in the store can be had from it.
-pub(crate) fn logout_token(cookie: &str) -> Secret {
-    Secret::new(base64url_encode(&sha256(
-        format!("portcullis logout {cookie}").as_bytes(),
-    )))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is the shape that map_err asks for")]

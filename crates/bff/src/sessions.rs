@@ -32,19 +32,19 @@ impl Bff {
         let now = self.0.clock.now();
         let mut sessions = Vec::new();
         for session in self.sessions_of(&own).await? {
-            let record = &session.record;
+            let times = &session.times;
             // A request moves the idle limit on when a tenth of it has passed.
-            let seen = record
+            let seen = times
                 .idle_expires
                 .plus(-self.0.settings.idle)
-                .max(record.created)
+                .max(times.created)
                 .min(now);
             sessions.push(json!({
                 "id": public_id(&session.key),
                 "current": session.key == own.key,
                 "device": session.data.device,
                 "address": session.data.address,
-                "since": record.created.as_secs(),
+                "since": times.created.as_secs(),
                 "last_seen": seen.as_secs(),
                 "seconds_left": session.seconds_left(now),
             }));

@@ -21,14 +21,14 @@ impl Bff {
         let mut answer = json!({
             "claims": session.data.claims,
             "seconds_left": session.seconds_left(now),
-            "logout_url": format!("{}?token={}", self.0.settings.endpoint("logout"), session.logout_token.expose()),
+            "logout_url": format!("{}?token={}", self.0.settings.endpoint("logout"), session.logout_token().expose()),
         });
         if slides && !session.from_copy {
             // The request itself has moved the idle limit on.
-            let left = session.record.expires.since(now).min(self.0.settings.idle);
+            let left = session.times.expires.since(now).min(self.0.settings.idle);
             set(&mut answer, "seconds_left", left.max(0));
         }
-        set(&mut answer, "lifetime_left", session.record.expires.since(now).max(0));
+        set(&mut answer, "lifetime_left", session.times.expires.since(now).max(0));
         Ok(answered(&answer))
     }
 
@@ -44,7 +44,7 @@ impl Bff {
         self.check_same_origin(&request.headers)?;
         let session = signed_in(self.session(&request.headers, &request.method).await)?;
         let refreshed = self.renew_now(&session, id).await?;
-        let session = self.read(session.key, session.logout_token).await?;
+        let session = self.read(session.key).await?;
         let session = session.ok_or_else(|| Refused::new("session.expired"))?;
         let mut answer = self.left(&session);
         if let Some(members) = answer.as_object_mut() {
@@ -57,7 +57,7 @@ impl Bff {
         let now = self.0.clock.now();
         json!({
             "seconds_left": session.seconds_left(now),
-            "lifetime_left": session.record.expires.since(now).max(0),
+            "lifetime_left": session.times.expires.since(now).max(0),
             "token_seconds_left": session.data.access_expires.map(|expires| expires.since(now).max(0)),
             "refreshable": session.data.refresh_token.is_some(),
         })

@@ -115,7 +115,7 @@ impl Bff {
     }
 
     fn wait_on(&self, session: &Session) -> Waiting {
-        let ends = session.record.idle_expires.min(session.record.expires).as_secs();
+        let ends = session.times.ends().as_secs();
         let (waiting, first) = self.0.watches.change(|sessions| {
             let first = sessions.is_empty();
             let watched = sessions.entry(session.key).or_insert_with(|| Watched {
@@ -182,11 +182,8 @@ async fn look(inner: Weak<Inner>) {
         let Some(bff) = inner.upgrade().map(Bff) else { return };
         let Some(keys) = bff.0.watches.waited_on() else { return };
         stream::iter(keys)
-            .for_each_concurrent(LOOKUPS, async |key| match bff.0.store.get(key).await {
-                Ok(Some(found)) => {
-                    let ends = found.value.idle_expires.min(found.value.expires);
-                    bff.0.watches.ends(&key, ends.as_secs());
-                }
+            .for_each_concurrent(LOOKUPS, async |key| match bff.0.store.glance(key).await {
+                Ok(Some(found)) => bff.0.watches.ends(&key, found.idle_expires.as_secs()),
                 Ok(None) => bff.0.watches.over(&key),
                 // A store that does not answer ends nothing.
                 Err(_) => {}

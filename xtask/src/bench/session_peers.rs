@@ -204,6 +204,11 @@ pub(super) fn portcullis(
     )?;
     sh::run(Command::new("chmod").arg("600").arg(&seal))?;
     let issuer = &idp.issuer;
+    // Whoever sends the load keeps the cookies that it has, and does not take newer ones.
+    let session = match store {
+        "cookie" => r#"session = { idle = "12h", lifetime = "12h" }"#,
+        _ => "",
+    };
     let text = format!(
         r#"[server]
 public_url = "http://127.0.0.1:{port}"
@@ -227,6 +232,7 @@ secret = {{ dev_only = "bench-secret" }}
 client = "web"
 scopes = ["openid", "profile", "email", "orders.read"]
 assets = {{ dir = "web" }}
+{session}
 
 [api.plain]
 path = "/plain"

@@ -44,6 +44,7 @@ pub(super) fn run() -> Outcome {
             "postgres",
             format!("postgres://portcullis@127.0.0.1:{postgres}/postgres"),
         ),
+        ("cookie", "cookie".to_owned()),
     ];
     let mut all = Vec::new();
     for (store, url) in &stores {

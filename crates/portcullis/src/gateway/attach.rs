@@ -148,7 +148,7 @@ async fn of_session(incoming: &Incoming<'_>, bff: Option<&Bff>) -> Result<Option
         };
         let token = bff.access_token(&session, incoming.id).await?;
         Ok(Some(Attached {
-            authorization: bearer(&token),
+            authorization: AuthorizationHeader::Set(token.bearer()),
             own: None,
             session: Some(session),
         }))

@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use portcullis_audit::{Credential, Event, Refused, RequestId};
-use portcullis_bff::{Bff, Failure, Session, StepUp, is_navigation};
+use portcullis_bff::{AccessToken, Bff, Failure, Session, StepUp, is_navigation};
 use portcullis_guard::{Call, Guard, GuardError, Presented, Scheme, VerifiedToken};
 use portcullis_jose::{Refusal, Secret};
 use portcullis_oidc::dpop::DpopKey;
@@ -64,7 +64,8 @@ impl Gateway {
             Some(guarded) => self.admit(api, guarded, &incoming).await,
         };
         let pass = match pass {
-            Ok(pass) => self.attach(api, &incoming, pass).await,
+            Ok(pass) if matches!(api.attach, Attach::Caller) => Ok(pass),
+            Ok(pass) => Box::pin(self.attach(api, &incoming, pass)).await,
             refused => refused,
         };
         let begun = incoming.begun;
@@ -145,7 +146,7 @@ impl Gateway {
         };
         let presented = Guard::credential(parts).map_err(|error| refuse(&error, None))?;
         let presented = presented.called(parts.method.as_str(), incoming.path.as_str());
-        let verified = guarded.guard.verify(&presented).await;
+        let verified = verify(&guarded.guard, &presented).await;
         let token = verified.map_err(|error| refuse(&error, None))?;
         let policy = self.policy(api, guarded, incoming, credential)?;
         let authorized = guarded
@@ -206,13 +207,13 @@ impl Gateway {
         let (mut session, mut access_token) = read().await.map_err(&refuse)?;
         let credential = Credential::Session;
         let presented = of_session(&access_token, method, path);
-        let mut verified = guarded.guard.verify(&presented).await;
+        let mut verified = verify(&guarded.guard, &presented).await;
         if matches!(verified, Err(GuardError::Token(Refusal::Expired { .. })))
-            && bff.renew_refused(bff.used(&session), incoming.id).await
+            && Box::pin(bff.renew_refused(bff.used(&session), incoming.id)).await
         {
             // It was alive a moment ago.
-            (session, access_token) = read().await.map_err(&refuse)?;
-            verified = guarded.guard.verify(&of_session(&access_token, method, path)).await;
+            (session, access_token) = Box::pin(read()).await.map_err(&refuse)?;
+            verified = verify(&guarded.guard, &of_session(&access_token, method, path)).await;
         }
         let presented = of_session(&access_token, method, path);
         let token = match verified {
@@ -222,7 +223,7 @@ impl Gateway {
                 return Err(refuse(Refused::new("refresh.unavailable").found(found)));
             }
             Err(GuardError::Token(Refusal::UnknownKid { kid }))
-                if !bff.keys_are_newer(&session).await.map_err(&refuse)? =>
+                if !Box::pin(bff.keys_are_newer(&session)).await.map_err(&refuse)? =>
             {
                 // Somebody's made-up `kid` may keep the keys from being fetched just now (or a cache its old copy).
                 return Err(refuse(Refused::new("keys.unavailable").found(kid)));
@@ -230,7 +231,7 @@ impl Gateway {
             Err(error @ GuardError::Token(_)) if is_over(&error) => {
                 // The event says why. For the person the session is over: with this token it is worth nothing.
                 drop(refuse_by_guard(api, guarded, incoming, &error, credential, None));
-                bff.end_session(&session).await.map_err(&refuse)?;
+                Box::pin(bff.end_session(&session)).await.map_err(&refuse)?;
                 let failure = Failure {
                     told: true,
                     ..Refused::new("session.expired").into()
@@ -263,11 +264,16 @@ impl Gateway {
             .dpop
             .clone()
             .filter(|_| token.binding().jkt().is_some());
-        let scheme = if dpop.is_some() { "DPoP" } else { "Bearer" };
-        // A token that was verified is visible ASCII.
-        let mut header = HeaderValue::from_str(&format!("{scheme} {}", access_token.expose()))
-            .unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
-        header.set_sensitive(true);
+        let header = match &dpop {
+            None => access_token.bearer(),
+            Some(_) => {
+                // A token that was verified is visible ASCII.
+                let mut header = HeaderValue::from_str(&format!("DPoP {}", access_token.secret().expose()))
+                    .unwrap_or_else(|_| HeaderValue::from_static("DPoP"));
+                header.set_sensitive(true);
+                header
+            }
+        };
         let authorization = AuthorizationHeader::Set(header);
         Ok(Pass {
             credential,
@@ -276,7 +282,7 @@ impl Gateway {
             dpop_nonce: None,
             session: Some((bff.clone(), session)),
             own: None,
-            bound: dpop.map(|key| (key, access_token)),
+            bound: dpop.map(|key| (key, access_token.secret().clone())),
         })
     }
 
@@ -328,11 +334,11 @@ impl Gateway {
         let response = self.forward(api, incoming, body, pass).await;
         // A demand for a stronger login is no word about the token.
         let is_refused = response.status() == StatusCode::UNAUTHORIZED && StepUp::of(response.headers()).is_none();
-        if !is_refused || !bff.renew_refused(used, spare.id).await {
+        if !is_refused || !Box::pin(bff.renew_refused(used, spare.id)).await {
             return response;
         }
-        match self.admit(api, guarded, &spare).await {
-            Ok(pass) => self.forward(api, spare, Body::empty(), pass).await,
+        match Box::pin(self.admit(api, guarded, &spare)).await {
+            Ok(pass) => Box::pin(self.forward(api, spare, Body::empty(), pass)).await,
             Err((_, refused)) => *refused,
         }
     }
@@ -402,13 +408,11 @@ impl Gateway {
             .await;
         if let (Ok(response), Some(own)) = (&answer, &pass.own)
             && response.status() == StatusCode::UNAUTHORIZED
-            && let Some(other) = api.attach.instead_of(own).await
+            && let Some(other) = Box::pin(api.attach.instead_of(own)).await
             && let Some(parts) = again
         {
             let request = Request::from_parts(parts, Body::empty());
-            answer = forwarder
-                .forward(&api.upstream, request, head_with(other.authorization))
-                .await;
+            answer = Box::pin(forwarder.forward(&api.upstream, request, head_with(other.authorization))).await;
         }
         match answer {
             Ok(mut response) => {
@@ -504,9 +508,16 @@ fn refuse_by_guard(
     guarded.guard.refuse(error, &call, Some(incoming.id)).map(Body::from)
 }
 
+async fn verify(guard: &Guard, presented: &Presented<'_>) -> Result<Arc<VerifiedToken>, GuardError> {
+    match guard.try_verify(presented) {
+        Some(verified) => verified,
+        None => Box::pin(guard.verify(presented)).await,
+    }
+}
+
 /// The token of a session, as the guard judges it.
-fn of_session<'a>(token: &'a Secret, method: &'a Method, path: &'a str) -> Presented<'a> {
-    Presented::token_alone(token.expose())
+fn of_session<'a>(token: &'a AccessToken, method: &'a Method, path: &'a str) -> Presented<'a> {
+    Presented::token_alone(token.secret().expose())
         .held()
         .called(method.as_str(), path)
 }

@@ -73,7 +73,7 @@ impl Gateway {
         let gateway = running.gateway().clone();
         let handler = move |request, peer| {
             let gateway = gateway.clone();
-            async move { gateway.handle(request, peer).await }
+            async move { Ok(gateway.handle(request, peer).await) }
         };
         let stop = watch::Sender::new(false);
         tokio::spawn(server::serve(socket, None, stop.subscribe(), Duration::ZERO, handler));

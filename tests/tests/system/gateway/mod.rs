@@ -181,7 +181,7 @@ impl Gate {
         let gateway = running.gateway().clone();
         let handler = move |request, peer| {
             let gateway = gateway.clone();
-            async move { gateway.handle(request, peer).await }
+            async move { Ok(gateway.handle(request, peer).await) }
         };
         let stopping = self.stop.subscribe();
         let tls = settings

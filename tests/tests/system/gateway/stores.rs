@@ -352,4 +352,9 @@ async fn sealing_keys_are_changed_without_a_restart() {
     let reply = user(&stays_away).await;
     assert_eq!(reply.problem(), (401, "session.invalid".into()));
     assert_eq!(reply.header("set-cookie"), "");
+
+    // What lies open in memory goes with its key too.
+    write_key(gate.dir.path(), &[KEY]);
+    loaded(1).await;
+    assert_eq!(user(&new).await.problem(), (401, "session.invalid".into()));
 }

@@ -91,7 +91,7 @@ impl<P> App<P> {
         let (stop, stopping) = watch::channel(false);
         let handler = move |request, peer| {
             let gateway = gateway.clone();
-            async move { gateway.handle(request, peer).await }
+            async move { Ok(gateway.handle(request, peer).await) }
         };
         tokio::spawn(server::serve(listener, None, stopping, Duration::ZERO, handler));
         App {

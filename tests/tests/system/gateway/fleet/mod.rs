@@ -103,7 +103,7 @@ impl Fleet {
         let gateway = running.gateway().clone();
         let handler = move |request, peer| {
             let gateway = gateway.clone();
-            async move { gateway.handle(request, peer).await }
+            async move { Ok(gateway.handle(request, peer).await) }
         };
         let stop = watch::Sender::new(false);
         tokio::spawn(server::serve(listener, None, stop.subscribe(), Duration::ZERO, handler));
