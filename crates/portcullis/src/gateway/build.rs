@@ -95,7 +95,9 @@ impl Running {
         // What is revoked is revoked for every API.
         let revocations = Revocations::stored(store.clone());
         // Whoever seals nothing gets no key.
-        let ring = match !settings.frontends.is_empty() || settings.server.dpop_nonce {
+        let own = own::all(settings, clock)?;
+        let seals = !settings.frontends.is_empty() || settings.server.dpop_nonce || !own.is_empty();
+        let ring = match seals {
             true => Some(sealing::key_ring(settings).map_err(failed("the sealing keys of [store]"))?),
             false => None,
         };
@@ -135,7 +137,6 @@ impl Running {
             audit.clone(),
             clock.clone(),
         );
-        let own = own::all(settings, clock)?;
         let public = &settings.server.public_url;
         let mut hosts = vec![authority(public)];
         for host in frontends.hosts() {
@@ -159,7 +160,7 @@ impl Running {
         }));
         let expiring = expiry::expiring(settings);
         let mut tasks = vec![
-            tokio::spawn(own::keep_rotating(own, audit.clone(), clock.clone())),
+            tokio::spawn(own::keep_rotating(own.clone(), audit.clone(), clock.clone())),
             tokio::spawn(expiry::keep_telling(expiring.clone(), audit.clone(), clock.clone())),
             tokio::spawn(purge(store.clone(), settings.store.kind(), audit.clone())),
             tokio::spawn(revocations::keep_up(
@@ -170,13 +171,14 @@ impl Running {
             )),
         ];
         if let Some(ring) = &ring {
-            let sealed = Sealed { bffs, nonces };
+            let sealed = Sealed { bffs, nonces, own };
             let known = ring.key_ids().collect();
             tasks.push(tokio::spawn(sealing::keep_up(
                 settings.clone(),
                 known,
                 sealed,
                 audit.clone(),
+                clock.clone(),
             )));
         }
         Ok(Running {

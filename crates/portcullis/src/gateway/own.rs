@@ -19,7 +19,7 @@ use crate::own_keys::OwnKeys;
 /// Where the public keys are.
 pub(super) const PATH: &str = "/.well-known/portcullis/jwks.json";
 /// Keys are looked at so often.
-const LOOK_EVERY: Duration = Duration::from_secs(600);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The keys of every client that has its own.
 pub(super) type Own = Vec<(String, Arc<OwnKeys>)>;
@@ -33,7 +33,8 @@ pub(super) struct OwnSource {
 
 pub(crate) fn own_keys(settings: &Settings, name: &str, own: &OwnKeySettings) -> Result<OwnKeys, String> {
     let ring = sealing::key_ring(settings)?;
-    OwnKeys::new(name, own, &ring)
+    let settings = settings.clone();
+    OwnKeys::new(name, own, &ring, Box::new(move || sealing::look(&settings)))
 }
 
 pub(super) fn all(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Own, BuildError> {
@@ -75,19 +76,24 @@ pub(super) fn published(own: &Own, method: &Method, clock: &Arc<dyn Clock>) -> R
 
 /// Replaces keys on their schedule.
 pub(super) async fn keep_rotating(own: Own, audit: Audit, clock: Arc<dyn Clock>) {
+    let mut told = vec![None; own.len()];
     loop {
-        for (client, keys) in &own {
+        for ((client, keys), told) in own.iter().zip(&mut told) {
             let (keys, now) = (keys.clone(), clock.now());
             // An RSA key takes a moment.
             let rotated = tokio::task::spawn_blocking(move || keys.rotate_if_due(now)).await;
-            if let Ok(Err(reason)) = rotated {
+            let Ok(rotated) = rotated else { continue };
+            let why = rotated.err();
+            // Once, and not each time.
+            if let (Some(reason), true) = (&why, why != *told) {
                 let event = Event::ClientCredentialUnreadable {
                     client: client.clone(),
                     credential: "own_keys".into(),
-                    reason,
+                    reason: reason.clone(),
                 };
                 audit.emit(None, event);
             }
+            *told = why;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

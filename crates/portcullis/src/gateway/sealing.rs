@@ -1,13 +1,15 @@
 //! The sealing keys of a running gateway: looked at again and again, so that a new one needs no restart.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_audit::{Audit, Event, Refused};
 use portcullis_bff::Bff;
 use portcullis_guard::DpopNonces;
-use portcullis_jose::Secret;
+use portcullis_jose::{Clock, Secret, UnixTime};
 use portcullis_store::{KeyId, KeyRing, SealingKey};
 
+use super::own::Own;
 use crate::config::{SecretSource, Settings, sealing_keys};
 use crate::secret_source::Shape;
 
@@ -20,6 +22,7 @@ const RUN_EVERY: Duration = Duration::from_secs(30);
 pub(super) struct Sealed {
     pub(super) bffs: Vec<Bff>,
     pub(super) nonces: Option<DpopNonces>,
+    pub(super) own: Own,
 }
 
 /// The keys of the configuration, else those of a file beside the store, which is made at the first start.
@@ -34,7 +37,13 @@ pub(super) fn key_ring(settings: &Settings) -> Result<KeyRing, String> {
 }
 
 /// Takes over other keys as soon as they are there. Keys that cannot be used change nothing, and are told once.
-pub(super) async fn keep_up(settings: Settings, mut known: Vec<KeyId>, sealed: Sealed, audit: Audit) {
+pub(super) async fn keep_up(
+    settings: Settings,
+    mut known: Vec<KeyId>,
+    sealed: Sealed,
+    audit: Audit,
+    clock: Arc<dyn Clock>,
+) {
     let mut told = None;
     let programs = settings.store.key_sources.iter().any(|(source, _)| is_program(source));
     let every = if programs { RUN_EVERY } else { LOOK_EVERY };
@@ -48,7 +57,10 @@ pub(super) async fn keep_up(settings: Settings, mut known: Vec<KeyId>, sealed: S
                 told = None;
                 continue;
             }
-            Ok(Ok(ring)) => sealed.rekey(&ring).map(|()| ids(&ring)),
+            Ok(Ok(ring)) => match sealed.rekey(&ring) {
+                Ok(()) => sealed.reseal(clock.now()).await.map(|()| ids(&ring)),
+                Err(why) => Err(why),
+            },
             Ok(Err(why)) => Err(why),
             Err(_) => continue,
         };
@@ -69,7 +81,7 @@ pub(super) async fn keep_up(settings: Settings, mut known: Vec<KeyId>, sealed: S
 }
 
 /// What is there now.
-fn look(settings: &Settings) -> Result<KeyRing, String> {
+pub(super) fn look(settings: &Settings) -> Result<KeyRing, String> {
     if let (true, Some(path)) = (settings.store.keys.is_empty(), settings.store.sqlite()) {
         let path = path.with_extension("key");
         // None is made here: what was sealed with the one that is gone could not be opened.
@@ -107,5 +119,13 @@ impl Sealed {
         let bff = bffs.try_for_each(|bff| bff.rekey(ring));
         bff.and_then(|()| self.nonces.as_ref().map_or(Ok(()), |nonces| nonces.rekey(ring)))
             .map_err(|error| error.to_string())
+    }
+
+    /// The keys of clients lie in files, which are sealed anew at once: nobody uses them one by one as sessions are.
+    async fn reseal(&self, now: UnixTime) -> Result<(), String> {
+        let own = self.own.clone();
+        let resealed =
+            tokio::task::spawn_blocking(move || own.iter().try_for_each(|(_, keys)| keys.reseal(now).map(drop)));
+        resealed.await.unwrap_or(Ok(()))
     }
 }

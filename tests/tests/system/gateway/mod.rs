@@ -25,6 +25,7 @@ mod policies;
 mod provider_down;
 mod raw;
 mod restart;
+mod rotation;
 mod stores;
 mod streams;
 mod tenants;

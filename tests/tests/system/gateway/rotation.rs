@@ -1,0 +1,111 @@
+//! Keys and secrets that are replaced while the gateway runs and people sign in.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use portcullis_audit::Event;
+use portcullis_store::contract::servers::until;
+
+use super::stores::NEWER;
+use super::{Gate, START};
+use crate::demo::Browser;
+
+const DAY: i64 = 86_400;
+const JWKS: &str = "/.well-known/portcullis/jwks.json";
+
+/// Replaces a file that is for its owner alone, as a careful operator does it.
+fn replace(path: &Path, text: &str) {
+    let draft = path.with_extension("draft");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(&draft).unwrap().write_all(text.as_bytes()).unwrap();
+    std::fs::rename(draft, path).unwrap();
+}
+
+/// Puts these keys into the ring's file, and waits until the gateway has them.
+async fn ring(gate: &Gate, file: &str, keys: &[&str]) {
+    let mut events = gate.audit.subscribe();
+    replace(&gate.dir.path().join(file), &keys.join("\n"));
+    let loaded = async {
+        loop {
+            if let Event::SealingKeysLoaded { keys: loaded } = &events.recv().await.unwrap().event
+                && loaded.len() == keys.len()
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(START, loaded)
+        .await
+        .expect("the file is read again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_beside_the_store_is_read_again_too() {
+    let gate = Gate::start().await;
+    let old = std::fs::read_to_string(gate.dir.path().join("sessions.key")).unwrap();
+    let old = old.trim();
+    let status = async |browser: &Browser| {
+        let headers = [("Cookie", gate.cookie(browser)), ("X-CSRF", "1".into())];
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        gate.call("GET", "/bff/user", &headers).await.status
+    };
+    let before = gate.sign_in().await;
+    ring(&gate, "sessions.key", &[NEWER, old]).await;
+    assert_eq!(status(&before).await, 200);
+    let after = gate.sign_in().await;
+    // Without any login or write in between: the new key alone.
+    ring(&gate, "sessions.key", &[NEWER]).await;
+    assert_eq!((status(&before).await, status(&after).await), (200, 200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_keys_are_replaced_on_their_schedule_and_sealed_anew() {
+    let secret = "secret = { env = \"WEB_SECRET\" }";
+    let keys = "own_keys = { file = \"web.keys\" }";
+    let mut gate = Gate::start_with(None, |text, _| text.replacen(secret, keys, 1)).await;
+    // The provider comes for the public keys to where they are published.
+    let mut client = super::provider_of(&gate.origin).clients.remove(0);
+    client.secret = None;
+    client.jwks_uri = Some(format!("{}{JWKS}", gate.origin));
+    gate.idp.control().put_client(client).unwrap();
+    let kids = async || {
+        let set = gate.call("GET", JWKS, &[]).await.json();
+        let kid = |key: &serde_json::Value| key["kid"].as_str().unwrap().to_owned();
+        set["keys"].as_array().unwrap().iter().map(kid).collect::<Vec<_>>()
+    };
+    let first = kids().await;
+    assert_eq!(first.len(), 1);
+    gate.sign_in().await;
+
+    gate.clock.advance(90 * DAY);
+    until(async || kids().await.len() == 2).await;
+    let both = kids().await;
+    assert_eq!(both[1], first[0], "the new one stands in front");
+    gate.sign_in().await;
+    gate.clock.advance(3_600);
+    // Now the new one signs.
+    gate.sign_in().await;
+
+    // Sealing keys are replaced: the file goes with them, and nobody notices.
+    let old = std::fs::read_to_string(gate.dir.path().join("sessions.key")).unwrap();
+    let sealed = || std::fs::read(gate.dir.path().join("web.keys")).unwrap();
+    let before = sealed();
+    ring(&gate, "sessions.key", &[NEWER, old.trim()]).await;
+    assert_ne!(sealed(), before, "it was sealed anew");
+    gate.sign_in().await;
+    ring(&gate, "sessions.key", &[NEWER]).await;
+    assert_eq!(kids().await, both);
+    gate.sign_in().await;
+    gate.restart().await;
+    let set = gate.call("GET", JWKS, &[]).await.json();
+    assert_eq!(set["keys"][0]["kid"], both[0]);
+    let told = gate.audit.metrics();
+    let refused = [
+        "client_credential_refused",
+        "client_credential_unreadable",
+        "sealing_keys_refused",
+    ];
+    assert_eq!(refused.map(|event| told.events(event)), [0; 3]);
+}
