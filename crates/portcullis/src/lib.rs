@@ -14,6 +14,7 @@ mod doctor;
 pub mod gateway;
 mod login;
 mod own_keys;
+mod rotation;
 mod secret_source;
 pub mod serve;
 pub mod server;

@@ -363,7 +363,11 @@ mod tests {
             let keys = keys.all(now).unwrap();
             keys.iter().map(|key| key.key.kid().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(kids(&running, now), [first.clone()], "what was read before");
+        assert_eq!(
+            kids(&running, now),
+            std::slice::from_ref(&first),
+            "what was read before"
+        );
         assert!(running.rotate(now).is_err(), "it would write over what it cannot read");
         *current.lock().unwrap() = &[NEW, OLD];
         assert_eq!(kids(&running, now.plus(AGAIN)), [second.clone(), first.clone()]);

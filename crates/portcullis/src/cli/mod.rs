@@ -15,18 +15,20 @@ mod login;
 mod qr;
 mod revocations;
 mod revoke;
+mod secret;
 mod sessions;
 mod shell;
 mod time;
 mod token;
 
+use std::ffi::OsString;
 use std::io::stderr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Settings};
+use crate::config::{self, ClientSettings, Settings};
 use crate::demo::{self, DemoArgs};
 use crate::diagnostic::Style;
 use crate::doctor::{causes, problems};
@@ -80,6 +82,11 @@ enum Command {
     Keys {
         #[command(subcommand)]
         action: keys::Action,
+    },
+    /// Replace a client's secret without a restart, and try whether the provider takes it
+    Secret {
+        #[command(subcommand)]
+        action: secret::Action,
     },
     /// Revoke one token, whole as it is, at a running gateway and at the provider
     Revoke(revoke::RevokeArgs),
@@ -138,7 +145,14 @@ enum Command {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn run() -> ExitCode {
-    match Cli::parse().command {
+    run_line(std::env::args_os())
+}
+
+/// Runs the command of this line, whose first word is the program's name. It ends the process where the line means
+/// nothing, and where it asks for help.
+#[must_use]
+pub fn run_line(line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match Cli::parse_from(line).command {
         Command::Demo(args) => finish(demo::run(&args)),
         Command::Serve { config } => match load(&config) {
             Ok(settings) => finish(serve::run(&settings)),
@@ -148,6 +162,7 @@ pub fn run() -> ExitCode {
         Command::Idp { config, json } => idp::run(&config, json),
         Command::Revocations { action } => revocations::run(action),
         Command::Keys { action } => keys::run(&action),
+        Command::Secret { action } => secret::run(&action),
         Command::Revoke(args) => revoke::run(&args),
         Command::Sessions { action } => sessions::run(&action),
         Command::Explain { code, json } => explain::run(&code, json),
@@ -178,6 +193,18 @@ fn load(path: &Path) -> Result<Settings, ExitCode> {
     config::load(path).map_err(|faults| {
         eprint!("{}", faults.render(Style::for_stream(&stderr())));
         ExitCode::from(FAULTY)
+    })
+}
+
+/// The client of this name, or which there are.
+fn configured<'s>(settings: &'s Settings, name: &str) -> Result<&'s ClientSettings, String> {
+    settings.clients.get(name).ok_or_else(|| {
+        let known: Vec<&str> = settings.clients.keys().map(String::as_str).collect();
+        let known = match known.as_slice() {
+            [] => "the configuration has none".to_owned(),
+            known => format!("there are: {}", known.join(", ")),
+        };
+        format!("there is no client {name}; {known}")
     })
 }
 

@@ -11,7 +11,7 @@ use portcullis_jose::{Clock, Secret, SystemClock};
 use serde_json::{Value, json};
 
 use super::revocations::{Connection, Failure, added, finish, printable, read_token};
-use super::{FAILED, FAULTY, load};
+use super::{FAILED, FAULTY, configured, load};
 use crate::gateway::{client, providers};
 use crate::serve::runtime;
 
@@ -100,14 +100,7 @@ fn at_provider(config: &Path, name: &str, token: &Secret, hint: Option<Hint>) ->
     let failed = |why: String| Failure(FAILED, why);
     // The faults were shown already.
     let settings = load(config).map_err(|_| Failure(FAULTY, String::new()))?;
-    if !settings.clients.contains_key(name) {
-        let known: Vec<&str> = settings.clients.keys().map(String::as_str).collect();
-        let known = match known.as_slice() {
-            [] => "the configuration has none".to_owned(),
-            known => format!("there are: {}", known.join(", ")),
-        };
-        return Err(Failure(FAULTY, format!("there is no client {name}; {known}")));
-    }
+    configured(&settings, name).map_err(|why| Failure(FAULTY, why))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let audit = Audit::new(AuditSettings::in_memory(), Arc::clone(&clock));
     let built = providers(&settings, &audit, &clock).map_err(|error| failed(error.to_string()))?;

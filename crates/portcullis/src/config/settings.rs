@@ -207,6 +207,8 @@ pub struct ClientSettings {
     pub client_id: String,
     /// How the client proves itself.
     pub auth: ClientAuth,
+    /// Where the provider lets its registration be changed.
+    pub registration: Option<RegistrationSettings>,
     /// Whom its assertions name as their audience.
     pub assertion_audience: AssertionAudience,
     /// Whether the FAPI 2.0 Security Profile is kept.
@@ -221,6 +223,16 @@ pub struct ClientSettings {
     pub form_post: bool,
     /// More parameters of authorization requests.
     pub authorization_parameters: Vec<(String, String)>,
+}
+
+/// `registration` of a client (RFC 7592).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RegistrationSettings {
+    /// `registration_client_uri`
+    pub uri: Url,
+    /// Where the registration access token is. It is read when it is needed, and written when the provider changes it.
+    pub token_file: PathBuf,
 }
 
 /// `own_keys` of a client.

@@ -15,6 +15,7 @@ mod manual;
 mod process;
 mod revocations;
 mod revoke;
+mod secret;
 mod serve;
 mod shell;
 mod words;

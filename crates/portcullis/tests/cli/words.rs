@@ -2,7 +2,7 @@
 
 use crate::process::portcullis;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "demo",
     "serve",
     "check",
@@ -10,6 +10,7 @@ const COMMANDS: [&str; 19] = [
     "keys",
     "revocations",
     "revoke",
+    "secret",
     "sessions",
     "explain",
     "explain-token",

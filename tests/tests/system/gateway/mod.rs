@@ -425,6 +425,8 @@ fn provider_of(origin: &str) -> IdpConfig {
             key: Secret::new(mtls::SERVER_KEY),
             client_ca: Some(mtls::CLIENT_CA.into()),
         }),
+        // What is replaced by its registration stays for a while; see `rotation`.
+        secret_overlap: 600,
         ..IdpConfig::default()
     }
 }

@@ -3,12 +3,17 @@
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use portcullis_audit::Event;
+use portcullis_idp::GrantType;
+use portcullis_jose::Secret;
 use portcullis_store::contract::servers::until;
 
 use super::stores::NEWER;
-use super::{Gate, START};
+use super::{AUDIENCE, BILLING, Gate, START};
 use crate::demo::Browser;
 
 const DAY: i64 = 86_400;
@@ -108,4 +113,107 @@ async fn own_keys_are_replaced_on_their_schedule_and_sealed_anew() {
         "sealing_keys_refused",
     ];
     assert_eq!(refused.map(|event| told.events(event)), [0; 3]);
+}
+
+/// `portcullis secret rotate`, as it is typed.
+async fn rotate(config: &Path) {
+    let line = ["portcullis", "secret", "rotate", "--client", "web", "--config"];
+    let line: Vec<_> = line.into_iter().map(Into::into).chain([config.into()]).collect();
+    let ended = tokio::task::spawn_blocking(move || portcullis::cli::run_line(line))
+        .await
+        .unwrap();
+    assert_eq!(format!("{ended:?}"), format!("{:?}", ExitCode::SUCCESS));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_rotated_under_load_without_one_failed_login_or_call() {
+    // People are of this thread; the gateway and the provider have the others.
+    tokio::task::LocalSet::new().run_until(rotated_under_load()).await;
+}
+
+async fn rotated_under_load() {
+    let mut gate = Gate::start().await;
+    let path = |name: &str| gate.dir.path().join(name);
+    let (config, secret, token) = (path("gateway.toml"), path("web.secret"), path("web.registration"));
+    replace(&secret, super::WEB_SECRET);
+    replace(&token, "the-registration-token-of-web");
+    let registration = format!(
+        "{{ uri = \"{}/register/web\", token_file = \"web.registration\" }}",
+        gate.idp.issuer()
+    );
+    let upstream = format!("http://{}", gate.upstream.address);
+    let api = |name: &str, token: &str| {
+        format!(
+            "\n[api.{name}]\npath = \"/api/{name}\"\nupstream = \"{upstream}\"\nprovider = \"dev\"\n\
+             audience = \"{AUDIENCE}\"\npolicy = \"authenticated\"\ntoken = {token}\n"
+        )
+    };
+    // A token that is exchanged anew for each login, and one of the client's own.
+    let exchanged = format!("{{ from = \"exchange\", audience = \"{BILLING}\", scopes = [\"billing.read\"] }}");
+    let apis = api("narrow", &exchanged) + &api("own", "{ from = \"client\", client = \"web\" }");
+    gate.text = gate
+        .text
+        .replacen(
+            "secret = { env = \"WEB_SECRET\" }",
+            &format!("secret = {{ file = \"web.secret\" }}\nregistration = {registration}"),
+            1,
+        )
+        .replacen("\"orders.write\"]", "\"orders.write\", \"billing.read\"]", 1)
+        + &apis;
+    std::fs::write(&config, &gate.text).unwrap();
+    let mut client = super::provider_of(&gate.origin).clients.remove(0);
+    client.registration_access_token = Some(Secret::new("the-registration-token-of-web"));
+    client.grants.push(GrantType::ClientCredentials);
+    gate.idp.control().put_client(client).unwrap();
+    gate.restart().await;
+
+    let gate = Arc::new(gate);
+    let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let people: Vec<_> = (0..3)
+        .map(|_| {
+            let (gate, stop, rounds) = (gate.clone(), stop.clone(), rounds.clone());
+            tokio::task::spawn_local(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    // It asserts that there is a session.
+                    let mut browser = gate.sign_in().await;
+                    for path in ["/api/narrow", "/api/own"] {
+                        let answer = gate.fetch(&mut browser, path).await;
+                        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+                    }
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let more_rounds = async |count: usize| {
+        let goal = rounds.load(Ordering::Relaxed) + count;
+        until(async || rounds.load(Ordering::Relaxed) >= goal).await;
+    };
+    more_rounds(3).await;
+    let mut known = vec![super::WEB_SECRET.to_owned()];
+    for _ in 0..2 {
+        rotate(&config).await;
+        let new = std::fs::read_to_string(&secret).unwrap().trim().to_owned();
+        assert!(!known.contains(&new));
+        known.push(new.clone());
+        more_rounds(6).await;
+        // The old one goes: at the provider the new one alone is left.
+        assert!(gate.idp.control().set_client_secrets("web", vec![Secret::new(new)]));
+        more_rounds(6).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for person in people {
+        person.await.unwrap();
+    }
+    let log = gate.idp.control().request_log();
+    let refused = log
+        .iter()
+        .filter(|entry| entry.error.as_deref() == Some("invalid_client"));
+    assert_eq!(refused.count(), 0, "the provider has refused nobody");
+    let exchanged = log
+        .iter()
+        .filter(|entry| entry.grant_type.is_some_and(|grant| grant.ends_with("token-exchange")));
+    assert!(exchanged.count() >= 24);
+    let logged = gate.logged();
+    assert!(known.iter().all(|secret| !logged.contains(secret)));
 }

@@ -14,9 +14,11 @@ use crate::client_key;
 use crate::config::faults::FaultKind;
 use crate::config::kinds::{duration, path, reference, text, word};
 use crate::config::reader::{At, Context, Item, Reader, listed};
-use crate::config::schema::{CLIENT_CERTIFICATE, OWN_KEYS};
-use crate::config::settings::{ClientAuth, ClientSecret, ClientSettings, Keys, OwnKeySettings, ProviderSettings};
-use crate::config::urls::is_loopback;
+use crate::config::schema::{CLIENT_CERTIFICATE, OWN_KEYS, REGISTRATION};
+use crate::config::settings::{
+    ClientAuth, ClientSecret, ClientSettings, Keys, OwnKeySettings, ProviderSettings, RegistrationSettings,
+};
+use crate::config::urls::{PlainHttp, is_loopback, url};
 use crate::secret_source::Shape;
 
 /// What a client may prove itself with, and the method where none is named.
@@ -50,12 +52,14 @@ pub(super) fn client(
         .map(|issuer| is_loopback(&issuer));
     let dev_only = dev_only(public_is_loopback, issuer_is_loopback);
     let auth = auth(reader, dev_only);
+    let registration = registration(reader, auth.as_ref());
     let audience = audience(reader, auth.as_ref(), known);
     let requests = requests::requests(reader, auth.as_ref(), public_is_https, dev_only);
     let settings = ClientSettings {
         provider: provider?.value,
         client_id: client_id?.value,
         auth: auth?,
+        registration: registration?,
         assertion_audience: audience?,
         ..requests?
     };
@@ -140,6 +144,28 @@ fn auth(reader: &Reader<'_>, dev_only: DevOnly) -> Option<ClientAuth> {
             })
         }
     }
+}
+
+/// Where the registration can be changed; `None` where it is there and wrong.
+fn registration(reader: &Reader<'_>, auth: Option<&ClientAuth>) -> Option<Option<RegistrationSettings>> {
+    if !reader.has("registration") {
+        return Some(None);
+    }
+    let table = reader.table("registration", &REGISTRATION)?;
+    let uri = table.get("uri", |cx, item| url(cx, item, PlainHttp::Loopback));
+    let token_file = table.get("token_file", path);
+    if auth.is_some_and(|auth| !matches!(auth, ClientAuth::Basic(_) | ClientAuth::Post(_))) {
+        let message = format!("{} has a `registration`, and no `secret`", reader.title());
+        let fault = FaultKind::Contradiction.says(message);
+        let fault = fault.at(reader.key_span("registration"), "it is there to replace secrets");
+        reader.cx.push(fault.help("leave it out"));
+        return None;
+    }
+    let (_, uri) = uri?.value;
+    Some(Some(RegistrationSettings {
+        uri,
+        token_file: token_file?.value,
+    }))
 }
 
 fn own_keys(reader: &Reader<'_>) -> Option<OwnKeySettings> {

@@ -95,6 +95,7 @@ pub(super) fn requests(
         provider: String::new(),
         client_id: String::new(),
         auth: ClientAuth::None,
+        registration: None,
         assertion_audience: AssertionAudience::Issuer,
         fapi2: profile.is_some(),
         dpop_key: dpop_key.map(|key| key.value),

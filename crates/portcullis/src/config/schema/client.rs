@@ -79,6 +79,14 @@ pub(crate) const CLIENT: Table = Table {
         )
         .also(&["token_endpoint_auth_method", "authentication", "method"]),
         Key::new(
+            "registration",
+            Kind::Table("a table { uri = \"URL\", token_file = \"FILE\" }"),
+            Optional,
+            r#"{ uri = "https://login.example.com/register/web", token_file = "web.registration" }"#,
+            "Where the provider lets the registration be changed (RFC 7592). `portcullis secret rotate` gets new secrets there; the gateway does not.",
+        )
+        .also(&["registration_client_uri", "management"]),
+        Key::new(
             "algorithm",
             ALGORITHM,
             Depends("that of the JWK; for PEM `RS256`, `EdDSA`, or the one of the curve"),
@@ -138,6 +146,29 @@ pub(crate) const CLIENT: Table = Table {
             r#""token_endpoint""#,
             "The `aud` of assertions that `private_key` signs. `token_endpoint` is for providers that do not take their issuer, such as Entra ID.",
         ),
+    ],
+};
+
+pub(crate) const REGISTRATION: Table = Table {
+    name: "registration of [client.NAME]",
+    about: "What the provider answered when the client was registered (RFC 7591). `portcullis secret rotate` alone uses it.",
+    keys: &[
+        Key::new(
+            "uri",
+            Kind::Url,
+            Required,
+            r#""https://login.example.com/register/web""#,
+            "Its address: the `registration_client_uri`.",
+        )
+        .also(&["url", "registration_client_uri"]),
+        Key::new(
+            "token_file",
+            Path,
+            Required,
+            r#""web.registration""#,
+            "A file with the `registration_access_token`, which no other user can read. It is written when the provider gives out another one. The gateway does not read it, and it need not be on the machine that the gateway runs on.",
+        )
+        .also(&["token", "registration_access_token"]),
     ],
 };
 

@@ -3,7 +3,7 @@
 use super::Kind::{Address, Count, Duration, List, OneOf, Path, Reference, Secret, Switch, Text, True, Url};
 use super::Presence::{Default, Depends, Optional, Required};
 use super::access::{API, API_POLICY, API_REVOCATIONS, API_TOKEN, CLAIM, MEMBER, POLICY, ROUTE};
-use super::client::{CLIENT, CLIENT_CERTIFICATE, CLIENT_SECRET, OWN_KEYS, SECRET};
+use super::client::{CLIENT, CLIENT_CERTIFICATE, CLIENT_SECRET, OWN_KEYS, REGISTRATION, SECRET};
 use super::frontend::{ASSETS, FRONTEND, HEADERS, SESSION};
 use super::{Key, Kind, Section, Table};
 
@@ -71,6 +71,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &CLIENT,
     &CLIENT_CERTIFICATE,
     &OWN_KEYS,
+    &REGISTRATION,
     &CLIENT_SECRET,
     &SECRET,
     &FRONTEND,

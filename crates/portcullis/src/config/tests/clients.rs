@@ -79,6 +79,19 @@ fn what_is_there_decides_the_method() {
 }
 
 #[test]
+fn the_token_of_a_registration_is_read_when_it_is_needed() {
+    let lines =
+        "secret = { env = \"NEW\" }\nregistration = { uri = \"https://a.example/web\", token_file = \"not/there\" }";
+    let registration = with(lines, Path::new("/base")).unwrap().registration.unwrap();
+    assert_eq!(registration.uri.as_str(), "https://a.example/web");
+    assert_eq!(registration.token_file, Path::new("/base/not/there"));
+    assert_eq!(
+        with("secret = { env = \"NEW\" }", Path::new("")).unwrap().registration,
+        None
+    );
+}
+
+#[test]
 fn several_secrets_have_dates() {
     let lines = "secret = [{ env = \"NEW\", not_before = \"2026-11-01\", expires = \"2027-05-01T12:00:00Z\" }, { env = \"OLD\" }]";
     let ClientAuth::Basic(secrets) = with(lines, Path::new("")).unwrap().auth else {
@@ -122,6 +135,16 @@ fn a_method_has_what_it_needs() {
             "private_key = { file = \"key.pem\" }\nauth = \"client_secret_post\"",
             "[client.web] has a `private_key`, but `auth` is \"client_secret_post\"",
             "needs `secret`",
+        ),
+        (
+            "private_key = { file = \"key.pem\" }\nregistration = { uri = \"https://a.example/web\", token_file = \"t\" }",
+            "[client.web] has a `registration`, and no `secret`",
+            "it is there to replace secrets",
+        ),
+        (
+            "secret = { env = \"NEW\" }\nregistration = { uri = \"http://a.example/web\", token_file = \"t\" }",
+            "`registration.uri` in [client.web] is plain http to a host that is not loopback",
+            "who listens on the way could read and change what is sent",
         ),
         (
             "auth = \"tls_client_auth\"",

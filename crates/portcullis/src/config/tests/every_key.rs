@@ -20,6 +20,7 @@ fn line(table: &Table, key: &str, value: &str) -> String {
         "a secret" => "admin.token".to_owned(),
         "a secret of [client.NAME]" => "client.x.secret".to_owned(),
         "own_keys of [client.NAME]" => "client.x.own_keys".to_owned(),
+        "registration of [client.NAME]" => "client.x.registration".to_owned(),
         "certificate of [client.NAME]" => "client.x.certificate".to_owned(),
         "assets of [frontend.NAME]" => "frontend.x.assets".to_owned(),
         "session of [frontend.NAME]" => "frontend.x.session".to_owned(),
