@@ -78,7 +78,7 @@ enum Command {
         #[command(subcommand)]
         action: revocations::Action,
     },
-    /// Show, replace and remove the key pairs that Portcullis makes for its clients
+    /// Show, replace and remove the key pairs that Portcullis makes for its clients, and the keys that seal sessions
     Keys {
         #[command(subcommand)]
         action: keys::Action,

@@ -46,6 +46,7 @@ pub(crate) use routes::GuardedApi;
 
 pub use build::{BuildError, Extras, Running};
 pub(crate) use own::own_keys;
+pub(crate) use sealing::key_ring;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PORTCULLIS_REASON: HeaderName = HeaderName::from_static("portcullis-reason");

@@ -29,7 +29,7 @@ pub(super) struct Sealed {
 ///
 /// # Errors
 /// What is wrong with them, in words that hold nothing of them.
-pub(super) fn key_ring(settings: &Settings) -> Result<KeyRing, String> {
+pub(crate) fn key_ring(settings: &Settings) -> Result<KeyRing, String> {
     if let (true, Some(path)) = (settings.store.keys.is_empty(), settings.store.sqlite()) {
         return KeyRing::load_or_create(path.with_extension("key")).map_err(|error| error.to_string());
     }

@@ -178,7 +178,7 @@ fn foreign(path: &Path) -> String {
 
 /// Whether this file is still the one of this name: another rotation may have ended, and removed it, since it was opened.
 #[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
 
     let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
@@ -189,7 +189,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 #[cfg(not(unix))]
-fn is_at(_: &File, path: &Path) -> bool {
+pub(super) fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 

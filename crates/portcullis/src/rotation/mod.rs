@@ -6,6 +6,7 @@
 mod draft;
 mod journal;
 mod registration;
+pub(crate) mod ring;
 mod trial;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! Keys and secrets that are replaced while the gateway runs and people sign in.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use portcullis_audit::Event;
 use portcullis_idp::GrantType;
 use portcullis_jose::Secret;
+use portcullis_store::SealingKey;
 use portcullis_store::contract::servers::until;
 
 use super::stores::NEWER;
@@ -28,14 +30,32 @@ fn replace(path: &Path, text: &str) {
     std::fs::rename(draft, path).unwrap();
 }
 
+/// A command line, run as it is typed, with this configuration.
+async fn typed(words: &[&str], config: &Path) {
+    let line = ["portcullis"].iter().chain(words).map(Into::into);
+    let line: Vec<OsString> = line.chain(["--config".into(), config.into()]).collect();
+    let ended = tokio::task::spawn_blocking(move || portcullis::cli::run_line(line)).await;
+    assert_eq!(
+        format!("{:?}", ended.unwrap()),
+        format!("{:?}", ExitCode::SUCCESS),
+        "{words:?}"
+    );
+}
+
 /// Puts these keys into the ring's file, and waits until the gateway has them.
-async fn ring(gate: &Gate, file: &str, keys: &[&str]) {
+async fn ring(gate: &Gate, keys: &[&str]) {
+    let change = async || replace(&gate.dir.path().join("sessions.key"), &keys.join("\n"));
+    taken_over(gate, keys.len(), change).await;
+}
+
+/// Changes the ring's file, and waits until the gateway has so many keys.
+async fn taken_over(gate: &Gate, count: usize, change: impl AsyncFnOnce()) {
     let mut events = gate.audit.subscribe();
-    replace(&gate.dir.path().join(file), &keys.join("\n"));
+    change().await;
     let loaded = async {
         loop {
             if let Event::SealingKeysLoaded { keys: loaded } = &events.recv().await.unwrap().event
-                && loaded.len() == keys.len()
+                && loaded.len() == count
             {
                 return;
             }
@@ -50,18 +70,18 @@ async fn ring(gate: &Gate, file: &str, keys: &[&str]) {
 async fn the_file_beside_the_store_is_read_again_too() {
     let gate = Gate::start().await;
     let old = std::fs::read_to_string(gate.dir.path().join("sessions.key")).unwrap();
-    let old = old.trim();
+    let old = old.lines().find(|line| !line.starts_with('#')).unwrap();
     let status = async |browser: &Browser| {
         let headers = [("Cookie", gate.cookie(browser)), ("X-CSRF", "1".into())];
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         gate.call("GET", "/bff/user", &headers).await.status
     };
     let before = gate.sign_in().await;
-    ring(&gate, "sessions.key", &[NEWER, old]).await;
+    ring(&gate, &[NEWER, old]).await;
     assert_eq!(status(&before).await, 200);
     let after = gate.sign_in().await;
     // Without any login or write in between: the new key alone.
-    ring(&gate, "sessions.key", &[NEWER]).await;
+    ring(&gate, &[NEWER]).await;
     assert_eq!((status(&before).await, status(&after).await), (200, 200));
 }
 
@@ -94,13 +114,23 @@ async fn own_keys_are_replaced_on_their_schedule_and_sealed_anew() {
     gate.sign_in().await;
 
     // Sealing keys are replaced: the file goes with them, and nobody notices.
+    let config = gate.dir.path().join("gateway.toml");
+    std::fs::write(&config, &gate.text).unwrap();
     let old = std::fs::read_to_string(gate.dir.path().join("sessions.key")).unwrap();
+    let old = old.lines().find(|line| !line.starts_with('#')).unwrap();
+    let old = SealingKey::parse(old).unwrap().id().to_string();
     let sealed = || std::fs::read(gate.dir.path().join("web.keys")).unwrap();
     let before = sealed();
-    ring(&gate, "sessions.key", &[NEWER, old.trim()]).await;
+    taken_over(&gate, 2, async || {
+        typed(&["keys", "rotate", "--sealing"], &config).await
+    })
+    .await;
     assert_ne!(sealed(), before, "it was sealed anew");
     gate.sign_in().await;
-    ring(&gate, "sessions.key", &[NEWER]).await;
+    taken_over(&gate, 1, async || {
+        typed(&["keys", "retire", "--sealing", &old], &config).await
+    })
+    .await;
     assert_eq!(kids().await, both);
     gate.sign_in().await;
     gate.restart().await;
@@ -113,16 +143,6 @@ async fn own_keys_are_replaced_on_their_schedule_and_sealed_anew() {
         "sealing_keys_refused",
     ];
     assert_eq!(refused.map(|event| told.events(event)), [0; 3]);
-}
-
-/// `portcullis secret rotate`, as it is typed.
-async fn rotate(config: &Path) {
-    let line = ["portcullis", "secret", "rotate", "--client", "web", "--config"];
-    let line: Vec<_> = line.into_iter().map(Into::into).chain([config.into()]).collect();
-    let ended = tokio::task::spawn_blocking(move || portcullis::cli::run_line(line))
-        .await
-        .unwrap();
-    assert_eq!(format!("{ended:?}"), format!("{:?}", ExitCode::SUCCESS));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -192,7 +212,7 @@ async fn rotated_under_load() {
     more_rounds(3).await;
     let mut known = vec![super::WEB_SECRET.to_owned()];
     for _ in 0..2 {
-        rotate(&config).await;
+        typed(&["secret", "rotate", "--client", "web"], &config).await;
         let new = std::fs::read_to_string(&secret).unwrap().trim().to_owned();
         assert!(!known.contains(&new));
         known.push(new.clone());
