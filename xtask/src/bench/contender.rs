@@ -55,28 +55,34 @@ impl Contender {
     }
 
     /// CPU microseconds for a request, the median of the rounds.
-    pub(super) fn cpu(&self) -> f64 {
+    fn cpu(&self) -> f64 {
         median(&self.cpu_micros)
+    }
+
+    /// How many times the CPU of another one a request takes: the median over the rounds, each against the other's in the
+    /// same round. What slows the machine for some seconds slows both.
+    pub(super) fn against(&self, other: &Self) -> f64 {
+        let rounds = self.cpu_micros.iter().zip(&other.cpu_micros);
+        median(&rounds.map(|(own, others)| own / others).collect::<Vec<_>>())
     }
 }
 
 /// Prints the table, each beside the first, and gives its rows for the record.
 pub(super) fn table(contenders: &[Contender]) -> Vec<Value> {
     let first = contenders.first();
-    let base = first.map_or(f64::NAN, Contender::cpu);
     println!(
         "\n{:<28} {:>12} {:>16} {:>14} {:>10}",
         "", "requests/s", "CPU us/request", "against first", "core busy"
     );
     let rows = contenders.iter().map(|contender| {
         let (rate, cpu, busy) = (median(&contender.per_second), contender.cpu(), median(&contender.busy));
+        let ratio = first.map_or(f64::NAN, |first| contender.against(first));
         println!(
-            "{:<28} {rate:>12.0} {cpu:>16.2} {:>14.2} {busy:>8.0} %",
-            contender.name,
-            cpu / base
+            "{:<28} {rate:>12.0} {cpu:>16.2} {ratio:>14.2} {busy:>8.0} %",
+            contender.name
         );
         json!({
-            "name": contender.name, "requests_per_second": rate, "cpu_micros_per_request": cpu, "ratio_to_first": cpu / base,
+            "name": contender.name, "requests_per_second": rate, "cpu_micros_per_request": cpu, "ratio_to_first": ratio,
             "core_busy_percent": busy,
             "rounds": { "requests_per_second": contender.per_second, "cpu_micros_per_request": contender.cpu_micros },
         })

@@ -15,8 +15,8 @@ use crate::sh::{self, Failure, Outcome};
 
 const SESSIONS: usize = 10_000;
 const WARM_UP_SECONDS: u64 = 3;
-const ROUND_SECONDS: u64 = 8;
-const ROUNDS: usize = 3;
+const ROUND_SECONDS: u64 = 2;
+const ROUNDS: usize = 15;
 
 /// Prints the table and writes `target/bench/sessions.json`.
 pub(super) fn run() -> Outcome {
