@@ -25,7 +25,7 @@ const MAX_CHUNKS: usize = 5;
 /// What sealed sessions are bound to.
 const AAD: &[u8] = b"session";
 /// Bytes of cookies whose content is kept open.
-const MAX_OPEN: usize = 32 * 1024 * 1024;
+const MAX_OPEN: usize = 128 * 1024 * 1024;
 /// For so long after they were last seen, in seconds.
 const UNUSED: i64 = 30;
 

@@ -13,7 +13,7 @@ use crate::recent::{Era, Recent};
 use crate::session::{SessionData, Times};
 
 /// Bytes of sealed content whose copies are kept; opened they are about twice as large.
-const MAX_BYTES: usize = 32 * 1024 * 1024;
+const MAX_BYTES: usize = 128 * 1024 * 1024;
 /// A copy that is not used goes after so many seconds.
 const UNUSED: i64 = 30;
 
