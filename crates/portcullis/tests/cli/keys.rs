@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::fixed::{fixed, fixed_json};
+
 const CONFIG: &str = r#"
 [server]
 public_url = "http://127.0.0.1:8080"
@@ -64,6 +66,12 @@ fn they_are_shown_replaced_and_removed() {
     assert!(
         human.lines().count() == 2 && human.starts_with(&format!("web  {made}  ES256  next")),
         "{human}"
+    );
+    insta::assert_snapshot!("keys_list", fixed(&human, &[(&made, "NEWER"), (&first[0].0, "OLDER")]));
+    let json = String::from_utf8(keys(dir.path(), &["list", "--json"]).stdout).unwrap();
+    insta::assert_snapshot!(
+        "keys_list_json",
+        fixed_json(&json, &[(&made, "NEWER"), (&first[0].0, "OLDER")])
     );
     assert!(
         keys(dir.path(), &["retire", "--client", "web", &first[0].0])

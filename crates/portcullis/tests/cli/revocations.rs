@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::fixed::{fixed, fixed_json};
 use crate::process::{Answer, Ended, free_ports, portcullis};
 use crate::world::{TOKEN, World, json_type, request};
 
@@ -72,7 +73,13 @@ fn what_is_revoked_is_refused_here_at_once_there_soon_and_after_a_restart() {
     });
     assert_eq!(world.call(&world.second_app, &alice), 502);
 
+    let json = cli(&["revocations", "list", "--json"]);
+    insta::assert_snapshot!(
+        "revocations_list_json",
+        fixed_json(&json.stdout, &[(&world.issuer, "ISSUER")])
+    );
     let table = world.fixed(&cli(&["revocations", "list"]).stdout);
+    insta::assert_snapshot!("revocations_list", fixed(&table, &[]));
     let rows: Vec<Vec<&str>> = table
         .lines()
         .map(|line| {

@@ -6,6 +6,7 @@ mod refusals;
 mod sealing;
 mod sessions;
 mod tokens;
+mod told;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::{World, assert_fails};
+use crate::fixed::{fixed, fixed_json};
 use crate::process::{Ended, Running, free_ports, portcullis, start, try_get};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -146,6 +147,11 @@ fn sessions_are_listed_without_a_secret_and_ended() {
         "{table:?}"
     );
     assert_eq!(table.stdout.lines().count(), 3);
+    let ids = listed.iter().map(|session| (session["id"].as_str().unwrap(), "ID"));
+    let known: Vec<_> = ids.chain([(gateway.world.idp.issuer(), "ISSUER")]).collect();
+    insta::assert_snapshot!("sessions_list", fixed(&table.stdout, &known));
+    let json = gateway.sessions("list", &["--subject", "alice-1", "--json"]);
+    insta::assert_snapshot!("sessions_list_json", fixed_json(&json.stdout, &known));
     let nobody = gateway.sessions("list", &["--subject", "bob-1"]);
     assert_eq!(
         (nobody.status, nobody.stdout.as_str()),
