@@ -171,6 +171,25 @@ async fn of_several_secrets_the_one_that_works_is_found_and_kept() {
     assert_eq!(refused(), 1);
 }
 
+/// What a program gives is asked for again when the provider refuses what it gave before.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_is_run_again_when_its_secret_is_refused() {
+    let setting = "secret = { command = [\"cat\", \"web.secret\"] }";
+    let gate = gate(setting, &[("web.secret", WEB_SECRET)]).await;
+    gate.sign_in().await;
+    put(&gate, "web.secret", "second");
+    gate.sign_in().await;
+    assert_eq!(told(&gate), Vec::<String>::new(), "what was read is good still");
+    let known = vec![Secret::new("second")];
+    assert!(gate.idp.control().set_client_secrets("web", known));
+    gate.sign_in().await;
+    gate.sign_in().await;
+    let refused = told(&gate);
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].contains("refused, next"), "{refused:?}");
+}
+
 #[tokio::test]
 async fn people_sign_in_through_a_client_with_a_key() {
     let key = SigningKey::generate(Algorithm::ES256).unwrap();
