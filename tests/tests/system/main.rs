@@ -7,4 +7,5 @@ mod examples;
 mod gateway;
 mod guard_examples;
 mod interop;
+mod reqwest_tokens;
 mod userinfo;
