@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::fake::{Asked, Fake, Reply};
+use crate::fixed::fixed_json;
 use crate::process::{Ended, free_ports, portcullis_reads};
 
 struct Stage {
@@ -166,6 +167,8 @@ async fn a_refusal_is_explained_by_the_gateways_own_rules() {
         "another gateway's rules are not known here"
     );
     assert_eq!(told["explained"]["code"], "insufficient_scope");
+    let known = [(api.origin.as_str(), "API"), (elsewhere.idp.issuer(), "ISSUER")];
+    insta::assert_snapshot!("call_json", fixed_json(&ended.stdout, &known));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::fake::{Fake, Reply};
+use crate::fixed::fixed_json;
 use crate::process::{Ended, free_ports, portcullis, portcullis_reads};
 
 const REDIRECT: &str = "http://127.0.0.1:8080/bff/callback";
@@ -192,6 +193,16 @@ async fn where_all_is_well_it_says_what_it_looked_at_and_status_0() {
     let ended = stage.asks(&stage.config, &[], "");
     assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
     insta::assert_snapshot!("doctor_well", stage.told(&ended));
+    let json = stage.asks(&stage.config, &["--json"], "");
+    let mut said: Value = serde_json::from_str(&json.stdout).unwrap();
+    for check in said["checks"].as_array_mut().unwrap() {
+        // Times, sizes, ports.
+        let found = check
+            .get_mut("found")
+            .filter(|found| found.to_string().contains(|c: char| c.is_ascii_digit()));
+        found.map(|found| *found = "MEASURED".into());
+    }
+    insta::assert_snapshot!("doctor_well_json", fixed_json(&said.to_string(), &[]));
     assert_eq!(
         fs::read_dir(stage.dir.path()).unwrap().count(),
         1,

@@ -9,6 +9,7 @@ use portcullis_store::{Revocation, RevocationStore, RevocationTarget, SqliteStor
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::fixed::fixed_json;
 use crate::process::{Ended, free_ports, portcullis, portcullis_reads};
 
 /// A provider, and a configuration that trusts it.
@@ -251,6 +252,10 @@ async fn the_policy_is_that_of_method_and_path() {
             &"scope orders.write".into(),
             &"orders.read".into()
         )
+    );
+    insta::assert_snapshot!(
+        "explain_token_json",
+        fixed_json(&ended.stdout, &[(stage.idp.issuer(), "ISSUER")])
     );
     assert!(
         ended.stdout.starts_with(r#"{"status":403,"refused":{"#),

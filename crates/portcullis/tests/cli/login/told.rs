@@ -31,6 +31,11 @@ fn from_the_login_to_the_logout() {
     let back = browser.sign_in(&url);
     assert_eq!(browser.open(&back).status, 200);
     insta::assert_snapshot!("login", told(&world, &login.ended()));
+    let again = world.sign_in(&[&KEPT[..], &["--json", "--scope", "openid", "--scope", "orders.read"]].concat());
+    insta::assert_snapshot!(
+        "login_json",
+        fixed_json(&again.stdout, &[(world.idp.issuer(), "ISSUER")])
+    );
 
     insta::assert_snapshot!("token", told(&world, &world.run("token", &[])));
     let credential = world.run("token", &["--exec-credential"]);
