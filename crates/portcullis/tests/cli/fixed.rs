@@ -60,8 +60,9 @@ fn fixed_word(word: &str) -> String {
     let hex = bare.chars().all(|c| c.is_ascii_hexdigit());
     let drawn = (upper && lower) || (has(char::is_ascii_digit) && (upper || hex));
     let opaque = bare.len() >= 16 && !bare.contains([':', '.']) && drawn;
+    let seconds = bare.len() == 10 && bare.bytes().all(|byte| byte.is_ascii_digit());
     let told = match bare.rsplit_once(':') {
-        _ if time => "TIME".to_owned(),
+        _ if time || seconds => "TIME".to_owned(),
         _ if opaque => "OPAQUE".to_owned(),
         Some((host, port)) if port.len() >= 4 && port.bytes().all(|byte| byte.is_ascii_digit()) => {
             format!("{host}:PORT")
@@ -79,6 +80,7 @@ fn what_differs_is_replaced_and_nothing_else() {
             "at http://127.0.0.1:PORT/login now",
         ),
         ("until 2026-11-26T19:11:26Z, or", "until TIME, or"),
+        ("exp 1795722380", "exp TIME"),
         ("\"sid\":\"b2fQ81x0aP_-9kLmNoPq\"}", "\"sid\":\"OPAQUE\"}"),
         ("8f1d0c5b7a3e49621f0e", "OPAQUE"),
         ("aBcDeFgHiJkLmNoP", "OPAQUE"),
