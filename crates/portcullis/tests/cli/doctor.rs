@@ -200,7 +200,9 @@ async fn where_all_is_well_it_says_what_it_looked_at_and_status_0() {
         let found = check
             .get_mut("found")
             .filter(|found| found.to_string().contains(|c: char| c.is_ascii_digit()));
-        found.map(|found| *found = "MEASURED".into());
+        if let Some(found) = found {
+            *found = "MEASURED".into();
+        }
     }
     insta::assert_snapshot!("doctor_well_json", fixed_json(&said.to_string(), &[]));
     assert_eq!(
