@@ -78,22 +78,21 @@ fn transcript() -> Outcome<String> {
         ])
         .stdout(Stdio::piped())
         .spawn()?;
-    let mut text = String::new();
-    for line in demo
+    let lines = demo
         .stdout
         .take()
         .into_iter()
-        .flat_map(|stdout| BufReader::new(stdout).lines())
-    {
-        let line = line?;
+        .flat_map(|stdout| BufReader::new(stdout).lines());
+    let mut text = String::new();
+    for line in lines.map_while(Result::ok) {
         text.push_str(&usual(&line));
         text.push('\n');
         if line.starts_with("  3. ") {
             break;
         }
     }
-    // `cargo run` becomes the demo where it can; else the pipe that is closed here ends it with its next line.
-    demo.kill()?;
+    // `cargo run` becomes the demo, which takes its temporary files along when it is asked to end.
+    sh::output(sh::here("kill").args(["-TERM", &demo.id().to_string()]))?;
     demo.wait()?;
     match text.contains("  3. ") {
         true => Ok(text),

@@ -13,7 +13,7 @@ use portcullis_store::{SessionKey, SessionRecord, StoreError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::copies::Copy;
+use crate::copies::Opened;
 use crate::recent::Recent;
 use crate::session::{SessionData, Times, store_refused};
 use crate::{Bff, FrontendSettings, Session, cookies};
@@ -153,7 +153,7 @@ impl Bff {
         &self,
         key: SessionKey,
         carried: &Carried,
-        copy: Option<&Copy>,
+        copy: Option<&Opened>,
     ) -> Result<(Session, Brought), Refused> {
         let now = self.0.clock.now();
         let brought = Brought {

@@ -20,14 +20,14 @@ const UNUSED: i64 = 30;
 /// What was read lately.
 #[derive(Debug)]
 pub(crate) struct Copies {
-    kept: Recent<SessionKey, Copy>,
+    kept: Recent<SessionKey, Opened>,
     /// For how long a copy counts while the store does not answer, in seconds.
     grace: i64,
 }
 
 /// A session as it was read.
 #[derive(Debug)]
-pub(crate) struct Copy {
+pub(crate) struct Opened {
     pub(crate) version: Version,
     pub(crate) data: Arc<SessionData>,
     pub(crate) needs_reseal: bool,
@@ -54,7 +54,7 @@ impl Copies {
 
     /// Keeps what was read, and was `bytes` long.
     pub(crate) fn keep(&self, session: &Session, bytes: usize, era: Era, now: UnixTime) {
-        let copy = Copy {
+        let copy = Opened {
             version: session.version,
             data: Arc::clone(&session.data),
             needs_reseal: session.needs_reseal,
@@ -67,13 +67,13 @@ impl Copies {
     }
 
     /// What was read of a session. Ask the store whether it is so still.
-    pub(crate) fn find(&self, key: SessionKey, now: UnixTime) -> Option<Arc<Copy>> {
+    pub(crate) fn find(&self, key: SessionKey, now: UnixTime) -> Option<Arc<Opened>> {
         self.kept.get(&key, now)
     }
 
     /// Whether a copy counts while the store does not answer: it was read not too long ago, and the session's time is
     /// not over.
-    pub(crate) fn counts(&self, copy: &Copy, now: UnixTime) -> bool {
+    pub(crate) fn counts(&self, copy: &Opened, now: UnixTime) -> bool {
         let read = UnixTime::from_secs(copy.read.load(Ordering::Relaxed));
         (0..self.grace).contains(&now.since(read)) && copy.times().idle_expires > now
     }
@@ -89,7 +89,7 @@ impl Copies {
     }
 }
 
-impl Copy {
+impl Opened {
     pub(crate) fn times(&self) -> Times {
         Times {
             created: self.created,

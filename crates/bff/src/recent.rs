@@ -28,15 +28,15 @@ pub(crate) struct Era(u64);
 
 #[derive(Debug)]
 struct Shard<K, V> {
-    young: HashMap<K, Sized<V>>,
-    old: HashMap<K, Sized<V>>,
+    young: HashMap<K, Weighed<V>>,
+    old: HashMap<K, Weighed<V>>,
     /// Of the young.
     bytes: usize,
     turned: UnixTime,
 }
 
 #[derive(Debug)]
-struct Sized<V> {
+struct Weighed<V> {
     value: Arc<V>,
     bytes: usize,
 }
@@ -85,7 +85,7 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         let mut shard = self.shard(&key);
         // Under the lock: whoever removes begins the next era first.
         if era == self.era() {
-            self.insert(&mut shard, key, Sized { value, bytes }, now);
+            self.insert(&mut shard, key, Weighed { value, bytes }, now);
         }
     }
 
@@ -105,7 +105,7 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         }
     }
 
-    fn insert(&self, shard: &mut Shard<K, V>, key: K, value: Sized<V>, now: UnixTime) {
+    fn insert(&self, shard: &mut Shard<K, V>, key: K, value: Weighed<V>, now: UnixTime) {
         let due = now.since(shard.turned) >= self.turn_every;
         if due || shard.bytes + value.bytes > self.max_bytes / SHARDS / 2 {
             shard.old = std::mem::take(&mut shard.young);

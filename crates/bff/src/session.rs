@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::carried::Brought;
-use crate::copies::Copy;
+use crate::copies::Opened;
 use crate::recent::Era;
 use crate::{AccessToken, Bff, cookies};
 
@@ -92,7 +92,7 @@ struct Sealable {
 }
 
 impl Session {
-    fn of(key: SessionKey, copy: &Copy) -> Session {
+    fn of(key: SessionKey, copy: &Opened) -> Session {
         Session {
             key,
             version: copy.version,
@@ -233,7 +233,7 @@ impl Bff {
     }
 
     /// The session in the store. What is still as the copy has it is not read again.
-    async fn stored(&self, key: SessionKey, copy: Option<&Copy>, method: &Method) -> Result<Session, Refused> {
+    async fn stored(&self, key: SessionKey, copy: Option<&Opened>, method: &Method) -> Result<Session, Refused> {
         let (now, era) = (self.0.clock.now(), self.0.copies.era());
         let found = match copy {
             Some(copy) => match self.unchanged(key, copy, now).await {
@@ -267,7 +267,7 @@ impl Bff {
     pub(crate) async fn unchanged(
         &self,
         key: SessionKey,
-        copy: &Copy,
+        copy: &Opened,
         now: UnixTime,
     ) -> Result<Option<Session>, StoreError> {
         let found = self.0.store.glance(key).await?;

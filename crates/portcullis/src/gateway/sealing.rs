@@ -126,6 +126,8 @@ impl Sealed {
         let own = self.own.clone();
         let resealed =
             tokio::task::spawn_blocking(move || own.iter().try_for_each(|(_, keys)| keys.reseal(now).map(drop)));
-        resealed.await.unwrap_or(Ok(()))
+        resealed
+            .await
+            .unwrap_or_else(|_| Err("the keys of clients could not be sealed anew".to_owned()))
     }
 }

@@ -1,5 +1,7 @@
 //! Sessions without a store: the browser carries them.
 
+use portcullis_store::contract::servers::until;
+
 use super::raw::{self, Reply};
 use super::{Gate, stores};
 use crate::demo::Browser;
@@ -190,4 +192,23 @@ async fn without_its_key_a_session_is_over() {
         (401, "session.invalid".into())
     );
     gate.sign_in().await;
+}
+
+/// What lies open in memory goes with its key, without a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_key_an_open_session_is_over_at_once() {
+    let gate = Gate::start_on(STORE).await;
+    let carried = cookies(&gate.sign_in().await);
+    let status = async || ask(&gate, "GET", "/bff/user", &carried).await.status;
+    assert_eq!(status().await, 200);
+    let loaded = || gate.audit.metrics().events("sealing_keys_loaded");
+    stores::write_key(gate.dir.path(), &[stores::NEWER, stores::KEY]);
+    until(async || loaded() == 1).await;
+    assert_eq!(status().await, 200, "the old key opens still");
+    stores::write_key(gate.dir.path(), &[stores::NEWER]);
+    until(async || loaded() == 2).await;
+    assert_eq!(
+        ask(&gate, "GET", "/bff/user", &carried).await.problem(),
+        (401, "session.invalid".into())
+    );
 }
