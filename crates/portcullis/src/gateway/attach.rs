@@ -101,6 +101,15 @@ impl Attach {
         matches!(self, Attach::CallerOrClient(_) | Attach::CallerOrNone)
     }
 
+    /// Whether a session's token reaches the upstream, itself or exchanged; `own`: the client's own was taken.
+    pub(super) fn sends_session(&self, own: bool) -> bool {
+        match self {
+            Attach::Caller | Attach::Exchanged(_) => true,
+            Attach::CallerOrClient(_) | Attach::CallerOrNone => !own,
+            Attach::Client(_) | Attach::None => false,
+        }
+    }
+
     /// Another token of the client's than this one, which the upstream has refused.
     pub(super) async fn instead_of(&self, refused: &Secret) -> Option<Attached> {
         let (Attach::Client(own) | Attach::CallerOrClient(own)) = self else {

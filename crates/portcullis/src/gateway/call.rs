@@ -51,23 +51,7 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let pass = match &api.guarded {
-            None => Ok(Pass {
-                credential: Credential::None,
-                authorization: AuthorizationHeader::Keep,
-                permit: Permit::Anyone,
-                dpop_nonce: None,
-                session: None,
-                own: None,
-                bound: None,
-            }),
-            Some(guarded) => self.admit(api, guarded, &incoming).await,
-        };
-        let pass = match pass {
-            Ok(pass) if matches!(api.attach, Attach::Caller) => Ok(pass),
-            Ok(pass) => Box::pin(self.attach(api, &incoming, pass)).await,
-            refused => refused,
-        };
+        let pass = self.let_pass(api, &incoming).await;
         let begun = incoming.begun;
         let (credential, refused, response) = match pass {
             Ok(pass) => (
@@ -83,6 +67,26 @@ impl Gateway {
             credential,
             response,
             refused,
+        }
+    }
+
+    /// Who makes a call, and the token that its upstream gets for it: what is sent on has gone through here.
+    async fn let_pass(&self, api: &Api, incoming: &Incoming<'_>) -> Result<Pass, (Credential, Box<Response<Body>>)> {
+        let pass = match &api.guarded {
+            None => Pass {
+                credential: Credential::None,
+                authorization: AuthorizationHeader::Keep,
+                permit: Permit::Anyone,
+                dpop_nonce: None,
+                session: None,
+                own: None,
+                bound: None,
+            },
+            Some(guarded) => self.admit(api, guarded, incoming).await?,
+        };
+        match api.attach {
+            Attach::Caller => Ok(pass),
+            _ => Box::pin(self.attach(api, incoming, pass)).await,
         }
     }
 
@@ -320,11 +324,13 @@ impl Gateway {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let repeatable = body.is_end_stream() && !incoming.parts.headers.contains_key(UPGRADE);
-        let used = pass
+        // Where the upstream did not see it, it says nothing about the session's token.
+        let session = pass
             .session
             .as_ref()
-            .map(|(bff, session)| (bff.clone(), bff.used(session)));
-        let Some(((bff, used), guarded)) = used.filter(|_| repeatable).zip(api.guarded.as_ref()) else {
+            .filter(|_| api.attach.sends_session(pass.own.is_some()));
+        let used = session.map(|(bff, session)| (bff.clone(), bff.used(session)));
+        let Some((bff, used)) = used.filter(|_| repeatable) else {
             return self.forward(api, incoming, body, pass).await;
         };
         let spare = Incoming {
@@ -337,7 +343,7 @@ impl Gateway {
         if !is_refused || !Box::pin(bff.renew_refused(used, spare.id)).await {
             return response;
         }
-        match Box::pin(self.admit(api, guarded, &spare)).await {
+        match Box::pin(self.let_pass(api, &spare)).await {
             Ok(pass) => Box::pin(self.forward(api, spare, Body::empty(), pass)).await,
             Err((_, refused)) => *refused,
         }

@@ -235,6 +235,56 @@ async fn a_401_for_the_clients_token_makes_one_more_try() {
 }
 
 #[tokio::test]
+async fn a_401_changes_nothing_about_whose_token_an_upstream_gets() {
+    let gate = gate().await;
+    let mut browser = gate.sign_in().await;
+    let refreshes = || gate.idp.control().token_counts().refreshes;
+    // What reached the upstream of a call that it refuses, some time after the tokens were issued.
+    let mut denied = async |api: &str| {
+        fetch(&gate, &mut browser, &format!("/api/{api}/7")).await;
+        gate.clock.advance(20);
+        let (hits, before) = (gate.upstream.hits(), refreshes());
+        assert_eq!(
+            gate.fetch(&mut browser, &format!("/api/{api}/denied")).await.status,
+            401
+        );
+        let new = gate.upstream.hits() - hits;
+        let all = gate.upstream.all();
+        (all[all.len() - new..].to_vec(), refreshes() - before)
+    };
+    // The session's token was not sent, so nothing is wrong with it.
+    let (seen, renewed) = denied("bare").await;
+    assert_eq!((seen.len(), renewed), (1, 0));
+    assert!(seen[0].all("authorization").is_empty());
+    let (seen, renewed) = denied("job").await;
+    assert_eq!((seen.len(), renewed), (2, 0), "another token of the client's own");
+    for seen in &seen {
+        assert_eq!(claims(seen)["client_id"], "nightly");
+    }
+    // The session's token is renewed, and exchanged anew.
+    let (seen, renewed) = denied("narrow").await;
+    assert_eq!((seen.len(), renewed), (2, 1));
+    for seen in &seen {
+        assert_eq!(
+            (&claims(seen)["aud"], &claims(seen)["scope"]),
+            (&BILLING.into(), &"billing.read".into())
+        );
+    }
+    assert_ne!(claims(&seen[0])["jti"], claims(&seen[1])["jti"]);
+    for api in ["open-perhaps", "open-either"] {
+        let (seen, renewed) = denied(api).await;
+        assert_eq!((seen.len(), renewed), (2, 1), "{api}");
+        for seen in &seen {
+            assert_eq!(
+                (&claims(seen)["aud"], &claims(seen)["sub"]),
+                (&AUDIENCE.into(), &"alice".into())
+            );
+        }
+        assert_ne!(claims(&seen[0])["jti"], claims(&seen[1])["jti"], "{api}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_token_nothing_is_forwarded() {
     let gate = gate().await;
     let mut browser = gate.sign_in().await;
