@@ -8,6 +8,10 @@ use crate::login::redirect;
 use crate::user::has_parameter;
 use crate::{Bff, Failure, Session};
 
+/// An ID token of more characters is not put into a URL: servers take lines of 8 KB, and the person would be left at an
+/// error page of the provider's.
+const MAX_HINT: usize = 4_096;
+
 impl Bff {
     pub(crate) async fn logout(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
         let settings = &self.0.settings;
@@ -50,11 +54,12 @@ impl Bff {
     async fn after_logout(&self, session: &Session) -> String {
         let settings = &self.0.settings;
         let home = format!("{}{}", settings.origin(), settings.home());
-        let hint = settings.id_token_hint.then_some(&session.data.id_token);
+        let id_token = &session.data.id_token;
+        let hint = (settings.id_token_hint && id_token.expose().len() <= MAX_HINT).then_some(id_token);
         match settings.client.end_session_url(hint, &home, &random_token(16)).await {
             Ok(Some(mut url)) => {
                 // RP-Initiated Logout 1.0 s2: the session's `sid` is a hint that is no token.
-                if let (false, Some(sid)) = (settings.id_token_hint, &session.data.sid) {
+                if let (None, Some(sid)) = (hint, &session.data.sid) {
                     url.query_pairs_mut().append_pair("logout_hint", sid);
                 }
                 url.into()

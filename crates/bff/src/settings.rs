@@ -46,8 +46,8 @@ pub struct FrontendSettings {
     pub cors: Vec<String>,
     /// Absolute URLs that a login may return to, besides local paths; compared exactly.
     pub return_to: Vec<String>,
-    /// Whether a logout sends `id_token_hint`, which puts the ID token into a URL. Without it `client_id` and
-    /// `logout_hint` are sent, and some providers ask the person to confirm.
+    /// Whether a logout sends `id_token_hint` (RP-Initiated Logout 1.0 s2), which puts the ID token into a URL. Without it
+    /// `client_id` and `logout_hint` are sent, and some providers ask the person to confirm.
     pub id_token_hint: bool,
     /// When the provider says that a session is over, its tokens are refused for so many seconds: longer than any of
     /// them lives.
@@ -73,7 +73,7 @@ impl FrontendSettings {
             same_site: SameSite::Lax,
             cors: Vec::new(),
             return_to: Vec::new(),
-            id_token_hint: false,
+            id_token_hint: true,
             revoke_for: 24 * 60 * 60 + 10 * 60,
         }
     }

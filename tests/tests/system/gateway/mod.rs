@@ -17,6 +17,7 @@ mod https;
 mod issuers;
 mod login_answers;
 mod login_kinds;
+mod logout;
 mod logout_messages;
 mod metadata;
 mod mtls;

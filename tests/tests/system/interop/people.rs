@@ -27,7 +27,7 @@ async fn the_whole_way_with_a_resource_indicator() {
         client: r#"auth = "client_secret_post""#,
         frontend: r#"
             resource = "https://api.example.test"
-            logout_hint = "id_token"
+            logout_hint = "session"
         "#,
     })
     .await;
@@ -77,7 +77,7 @@ async fn the_whole_way(app: &App, resource: Option<&str>) {
         (2, 0)
     );
 
-    log_out(app, &mut browser, resource.is_some()).await;
+    log_out(app, &mut browser, resource.is_none()).await;
     assert!(
         browser.seen.contains("alice@example.test"),
         "what was seen is searched below"

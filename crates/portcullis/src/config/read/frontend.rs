@@ -61,8 +61,8 @@ pub(super) fn frontend(reader: &Reader<'_>, server: Option<&Url>) -> Option<Fron
             _ => SameSite::Lax,
         },
         logout_hint: match logout_hint?.value {
-            "id_token" => LogoutHint::IdToken,
-            _ => LogoutHint::Session,
+            "session" => LogoutHint::Session,
+            _ => LogoutHint::IdToken,
         },
     })
 }

@@ -85,9 +85,9 @@ pub(crate) const FRONTEND: Table = Table {
         Key::new(
             "logout_hint",
             OneOf(&["session", "id_token"]),
-            Default(r#""session""#),
-            r#""id_token""#,
-            "What a logout tells the provider. `session` is its `sid`, and some providers then ask the person to confirm. `id_token` sends `id_token_hint`, which puts the ID token into a URL.",
+            Default(r#""id_token""#),
+            r#""session""#,
+            "What a logout tells the provider. `id_token` sends `id_token_hint`, the ID token, in the URL, unless it is longer than 4,096 characters. `session` sends the session's `sid` as `logout_hint`, which keeps the token out of the provider's and the browser's logs; some providers then ask the person to confirm.",
         )
         .also(&["id_token_hint"]),
         Key::new(
