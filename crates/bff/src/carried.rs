@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use portcullis_audit::Refused;
 use portcullis_jose::{Secret, UnixTime, base64url_decode, base64url_encode, sha256};
 use portcullis_store::{SessionKey, SessionRecord, StoreError};
@@ -138,8 +138,8 @@ impl Bff {
 
     fn unsealed_lately(&self, value: &str) -> Option<Arc<Carried>> {
         let (lately, now) = (&self.0.carried.0, self.0.clock.now());
-        let era = lately.era();
         let hash = sha256(value.as_bytes());
+        let era = lately.era(&hash);
         if let Some(carried) = lately.get(&hash, now) {
             return Some(carried);
         }
@@ -169,7 +169,7 @@ impl Bff {
             return Ok((session, brought));
         }
         self.bring_in(key, carried).await?;
-        let era = self.0.copies.era();
+        let era = self.0.copies.era(key);
         let found = self.0.store.get(key).await.map_err(store_refused)?;
         let found = found.ok_or_else(|| Refused::new("session.expired"))?;
         Ok((self.open_and_keep(key, &found, era, now)?, brought))
@@ -231,6 +231,18 @@ impl Bff {
             Ok(value) => self.0.settings.set_session_cookies(&value),
             // Too large by now: what the browser has goes on for as long as it does.
             Err(_) => Vec::new(),
+        }
+    }
+
+    /// The same for an answer that refuses a request: what was renewed on the way is in the browser's cookies or nowhere
+    /// but here.
+    pub async fn carry_out(&self, headers: &HeaderMap, method: &Method) -> Vec<HeaderValue> {
+        if !self.0.settings.in_cookies {
+            return Vec::new();
+        }
+        match self.session_as_is(headers, method).await {
+            Ok(Some(session)) => self.carry(&session).await,
+            _ => Vec::new(),
         }
     }
 

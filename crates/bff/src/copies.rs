@@ -48,8 +48,8 @@ impl Copies {
     }
 
     /// To be taken before a session is read that is kept.
-    pub(crate) fn era(&self) -> Era {
-        self.kept.era()
+    pub(crate) fn era(&self, key: SessionKey) -> Era {
+        self.kept.era(&key)
     }
 
     /// Keeps what was read, and was `bytes` long.
@@ -148,25 +148,25 @@ mod tests {
     #[test]
     fn a_copy_counts_for_a_while_and_no_longer_than_its_session() {
         let copies = Copies::new(30);
-        copies.keep(&session("a", 1), 10, copies.era(), at(0));
+        copies.keep(&session("a", 1), 10, copies.era(key("a")), at(0));
         assert!(counts(&copies, "a", at(29)));
         assert!(!counts(&copies, "a", at(30)));
         assert!(!counts(&copies, "a", at(-1)), "a clock that was turned back");
         assert!(!counts(&copies, "b", at(0)));
         // Newer ones take its place, and what is over is over.
-        copies.keep(&session("a", 2), 10, copies.era(), at(980));
+        copies.keep(&session("a", 2), 10, copies.era(key("a")), at(980));
         assert_eq!(copies.find(key("a"), at(980)).unwrap().version, Version::from_u64(2));
         assert!(counts(&copies, "a", at(999)));
         assert!(!counts(&copies, "a", at(1_000)));
         let none = Copies::new(0);
-        none.keep(&session("a", 1), 10, none.era(), at(0));
+        none.keep(&session("a", 1), 10, none.era(key("a")), at(0));
         assert!(!counts(&none, "a", at(0)));
     }
 
     #[test]
     fn a_copy_counts_from_when_the_store_last_said_that_it_is_so() {
         let copies = Copies::new(30);
-        copies.keep(&session("a", 1), 10, copies.era(), at(0));
+        copies.keep(&session("a", 1), 10, copies.era(key("a")), at(0));
         let copy = copies.find(key("a"), at(20)).unwrap();
         let glance = |version, idle| Glance {
             version: Version::from_u64(version),
@@ -183,7 +183,7 @@ mod tests {
     fn what_was_ended_here_is_forgotten() {
         let copies = Copies::new(30);
         for name in ["a", "b", "c"] {
-            copies.keep(&session(name, 1), 10, copies.era(), at(0));
+            copies.keep(&session(name, 1), 10, copies.era(key(name)), at(0));
         }
         copies.forget(key("a"));
         assert!(!counts(&copies, "a", at(1)));

@@ -31,9 +31,14 @@ impl Bff {
                 ..refused.into()
             })?;
         if let Some((issuer, sid)) = named {
-            self.0.copies.forget_all();
             let ended = self.0.store.delete_by_sid(IndexKey::sid(&issuer, &sid)).await;
-            for _ in 0..ended.map_err(store_refused)? {
+            let ended = ended.map_err(store_refused)?;
+            // Anybody may ask, so that what names no session costs nothing but the question.
+            if ended > 0 {
+                self.0.copies.forget_all();
+                self.0.watches.look_now();
+            }
+            for _ in 0..ended {
                 let (frontend, how) = (frontend.clone(), "front_channel");
                 let event = Event::LoggedOut {
                     frontend,
@@ -42,7 +47,6 @@ impl Bff {
                 };
                 self.0.audit.emit(Some(id), event);
             }
-            self.0.watches.look_now();
         }
         // Without parameters nobody is named. A cookie alone ends nothing: any page could make a frame of this.
         let nonce = random_token(16);

@@ -36,6 +36,7 @@ mod cookies;
 mod copies;
 mod csrf;
 mod failure;
+mod flights;
 mod frontchannel;
 mod kept;
 mod login;
@@ -93,7 +94,7 @@ struct Inner {
     audit: Audit,
     clock: Arc<dyn Clock>,
     revoke: Revoke,
-    refreshing: refresh::Flights,
+    refreshing: flights::Flights,
     watches: watch::Watches,
     copies: copies::Copies,
     carried: carried::CarriedLately,
@@ -126,7 +127,7 @@ impl Bff {
             audit,
             clock,
             revoke,
-            refreshing: refresh::Flights::default(),
+            refreshing: flights::Flights::default(),
             watches: watch::Watches::default(),
         })))
     }
@@ -183,18 +184,19 @@ impl Bff {
     /// # Errors
     /// [`Failure`] with the reason, and the cookies to set beside it.
     pub async fn handle(&self, request: &Parts, body: &[u8], id: &RequestId) -> Result<Response<Body>, Failure> {
-        let mut response = self.answer(request, body, id).await?;
+        let mut answer = self.answer(request, body, id).await;
         let endpoint = self.endpoint_of(request.uri.path()).unwrap_or_default();
         // The other endpoints begin a session, end it, or leave it as it is.
-        if self.0.settings.in_cookies
-            && matches!(endpoint, "user" | "refresh")
-            && let Ok(Some(session)) = self.session_as_is(&request.headers, &request.method).await
-        {
-            for cookie in self.carry(&session).await {
-                response.headers_mut().append(http::header::SET_COOKIE, cookie);
+        if matches!(endpoint, "user" | "refresh") {
+            let cookies = self.carry_out(&request.headers, &request.method).await;
+            match &mut answer {
+                Ok(response) => cookies.into_iter().for_each(|cookie| {
+                    response.headers_mut().append(http::header::SET_COOKIE, cookie);
+                }),
+                Err(failure) => failure.set_cookies.extend(cookies),
             }
         }
-        Ok(response)
+        answer
     }
 
     async fn answer(&self, request: &Parts, body: &[u8], id: &RequestId) -> Result<Response<Body>, Failure> {

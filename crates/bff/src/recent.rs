@@ -19,10 +19,10 @@ pub(crate) struct Recent<K, V> {
     hasher: RandomState,
     max_bytes: usize,
     turn_every: i64,
-    era: AtomicU64,
+    eras: [AtomicU64; SHARDS],
 }
 
-/// When something began: what is removed after that is not put back by whoever had it before.
+/// When something began, for one shard: what is removed of it after that is not put back by whoever had it before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Era(u64);
 
@@ -60,17 +60,17 @@ impl<K: Eq + Hash, V> Recent<K, V> {
             hasher: RandomState::new(),
             max_bytes,
             turn_every: seconds,
-            era: AtomicU64::new(0),
+            eras: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
-    /// To be taken before the value is made that is put.
-    pub(crate) fn era(&self) -> Era {
-        Era(self.era.load(Ordering::SeqCst))
+    /// To be taken before the value is made that is put under this key.
+    pub(crate) fn era(&self, key: &K) -> Era {
+        self.era_of(self.place(key))
     }
 
     pub(crate) fn get(&self, key: &K, now: UnixTime) -> Option<Arc<V>> {
-        let mut shard = self.shard(key);
+        let mut shard = self.shard(self.place(key));
         if let Some(found) = shard.young.get(key) {
             return Some(Arc::clone(&found.value));
         }
@@ -82,16 +82,18 @@ impl<K: Eq + Hash, V> Recent<K, V> {
 
     /// Unless something was removed since. `bytes` is about what the value takes.
     pub(crate) fn put(&self, key: K, value: Arc<V>, bytes: usize, era: Era, now: UnixTime) {
-        let mut shard = self.shard(&key);
+        let place = self.place(&key);
+        let mut shard = self.shard(place);
         // Under the lock: whoever removes begins the next era first.
-        if era == self.era() {
+        if era == self.era_of(place) {
             self.insert(&mut shard, key, Weighed { value, bytes }, now);
         }
     }
 
     pub(crate) fn remove(&self, key: &K) {
-        self.era.fetch_add(1, Ordering::SeqCst);
-        let mut shard = self.shard(key);
+        let place = self.place(key);
+        self.begin_era(place);
+        let mut shard = self.shard(place);
         if let Some(found) = shard.young.remove(key) {
             shard.bytes = shard.bytes.saturating_sub(found.bytes);
         }
@@ -99,9 +101,9 @@ impl<K: Eq + Hash, V> Recent<K, V> {
     }
 
     pub(crate) fn clear(&self) {
-        self.era.fetch_add(1, Ordering::SeqCst);
-        for shard in &self.shards {
-            *shard.lock().unwrap_or_else(PoisonError::into_inner) = Shard::default();
+        for place in 0..SHARDS {
+            self.begin_era(place);
+            *self.shard(place) = Shard::default();
         }
     }
 
@@ -117,10 +119,24 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "the remainder is below the number of shards")]
-    fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, V>> {
-        let shard = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
-        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    /// Below the number of shards.
+    fn place(&self, key: &K) -> usize {
+        usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a place is below the number of shards")]
+    fn shard(&self, place: usize) -> MutexGuard<'_, Shard<K, V>> {
+        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a place is below the number of shards")]
+    fn era_of(&self, place: usize) -> Era {
+        Era(self.eras[place].load(Ordering::SeqCst))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a place is below the number of shards")]
+    fn begin_era(&self, place: usize) {
+        self.eras[place].fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -135,27 +151,22 @@ mod tests {
     #[test]
     fn what_is_used_stays_and_what_is_not_goes() {
         let recent = Recent::new(1_000_000, 30);
-        recent.put("a", Arc::new(1), 10, recent.era(), at(0));
-        recent.put("b", Arc::new(2), 10, recent.era(), at(0));
+        recent.put("a", Arc::new(1), 10, recent.era(&"a"), at(0));
+        recent.put("b", Arc::new(2), 10, recent.era(&"b"), at(0));
         for round in 1..10 {
             assert_eq!(recent.get(&"a", at(round * 30)).as_deref(), Some(&1), "round {round}");
             // Something new comes into every shard.
             for number in 0..1_000 {
-                recent.put(
-                    &*format!("{round}-{number}").leak(),
-                    Arc::new(0),
-                    1,
-                    recent.era(),
-                    at(round * 30),
-                );
+                let name = &*format!("{round}-{number}").leak();
+                recent.put(name, Arc::new(0), 1, recent.era(&name), at(round * 30));
             }
         }
         assert_eq!(recent.get(&"b", at(300)), None);
-        recent.put("a", Arc::new(3), 10, recent.era(), at(300));
+        recent.put("a", Arc::new(3), 10, recent.era(&"a"), at(300));
         assert_eq!(recent.get(&"a", at(300)).as_deref(), Some(&3));
         recent.remove(&"a");
         assert_eq!(recent.get(&"a", at(300)), None);
-        recent.put("a", Arc::new(3), 10, recent.era(), at(300));
+        recent.put("a", Arc::new(3), 10, recent.era(&"a"), at(300));
         recent.clear();
         assert_eq!(recent.get(&"a", at(300)), None);
     }
@@ -167,11 +178,11 @@ mod tests {
             |recent: &Recent<_, _>| recent.remove(&"a"),
             |recent: &Recent<_, _>| recent.clear(),
         ] {
-            let era = recent.era();
+            let era = recent.era(&"a");
             remove(&recent);
             recent.put("a", Arc::new(1), 10, era, at(0));
             assert_eq!(recent.get(&"a", at(0)), None);
-            recent.put("a", Arc::new(1), 10, recent.era(), at(0));
+            recent.put("a", Arc::new(1), 10, recent.era(&"a"), at(0));
             assert_eq!(recent.get(&"a", at(0)).as_deref(), Some(&1));
         }
     }
@@ -181,10 +192,10 @@ mod tests {
         const MAX: usize = 64 * 1024 * 1024;
         let recent = Recent::new(MAX, 600);
         for number in 0..2_000 {
-            recent.put(number, Arc::new(()), 100_000, recent.era(), at(0));
+            recent.put(number, Arc::new(()), 100_000, recent.era(&number), at(0));
             // What is used again and again is counted once.
             recent.get(&(number / 2), at(0));
-            recent.put(number, Arc::new(()), 100_000, recent.era(), at(0));
+            recent.put(number, Arc::new(()), 100_000, recent.era(&number), at(0));
         }
         let kept = |shard: &Mutex<Shard<usize, ()>>| {
             let shard = shard.lock().unwrap();

@@ -1,14 +1,12 @@
 //! Renewing a session's access token: once for each session, in this process by a lock, over all replicas by a lease
 //! with a fencing number.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use portcullis_audit::{Event, Refused, RequestId};
-use portcullis_jose::{Claims, Refusal, UnixTime, random_token};
+use portcullis_jose::{Claims, Refusal, random_token};
 use portcullis_oidc::ProviderError;
 use portcullis_store::{LeaseName, SessionKey, StoreError, Version};
-use tokio::sync::Mutex;
 
 use crate::session::{SessionData, store_refused};
 use crate::{AccessToken, Bff, Session};
@@ -20,8 +18,6 @@ const LEASE_SECONDS: u32 = 10;
 const SETTLED: i64 = 30;
 /// The same where somebody asks for another one.
 const ASKED_AGAIN: i64 = 5;
-/// After the provider could not be asked, it is left alone for so long, in seconds.
-const BACK_OFF: i64 = 5;
 /// How long and how often to look for the result of another replica.
 const WAIT_STEP: Duration = Duration::from_millis(50);
 const WAIT_STEPS: u32 = 140;
@@ -46,39 +42,6 @@ pub struct Used {
     version: Version,
 }
 
-/// One lock for every few sessions, and when the provider last could not be asked for one of them.
-#[derive(Debug)]
-pub(crate) struct Flights([Flight; 256]);
-
-#[derive(Debug)]
-struct Flight {
-    lock: Mutex<()>,
-    failed: AtomicI64,
-}
-
-impl Default for Flights {
-    fn default() -> Flights {
-        Flights(std::array::from_fn(|_| Flight {
-            lock: Mutex::new(()),
-            failed: AtomicI64::new(i64::MIN),
-        }))
-    }
-}
-
-impl Flights {
-    #[expect(clippy::indexing_slicing, reason = "256 flights, and the index is a byte")]
-    fn of(&self, session: &Session) -> &Flight {
-        let [first, ..] = *session.key.as_bytes();
-        &self.0[usize::from(first)]
-    }
-}
-
-impl Flight {
-    fn failed_just_now(&self, now: UnixTime) -> bool {
-        (0..BACK_OFF).contains(&now.since(UnixTime::from_secs(self.failed.load(Ordering::Acquire))))
-    }
-}
-
 impl Bff {
     pub(crate) async fn fresh_access_token(&self, session: &Session, id: &RequestId) -> Result<AccessToken, Refused> {
         if session.from_copy {
@@ -91,7 +54,7 @@ impl Bff {
         if !self.is_needed(session, Need::Ahead) {
             return Ok(session.data.access_token.clone());
         }
-        if self.0.refreshing.of(session).failed_just_now(self.0.clock.now()) {
+        if self.0.refreshing.failed_just_now(session.key, self.0.clock.now()) {
             return self.alive_or(session, failed_a_moment_ago());
         }
         Box::pin(self.renew_apart(session.clone(), Need::Ahead, id)).await
@@ -177,7 +140,8 @@ impl Bff {
     }
 
     async fn renew(&self, session: Session, need: Need, id: &RequestId) -> Result<AccessToken, Refused> {
-        let flight = self.0.refreshing.of(&session);
+        let (flights, key) = (&self.0.refreshing, session.key);
+        let flight = flights.of(key, self.0.clock.now());
         let _turn = match flight.lock.try_lock() {
             Ok(turn) => turn,
             // Somebody is at it: who has a token that lives need not wait.
@@ -186,7 +150,7 @@ impl Bff {
             }
             Err(_) => flight.lock.lock().await,
         };
-        if flight.failed_just_now(self.0.clock.now()) {
+        if flights.failed_just_now(key, self.0.clock.now()) {
             return self.alive_or(&session, failed_a_moment_ago());
         }
         let mut session = self.again(&session).await?;
@@ -197,6 +161,8 @@ impl Bff {
             if session.data.refresh_token.is_none() {
                 return self.without_refresh_token(&session, id).await;
             }
+            // It is never closed. Whoever has waited for it looks again below.
+            let slot = flights.slots.acquire().await;
             let name = LeaseName::session(&session.key);
             let lease = self.0.store.acquire(name, &random_token(8), LEASE_SECONDS).await;
             if let Some(lease) = lease.map_err(store_refused)? {
@@ -210,6 +176,7 @@ impl Bff {
                 let _ = self.0.store.release(lease).await;
                 return result;
             }
+            drop(slot);
             if matches!(need, Need::Ahead) && self.is_alive(&session) {
                 return Ok(session.data.access_token.clone());
             }
@@ -245,7 +212,7 @@ impl Bff {
             Ok(response) => response,
             Err(error) => return self.refresh_failed(session, &error, id).await,
         };
-        let mut undecided = None;
+        let (mut undecided, mut sid) = (None, None);
         if let Some(id_token) = &response.id_token {
             // OpenID Connect Core 1.0 s12.2: the same person at the same issuer, and the rules of any ID token.
             match client
@@ -256,6 +223,7 @@ impl Bff {
                     if let Some(found) = differs(&claims, &session.data) {
                         return self.end(session, wrong_id_token(found), id).await;
                     }
+                    sid = claims.str("sid").map(str::to_owned);
                 }
                 Err(ProviderError::Token(refusal)) if !matches!(refusal, Refusal::UnknownKid { .. }) => {
                     return self.end(session, wrong_id_token(&refusal.to_string()), id).await;
@@ -267,9 +235,16 @@ impl Bff {
         let expires_in = response.expires_in.unwrap_or_default();
         let mut data = SessionData::clone(&session.data);
         match undecided {
-            None => data.take_tokens(response, asked),
+            None => {
+                data.take_tokens(response, asked);
+                // What the provider's logout will name.
+                data.sid = sid.or(data.sid);
+            }
             // The old refresh token may be used up, so the new one is kept; of the rest nothing is used.
-            Some(_) => data.refresh_token = response.refresh_token.or(data.refresh_token),
+            Some(_) => {
+                data.refresh_token = response.refresh_token.or(data.refresh_token);
+                data.generation += 1;
+            }
         }
         self.save(session, fencing, &data).await?;
         if let Some(error) = undecided {
@@ -325,7 +300,7 @@ impl Bff {
         error: &ProviderError,
         id: &RequestId,
     ) -> Result<AccessToken, Refused> {
-        if error.is_invalid_grant() {
+        if error.is_invalid_grant() || error.needs_the_person() {
             // Another replica may have used it up and be ahead of us.
             let now = self.again(session).await?;
             if now.version != session.version {
@@ -341,8 +316,11 @@ impl Bff {
     /// Nothing is proven against the session: it stays, and so does its token while that lives.
     fn unavailable(&self, session: &Session, error: &ProviderError, id: &RequestId) -> Result<AccessToken, Refused> {
         let refused = Refused::new("refresh.unavailable").found(error.to_string());
-        let now = self.0.clock.now().as_secs();
-        self.0.refreshing.of(session).failed.store(now, Ordering::Release);
+        let (flights, now) = (&self.0.refreshing, self.0.clock.now());
+        match error.is_temporary() {
+            true => flights.was_unanswered(session.key, now),
+            false => flights.was_refused(session.key, now),
+        }
         self.tell_failure(session, false, refused.clone(), id);
         self.alive_or(session, refused)
     }

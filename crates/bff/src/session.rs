@@ -234,7 +234,7 @@ impl Bff {
 
     /// The session in the store. What is still as the copy has it is not read again.
     async fn stored(&self, key: SessionKey, copy: Option<&Opened>, method: &Method) -> Result<Session, Refused> {
-        let (now, era) = (self.0.clock.now(), self.0.copies.era());
+        let (now, era) = (self.0.clock.now(), self.0.copies.era(key));
         let found = match copy {
             Some(copy) => match self.unchanged(key, copy, now).await {
                 Ok(Some(session)) => return Ok(session),

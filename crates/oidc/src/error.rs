@@ -125,6 +125,22 @@ impl ProviderError {
         matches!(self, ProviderError::OAuth(error) if error.error == "invalid_grant")
     }
 
+    /// Whether nothing but a login helps, with the person there: a policy has changed, a consent was taken back, or the
+    /// person was shut out. Providers answer a refresh so although OpenID Connect Core 1.0 s3.1.2.6 has most of these for
+    /// the authorization endpoint alone.
+    #[must_use]
+    pub fn needs_the_person(&self) -> bool {
+        const ERRORS: [&str; 6] = [
+            "interaction_required",
+            "login_required",
+            "consent_required",
+            "account_selection_required",
+            "mfa_required",
+            "access_denied",
+        ];
+        matches!(self, ProviderError::OAuth(error) if ERRORS.contains(&error.error.as_str()))
+    }
+
     /// Whether the provider could not answer, so that what we hold stays good and a later try may succeed.
     #[must_use]
     pub fn is_temporary(&self) -> bool {

@@ -59,7 +59,14 @@ impl Gateway {
                 false,
                 self.forward_again(api, incoming, body, pass).await,
             ),
-            Err((credential, response)) => (credential, true, *response),
+            Err((credential, mut response)) => {
+                if let Some(frontend) = self.0.frontends.of_api(api, incoming.host) {
+                    let (headers, method) = (&incoming.parts.headers, &incoming.parts.method);
+                    let cookies = Box::pin(frontend.bff.carry_out(headers, method)).await;
+                    set_cookies(&mut response, cookies);
+                }
+                (credential, true, *response)
+            }
         };
         api.metrics
             .request_finished(credential, response.status().as_u16(), begun.elapsed());
@@ -451,9 +458,7 @@ impl Gateway {
                     portcullis_proxy::forbid_caching(response.headers_mut());
                 }
                 if let Some((bff, session)) = &pass.session {
-                    for cookie in bff.carry(session).await {
-                        response.headers_mut().append(SET_COOKIE, cookie);
-                    }
+                    set_cookies(&mut response, bff.carry(session).await);
                 }
                 // An answer without a known end may go on for longer than the session: events, for example.
                 let endless = response.body().size_hint().exact().is_none();
@@ -463,7 +468,13 @@ impl Gateway {
                     None => Body::new(body),
                 })
             }
-            Err(error) => self.upstream_failed(api, id, &error),
+            Err(error) => {
+                let mut response = self.upstream_failed(api, id, &error);
+                if let Some((bff, session)) = &pass.session {
+                    set_cookies(&mut response, bff.carry(session).await);
+                }
+                response
+            }
         }
     }
 
@@ -479,6 +490,12 @@ impl Gateway {
         let mut response = Answer::new(&refused, error.status(), Form::Problem, id).response();
         self.disclose(&refused, &mut response);
         response
+    }
+}
+
+fn set_cookies<B>(response: &mut Response<B>, cookies: Vec<HeaderValue>) {
+    for cookie in cookies {
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
 }
 

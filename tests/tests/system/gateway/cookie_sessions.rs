@@ -110,6 +110,28 @@ async fn what_is_refreshed_goes_back_to_the_browser() {
 }
 
 #[tokio::test]
+async fn what_is_refreshed_goes_back_with_a_refusal_too() {
+    let mut gate = Gate::start_on(STORE).await;
+    let mut browser = gate.sign_in().await;
+    // An upstream that is away, a policy that says no, and both once more with what they gave.
+    for (path, status) in [
+        ("/api/closed", 502),
+        ("/api/orders/report", 403),
+        ("/api/closed", 502),
+        ("/api/page", 200),
+    ] {
+        let before = cookies(&browser);
+        gate.clock.advance(250);
+        assert_eq!(gate.fetch(&mut browser, path).await.status, status, "{path}");
+        assert_ne!(cookies(&browser), before, "{path}");
+        // What the process knows is gone; the browser's cookies have the newest refresh token.
+        gate.restart().await;
+    }
+    let counts = gate.idp.control().token_counts();
+    assert_eq!((counts.refreshes, counts.reuses), (4, 0));
+}
+
+#[tokio::test]
 async fn both_limits_are_kept_by_the_server() {
     let mut gate = Gate::start_on(STORE).await;
     let mut browser = gate.sign_in().await;

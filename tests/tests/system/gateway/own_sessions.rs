@@ -1,6 +1,6 @@
 //! What a person and their page can ask about sessions: how long, another token now, which there are, and their end.
 
-use portcullis_idp::{Behaviour, Endpoint, FailNext};
+use portcullis_idp::{Behaviour, Endpoint, FailNext, TokenError};
 
 use super::Gate;
 use super::raw::{self, Reply};
@@ -124,6 +124,44 @@ async fn another_token_on_demand() {
         ask(&gate, "POST", "/bff/refresh", &cookie).await.problem(),
         (401, "session.expired".into())
     );
+}
+
+#[tokio::test]
+async fn a_refresh_that_needs_the_person_is_a_new_login_and_another_refusal_is_none() {
+    for (error, status, expected) in [
+        ("interaction_required", 400, "refresh.rejected"),
+        ("mfa_required", 403, "refresh.rejected"),
+        ("access_denied", 403, "refresh.rejected"),
+        ("invalid_scope", 400, "refresh.unavailable"),
+        ("invalid_client", 401, "refresh.unavailable"),
+    ] {
+        let gate = Gate::start().await;
+        let cookie = gate.cookie(&gate.sign_in().await);
+        let page = async || ask(&gate, "GET", "/api/page", &cookie).await;
+        gate.clock.advance(310);
+        gate.idp.control().set_behaviour(Behaviour {
+            token_error: Some(TokenError {
+                status,
+                error: error.into(),
+                description: None,
+            }),
+            ..Behaviour::default()
+        });
+        let ends = expected == "refresh.rejected";
+        let status = if ends { 401 } else { 503 };
+        assert_eq!(page().await.problem(), (status, expected.into()), "{error}");
+        let asked = gate.idp.control().request_log().len();
+        assert_eq!(page().await.status, status, "{error}");
+        assert_eq!(
+            gate.idp.control().request_log().len(),
+            asked,
+            "it is left alone for a moment"
+        );
+        // As soon as the provider has changed its mind, a session that was kept goes on.
+        gate.idp.control().set_behaviour(Behaviour::default());
+        gate.clock.advance(10);
+        assert_eq!(page().await.status, if ends { 401 } else { 200 }, "{error}");
+    }
 }
 
 #[tokio::test]

@@ -184,6 +184,11 @@ async fn an_outage_signs_nobody_out(gate: &Gate, kill: impl FnOnce(), resume: im
     assert_eq!(get().await.status, 200, "a copy of the session");
     assert_eq!(at(gate, gate.address, "GET", "/bff/user", &cookie).await.status, 200);
     assert_eq!(copies(), 2);
+    // Anybody may ask for the end of a session that there is not; it takes no copy away.
+    let frame = format!("/bff/frontchannel-logout?iss={}&sid=made-up", gate.idp.issuer());
+    let reply = raw::exchange(gate.address, "GET", &frame, gate.host(), &[], "").await;
+    assert_eq!(reply.status, 503);
+    assert_eq!(get().await.status, 200);
     let hits = gate.upstream.hits();
     let reply = at(gate, gate.address, "POST", "/api/page", &cookie).await;
     assert_eq!(reply.problem(), (503, "store.unavailable".into()));
