@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue};
 use portcullis_audit::Refused;
 use portcullis_jose::{Secret, UnixTime, base64url_decode, base64url_encode, sha256};
 use portcullis_oidc::login::LoginAttempt;
+use portcullis_store::SessionKey;
 use serde::{Deserialize, Serialize};
 
 use crate::{Bff, SameSite, cookies};
@@ -13,14 +14,18 @@ use crate::{Bff, SameSite, cookies};
 const LIFETIME: i64 = 600;
 /// The cookie lives longer, in seconds: whoever comes back too late still finds the way to where they wanted to go.
 const COOKIE_LIFETIME: i64 = 3600;
-/// The oldest attempt makes room for a ninth.
+/// The oldest attempt makes room for a ninth, and for one that is too large beside it: the cookies come with every
+/// request, and servers read 8 to 32 KB of headers.
 const MAX_PENDING: usize = 8;
+const MAX_PENDING_BYTES: usize = 12 * 1024;
 
 /// What was sealed: the attempt, and where to go afterwards.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) attempt: LoginAttempt,
     pub(crate) purpose: Purpose,
+    /// The session that the browser had when it began.
+    pub(crate) replaces: Option<SessionKey>,
 }
 
 /// What a login is for.
@@ -58,6 +63,8 @@ struct Sealable {
     attempt: String,
     started: UnixTime,
     purpose: Purpose,
+    #[serde(default)]
+    replaces: Option<[u8; 32]>,
 }
 
 /// Why a callback cannot be taken, and where the login wanted to go if that is known.
@@ -79,23 +86,27 @@ impl Bff {
             attempt: attempt.to_sealable().expose().to_owned(),
             started: attempt.started(),
             purpose,
+            // The answer may come without the session's cookie: as a form that the provider's page posts, for one.
+            replaces: self.session_key(headers).map(|key| *key.as_bytes()),
         };
         let mut set: Vec<HeaderValue> = self.attempt_set_cookie(&name, &sealable)?.into_iter().collect();
-        let mut pending: Vec<(UnixTime, String)> = self
+        let mut pending: Vec<(UnixTime, &str, usize)> = self
             .attempt_cookies(headers)
             .map(|(name, value)| {
                 let started = self.open_attempt(name, value).map(|sealable| sealable.started);
-                (started.unwrap_or_default(), name.to_owned())
+                (started.unwrap_or_default(), name, name.len() + value.len())
             })
             .collect();
         pending.sort();
-        let excess = (pending.len() + 1).saturating_sub(MAX_PENDING);
-        set.extend(
-            pending
-                .iter()
-                .take(excess)
-                .filter_map(|(_, name)| self.forget_attempt(name)),
-        );
+        let mut bytes: usize = set.iter().map(HeaderValue::len).sum();
+        let kept = pending.iter().rev().take(MAX_PENDING - 1);
+        let kept = kept.take_while(|(.., size)| {
+            bytes += size;
+            bytes <= MAX_PENDING_BYTES
+        });
+        let excess = pending.len() - kept.count();
+        let excess = pending.iter().take(excess);
+        set.extend(excess.filter_map(|(_, name, _)| self.forget_attempt(name)));
         Ok(set)
     }
 
@@ -122,7 +133,12 @@ impl Bff {
             let refused = expired.refused.expected(format!("at most {LIFETIME} s"));
             return Err(NotPending { refused, ..expired });
         }
-        Ok((Pending { attempt, purpose }, self.forget_attempt(&name)))
+        let pending = Pending {
+            attempt,
+            purpose,
+            replaces: sealable.replaces.map(SessionKey::from_bytes),
+        };
+        Ok((pending, self.forget_attempt(&name)))
     }
 
     /// What takes the place of an attempt that has succeeded: its answer may come once more, from a history or a
@@ -132,6 +148,7 @@ impl Bff {
             attempt: String::new(),
             started: pending.attempt.started(),
             purpose: pending.purpose.clone(),
+            replaces: None,
         };
         self.attempt_set_cookie(&self.attempt_cookie(pending.attempt.state()), &sealable)
     }

@@ -1,7 +1,7 @@
 use axum_core::body::Body;
 use http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use portcullis_audit::{Event, Refused, RequestId};
 use portcullis_jose::{Claims, Refusal, Secret, Verified, random_token};
 use portcullis_oidc::login::{CallbackParameters, LoginError, LoginRequest, validate_callback};
@@ -27,6 +27,28 @@ struct Progress {
     set_cookies: Vec<HeaderValue>,
 }
 
+/// Where a request for a login comes from, as browsers say in `Sec-Fetch-Site` and `Sec-Fetch-Dest` (W3C Fetch Metadata).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Our own pages, an address that was typed, or a client that does not say.
+    Ours,
+    /// A link or a form of another site's, which the person sees.
+    AnotherSite,
+    /// An image, a frame or a script of another site's.
+    Hidden,
+}
+
+impl Origin {
+    fn of(headers: &HeaderMap) -> Origin {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        match (text("sec-fetch-site"), text("sec-fetch-dest")) {
+            (None | Some("same-origin" | "none"), _) => Origin::Ours,
+            (Some(_), None | Some("document")) => Origin::AnotherSite,
+            (Some(_), Some(_)) => Origin::Hidden,
+        }
+    }
+}
+
 impl Bff {
     /// Sends the browser to the provider. `form` is the query, or the body of a POST (OpenID Connect Core 1.0 s4).
     pub(crate) async fn login(
@@ -37,12 +59,24 @@ impl Bff {
         id: &RequestId,
     ) -> Result<Response<Body>, Failure> {
         let settings = &self.0.settings;
+        let from = Origin::of(&request.headers);
+        if from == Origin::Hidden {
+            let found = "another site, not as a page";
+            return Err(Refused::new("csrf.cross_site")
+                .expected("a navigation")
+                .found(found)
+                .into());
+        }
         let mut wish = Wish::parse(form, settings)?;
         // s4: another party may say where to sign in, and only at a provider that we know.
         let rule = settings.client.provider().issuer_rule();
         if let Some(issuer) = wish.issuer.as_ref().filter(|issuer| !rule.matches(issuer)) {
             let refused = Refused::new("login.issuer_unknown").expected(settings.client.provider().issuer());
             return Err(refused.found(issuer).into());
+        }
+        if from == Origin::AnotherSite && request.method == Method::POST {
+            // Without our lax cookies, so that the logins that are under way are not seen. They come with a GET.
+            return redirect(&wish.url(settings), Vec::new());
         }
         if frame {
             wish.prompt = Some("none".to_owned());
@@ -185,6 +219,9 @@ impl Bff {
 
         // A new name at each login; the session of an old or planted cookie is over.
         self.end_session_of(&request.headers).await?;
+        if let Some(replaced) = pending.replaces {
+            self.delete(replaced).await?;
+        }
         let cookie = self.begin_session(&data).await?;
         progress.set_cookies.clear();
         progress.set_cookies.extend(self.attempt_done(&pending)?);

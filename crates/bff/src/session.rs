@@ -385,6 +385,12 @@ impl Bff {
         Ok(value)
     }
 
+    /// The session that a request's cookie names, whether or not it is alive.
+    pub(crate) fn session_key(&self, headers: &HeaderMap) -> Option<SessionKey> {
+        let presented = self.presented(headers).ok().flatten()?;
+        Some(SessionKey::from_cookie(presented.id.expose()))
+    }
+
     /// Deletes the session that a request's cookie names, if there is one.
     pub(crate) async fn end_session_of(&self, headers: &HeaderMap) -> Result<(), Refused> {
         // One that cannot be read is worth nothing already.

@@ -131,10 +131,11 @@ async fn parameters_of_the_configuration_are_sent() {
     drop(works(&gate).await);
 }
 
-#[tokio::test]
-async fn an_answer_may_come_as_a_form() {
-    let gate = gate(true, "response_mode = \"form_post\"", |_| {}).await;
+/// A login whose answer is a form. What the browser has of an earlier one comes with its beginning, and not with the
+/// form, which another site posts.
+async fn sign_in_by_form(gate: &Gate, earlier: &Browser) -> Browser {
     let mut browser = Browser::new();
+    browser.cookies = earlier.cookies.clone();
     let begun = gate.visit(&mut browser, &format!("{}/bff/login", gate.origin)).await;
     let cookies: Vec<&str> = begun
         .headers
@@ -146,6 +147,7 @@ async fn an_answer_may_come_as_a_form() {
         cookies.iter().all(|cookie| cookie.contains("; Secure; SameSite=None")),
         "{cookies:?}"
     );
+    browser.cookies.retain(|(name, _), _| name.contains("-login-"));
     let page: Answer = gate.visit(&mut browser, begun.location().unwrap().as_str()).await;
     let page = gate.visit(&mut browser, page.location().unwrap().as_str()).await;
     let page = browser
@@ -171,8 +173,22 @@ async fn an_answer_may_come_as_a_form() {
     ];
     let answer = browser.send("POST", &gate.reach(&callback), &headers, form).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
-    assert!(gate.session(&browser).is_some());
-    assert_eq!(gate.fetch(&mut browser, "/api/orders/7").await.status, 200);
+    browser
+}
+
+#[tokio::test]
+async fn an_answer_may_come_as_a_form() {
+    let gate = gate(true, "response_mode = \"form_post\"", |_| {}).await;
+    let mut first = sign_in_by_form(&gate, &Browser::new()).await;
+    assert!(gate.session(&first).is_some());
+    assert_eq!(gate.fetch(&mut first, "/api/orders/7").await.status, 200);
+    // The session that the browser had is over with the next login; another browser's is not.
+    let mut other = sign_in_by_form(&gate, &Browser::new()).await;
+    let mut second = sign_in_by_form(&gate, &first).await;
+    assert_eq!(gate.fetch(&mut second, "/api/orders/7").await.status, 200);
+    assert_eq!(gate.fetch(&mut first, "/api/orders/7").await.status, 401);
+    assert_eq!(gate.last_code(), "session.expired");
+    assert_eq!(gate.fetch(&mut other, "/api/orders/7").await.status, 200);
     // Without that setting nobody may post an answer.
     let plain = Gate::start().await;
     let reply: Reply = plain.call("POST", "/bff/callback", &[]).await;

@@ -32,7 +32,12 @@ async fn another_party_may_begin_a_login_at_our_own_provider() {
             "GET" => (format!("http://{}/bff/login?{asked}", gate.address), String::new()),
             _ => (format!("http://{}/bff/login", gate.address), asked.clone()),
         };
-        let begun = browser.send(method, &url, &headers, body).await;
+        let mut begun = browser.send(method, &url, &headers, body).await;
+        if method == "POST" {
+            // Browsers send no lax cookies with it, so that it begins with the GET that it leads to.
+            assert!(browser.cookies.is_empty(), "{:?}", browser.cookies);
+            begun = gate.visit(&mut browser, begun.location().unwrap().as_str()).await;
+        }
         assert_eq!(begun.status, 303, "{method} {}", begun.body);
         assert_eq!(query(&begun)["login_hint"], "alice", "{method}");
         let shown = gate.go_on(&mut browser, begun).await;
@@ -79,6 +84,60 @@ async fn another_party_may_begin_a_login_at_our_own_provider() {
         );
         assert!(answer.location().is_none() && browser.cookies.is_empty(), "{query}");
         assert!(!answer.body.contains("evil"), "{}", answer.body);
+    }
+}
+
+/// The cookies of logins under way, as the browser sends them.
+fn pending(browser: &Browser) -> String {
+    let ours = browser.cookies.iter().filter(|((name, _), _)| name.contains("-login-"));
+    ours.map(|((name, _), value)| format!("{name}={value}; ")).collect()
+}
+
+#[tokio::test]
+async fn logins_under_way_take_a_bounded_part_of_the_headers() {
+    let gate = Gate::start().await;
+    let mut browser = Browser::new();
+    let small = format!("{}/bff/login?return_to=/app/x", gate.origin);
+    for _ in 0..20 {
+        assert_eq!(gate.visit(&mut browser, &small).await.status, 303);
+    }
+    assert_eq!(pending(&browser).split("; ").count(), 8 + 1);
+    let (path, class) = ("a".repeat(2_000), "x".repeat(512));
+    let large = format!("{}/bff/login?return_to=/app/{path}&acr_values={class}", gate.origin);
+    for _ in 0..20 {
+        assert_eq!(gate.visit(&mut browser, &large).await.status, 303);
+        assert!(pending(&browser).len() < 12 * 1024, "{}", pending(&browser).len());
+    }
+    // The newest is among those that stay.
+    let begun = gate.visit(&mut browser, &large).await;
+    let shown = gate.go_on(&mut browser, begun).await;
+    assert_eq!(
+        (shown.status.as_u16(), shown.url.path().len()),
+        (200, 2_000 + "/app/".len())
+    );
+}
+
+#[tokio::test]
+async fn another_sites_image_or_frame_begins_no_login() {
+    let gate = Gate::start().await;
+    for (site, dest, status) in [
+        ("cross-site", "document", 303),
+        ("cross-site", "image", 403),
+        ("cross-site", "iframe", 403),
+        ("same-site", "empty", 403),
+        ("same-origin", "empty", 303),
+        ("none", "document", 303),
+    ] {
+        let mut browser = Browser::new();
+        let headers = [
+            ("host", gate.host()),
+            ("sec-fetch-site", site),
+            ("sec-fetch-dest", dest),
+        ];
+        let url = format!("http://{}/bff/login", gate.address);
+        let answer = browser.send("GET", &url, &headers, String::new()).await;
+        assert_eq!(answer.status, status, "{site} {dest}");
+        assert_eq!(browser.cookies.is_empty(), status == 403, "{site} {dest}");
     }
 }
 
