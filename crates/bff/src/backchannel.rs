@@ -21,9 +21,14 @@ use crate::session::store_refused;
 /// The largest body of a logout message that is read, in bytes.
 pub const MAX_LOGOUT_BODY: usize = 16 * 1024;
 
-/// What the marks of logout tokens are kept under.
-const SEEN: &str = "logout token";
-const DONE: &str = "logout token done";
+/// What the marks of logout tokens are kept under: one for each time that a token may be tried.
+const TRIES: [&str; 5] = [
+    "logout token",
+    "logout token 2",
+    "logout token 3",
+    "logout token 4",
+    "logout token 5",
+];
 
 /// Enters a revocation so that it holds from the next request on; returns its number.
 #[derive(Clone)]
@@ -90,7 +95,7 @@ impl Bff {
                 .found_if(refusal.found()),
             other => Refused::new(other.code()).found(other.to_string()),
         })?;
-        self.take_once(&token).await?;
+        let left = self.take(&token).await?;
         self.revoke_tokens(&token, id).await?;
         let ended = self.end_sessions(&token).await?;
         self.0.watches.look_now();
@@ -99,15 +104,22 @@ impl Bff {
             let how = "back_channel";
             self.0.audit.emit(Some(id), Event::LoggedOut { frontend, subject, how });
         }
-        self.mark(DONE, &token).await?;
+        // It is done, and is not done again.
+        for purpose in left {
+            self.mark(purpose, &token).await?;
+        }
         Ok(())
     }
 
-    /// s2.6 (8): a token is taken once. If the work of the first time was not finished, because the store or this
-    /// process went away in between, the provider may send it once more.
-    async fn take_once(&self, token: &LogoutToken) -> Result<(), Refused> {
-        if self.mark(SEEN, token).await? || self.mark(DONE, token).await? {
-            return Ok(());
+    /// s2.6 (8): a token counts once. If the work was not finished, because the store or this process went away in
+    /// between, the provider may send it again. Returns the tries that are left.
+    async fn take(&self, token: &LogoutToken) -> Result<&'static [&'static str], Refused> {
+        let mut left = TRIES.as_slice();
+        while let Some((purpose, others)) = left.split_first() {
+            left = others;
+            if self.mark(purpose, token).await? {
+                return Ok(left);
+            }
         }
         Err(Refused::new("logout.token_replayed").found(&token.id))
     }

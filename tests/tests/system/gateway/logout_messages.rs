@@ -136,6 +136,36 @@ async fn a_logout_token_ends_the_session_and_its_tokens() {
     assert_eq!(user(&gate, &mut again).await, 200);
 }
 
+/// A provider sends again what could not be done, and that may fail more than once.
+#[tokio::test]
+async fn a_message_that_could_not_be_done_may_come_again() {
+    let gate = Gate::start().await;
+    let mut alice = gate.sign_in().await;
+    let message = claims(&gate, &sid(&gate), "jti-1");
+    let send = async || send_claims(&gate, "logout+jwt", &message).await;
+    let database = rusqlite::Connection::open(gate.dir.path().join("sessions.db")).unwrap();
+    let refuse = "CREATE TRIGGER full BEFORE UPDATE ON sessions BEGIN SELECT RAISE(ABORT, 'no'); END";
+    database.execute_batch(refuse).unwrap();
+    for _ in 0..3 {
+        let reply = send().await;
+        assert_eq!(
+            (reply.status, reply.body.as_str()),
+            (400, r#"{"error":"temporarily_unavailable"}"#)
+        );
+    }
+    database.execute_batch("DROP TRIGGER full").unwrap();
+    assert_eq!(user(&gate, &mut alice).await, 200);
+    assert_done(&send().await);
+    assert_eq!(user(&gate, &mut alice).await, 401);
+    // Now it is done, and counts no more.
+    let mut again = gate.sign_in().await;
+    for _ in 0..6 {
+        assert_eq!(send().await.status, 400);
+        assert_eq!(gate.last_code(), "logout.token_replayed");
+    }
+    assert_eq!(user(&gate, &mut again).await, 200);
+}
+
 fn logged_out(event: &Event) -> Option<&'static str> {
     match event {
         Event::LoggedOut { how, .. } => Some(how),
