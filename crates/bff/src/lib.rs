@@ -221,6 +221,9 @@ impl Bff {
                 self.end_sessions_of(request, which, id).await
             }
             "events" if get => self.events(request).await,
+            "frontchannel-logout" if !self.0.settings.frontchannel_logout => {
+                Err(Refused::new("route.not_found").found(path).into())
+            }
             "frontchannel-logout" if get => self.frontchannel_logout(request, id).await,
             "logout" if get => self.logout(request, id).await,
             "resubmit" if get => Ok(self.fetch_kept()),

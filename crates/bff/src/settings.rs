@@ -49,6 +49,8 @@ pub struct FrontendSettings {
     /// Whether a logout sends `id_token_hint` (RP-Initiated Logout 1.0 s2), which puts the ID token into a URL. Without it
     /// `client_id` and `logout_hint` are sent, and some providers ask the person to confirm.
     pub id_token_hint: bool,
+    /// Whether a frame of the provider's may end a session (OpenID Connect Front-Channel Logout 1.0).
+    pub frontchannel_logout: bool,
     /// When the provider says that a session is over, its tokens are refused for so many seconds: longer than any of
     /// them lives.
     pub revoke_for: i64,
@@ -74,6 +76,7 @@ impl FrontendSettings {
             cors: Vec::new(),
             return_to: Vec::new(),
             id_token_hint: true,
+            frontchannel_logout: true,
             revoke_for: 24 * 60 * 60 + 10 * 60,
         }
     }

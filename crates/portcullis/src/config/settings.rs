@@ -321,6 +321,8 @@ pub struct FrontendSettings {
     pub same_site: SameSite,
     /// What a logout tells the provider.
     pub logout_hint: LogoutHint,
+    /// Whether the provider may sign people out by a frame (OpenID Connect Front-Channel Logout 1.0).
+    pub frontchannel_logout: bool,
     /// Other origins whose pages may use the session and the APIs.
     pub cors: Vec<String>,
     /// Headers of the pages.

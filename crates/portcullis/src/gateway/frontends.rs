@@ -143,6 +143,7 @@ fn bff(
     frontend.in_cookies = matches!(settings.store.place, StorePlace::Cookie);
     frontend.return_to.clone_from(&configured.return_to);
     frontend.id_token_hint = configured.logout_hint == config::LogoutHint::IdToken;
+    frontend.frontchannel_logout = configured.frontchannel_logout;
     frontend.same_site = match configured.same_site {
         config::SameSite::Lax => SameSite::Lax,
         config::SameSite::Strict => SameSite::Strict,

@@ -211,3 +211,15 @@ async fn a_logout_frame_ends_the_session_that_the_provider_names_and_no_other() 
     assert_eq!(user(&mut alice).await, 401);
     assert!(gate.logged().contains("\"how\":\"front_channel\""));
 }
+
+#[tokio::test]
+async fn where_it_is_switched_off_a_logout_frame_ends_nothing() {
+    let off = |text: String, _: &std::path::Path| {
+        text.replace("[frontend.shop]\n", "[frontend.shop]\nfrontchannel_logout = \"off\"\n")
+    };
+    let gate = Gate::start_with(None, off).await;
+    let mut alice = gate.sign_in().await;
+    let reply = frame(&gate, &named(&gate, &sid(&gate))).await;
+    assert_eq!((reply.status, gate.last_code().as_str()), (404, "route.not_found"));
+    assert_eq!(gate.fetch(&mut alice, "/bff/user").await.status, 200);
+}

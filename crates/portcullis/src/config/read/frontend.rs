@@ -40,6 +40,7 @@ pub(super) fn frontend(reader: &Reader<'_>, server: Option<&Url>) -> Option<Fron
     });
     let same_site = reader.get("same_site", word);
     let logout_hint = reader.get("logout_hint", word);
+    let frontchannel_logout = reader.get("frontchannel_logout", word);
     Some(FrontendSettings {
         public_url: public_url?,
         path: path?.value,
@@ -64,6 +65,7 @@ pub(super) fn frontend(reader: &Reader<'_>, server: Option<&Url>) -> Option<Fron
             "session" => LogoutHint::Session,
             _ => LogoutHint::IdToken,
         },
+        frontchannel_logout: frontchannel_logout?.value == "on",
     })
 }
 

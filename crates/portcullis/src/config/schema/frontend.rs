@@ -91,6 +91,14 @@ pub(crate) const FRONTEND: Table = Table {
         )
         .also(&["id_token_hint"]),
         Key::new(
+            "frontchannel_logout",
+            OneOf(&["on", "off"]),
+            Default(r#""on""#),
+            r#""off""#,
+            "Whether `/bff/frontchannel-logout` is there, the page that a provider puts into a frame to sign people out. Whoever learns a session's `sid` can open it too; where the provider knows Back-Channel Logout, use that and switch this off.",
+        )
+        .also(&["frontchannel", "front_channel_logout"]),
+        Key::new(
             "cors",
             List("origins in quotes"),
             Optional,
