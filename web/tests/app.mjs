@@ -20,16 +20,20 @@ const START_MS = 30_000;
  * @property {() => Promise<void>} stop
  */
 
-/** @param {{assets: string, extra?: string}} options  `assets`: the value of the key in TOML. @returns {Promise<App>} */
-export async function app({ assets, extra = "" }) {
+/**
+ * @param {{assets: string, extra?: string, host?: string, frontend?: string}} options  `assets`: the value of the key in
+ * TOML; `frontend`: more keys beside it; `host`: the name by which browsers know the gateway. The provider is at 127.0.0.1.
+ * @returns {Promise<App>}
+ */
+export async function app({ assets, extra = "", host = "127.0.0.1", frontend = "" }) {
   const dir = mkdtempSync(path.join(tmpdir(), "portcullis-web-"));
   const port = await freePort();
-  const origin = `http://127.0.0.1:${port}`;
+  const origin = `http://${host}:${port}`;
   const api = await Api.start();
   writeFileSync(path.join(dir, "idp.toml"), provider(origin));
   const idp = await program(["idp", "--config", path.join(dir, "idp.toml"), "--json"], "stdout");
   const { issuer } = JSON.parse(idp.first);
-  writeFileSync(path.join(dir, "portcullis.toml"), gateway({ origin, issuer, assets, extra, upstream: api.origin }));
+  writeFileSync(path.join(dir, "portcullis.toml"), gateway({ origin, issuer, assets, extra, frontend, upstream: api.origin }));
   const serve = await program(["serve", "--config", path.join(dir, "portcullis.toml")], "stderr");
   return {
     origin,
@@ -164,8 +168,8 @@ claims = { name = "Alice Liddell" }
 scopes = ["orders.read"]
 `;
 
-/** @param {{origin: string, issuer: string, assets: string, extra: string, upstream: string}} options */
-const gateway = ({ origin, issuer, assets, extra, upstream }) => `
+/** @param {{origin: string, issuer: string, assets: string, extra: string, frontend: string, upstream: string}} options */
+const gateway = ({ origin, issuer, assets, extra, frontend, upstream }) => `
 [server]
 public_url = "${origin}"
 development = true
@@ -181,6 +185,7 @@ secret = { dev_only = "the-secret-of-the-web-client" }
 client = "web"
 scopes = ["openid", "profile", "offline_access", "orders.read"]
 assets = ${assets}
+${frontend}
 [api.orders]
 path = "/api/orders"
 upstream = "${upstream}"

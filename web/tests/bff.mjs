@@ -267,6 +267,25 @@ test("an API that wants a newer login gets it, from a script and from a form", W
   await context.close();
 });
 
+test("with a strict cookie, a login at another site still ends where it began", WHOLE, async (t) => {
+  const strict = await startApp({ assets: PLAIN, host: "localhost", frontend: 'same_site = "strict"' });
+  t.after(() => strict.stop());
+  assert.notEqual(new URL(strict.provider).hostname, new URL(strict.origin).hostname);
+  const { context, page } = await person();
+  await page.goto(`${strict.origin}/app/form?a=1#part`);
+  await password(page, strict);
+  await page.locator("#send").waitFor();
+  assert.equal(page.url(), `${strict.origin}/app/form?a=1#part`);
+  const session = (await context.cookies()).find(({ name }) => name === "portcullis-shop");
+  assert.equal(session?.sameSite, "Strict");
+  // A link from elsewhere arrives without the cookie, and ends there too.
+  const other = await context.newPage();
+  await other.goto(`${strict.provider}/.well-known/openid-configuration`);
+  await other.evaluate((to) => { location.href = to; }, `${strict.origin}/app/form`);
+  await other.locator("#send").waitFor();
+  await context.close();
+});
+
 test("a silent login in a frame tells the page", WHOLE, async () => {
   const { context, page } = await person();
   const silent = () => page.evaluate(() => new Promise((resolve) => {
