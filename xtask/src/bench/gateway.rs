@@ -13,7 +13,7 @@ use crate::sh::{Failure, Outcome};
 const WARM_UP_SECONDS: u64 = 2;
 const ROUND_SECONDS: u64 = 2;
 const ROUNDS: usize = 12;
-/// Enough that the cache of verified tokens, which holds some thousands, has forgotten one before it comes again.
+/// Enough that the cache of verified tokens, which is small here and holds some thousands, has forgotten one before it comes again.
 const TOKENS: usize = 120_000;
 
 /// Prints the table and writes `target/bench/gateway.json`.

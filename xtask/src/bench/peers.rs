@@ -102,6 +102,7 @@ public_url = "http://127.0.0.1:{port}"
 listen = "127.0.0.1:{port}"
 admin = "127.0.0.1:{admin}"
 workers = 1
+token_cache = 16
 
 [store]
 url = "sqlite:portcullis.db"

@@ -57,6 +57,8 @@ pub struct ServerSettings {
     pub development: bool,
     /// Number of threads; all cores where it is absent.
     pub workers: Option<usize>,
+    /// Bytes of memory for verified tokens, over all APIs.
+    pub token_cache: usize,
     /// The header in which a proxy in front passes the client's certificate on.
     pub client_certificate_header: Option<CertificateHeader>,
     /// Whether DPoP proofs need a nonce of ours.

@@ -28,8 +28,6 @@ use crate::config::{Access, ApiSettings, Guarded, Settings, StorePlace};
 
 /// Sessions and marks that are over are removed so often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
-/// Verified tokens, over all APIs.
-const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// What the demo adds to a gateway.
 #[derive(Debug, Default)]
@@ -302,7 +300,7 @@ fn apis(
                     .clock(clock.clone())
                     .shared_revocations(revocations.clone())
                     .stale_revocations(revocations::when_stale(guarded.revocations))
-                    .cache_bytes(CACHE_BYTES / guards);
+                    .cache_bytes(settings.server.token_cache / guards);
                 Some(guarded_api(settings, name, guarded, builder)?)
             }
         };

@@ -68,6 +68,20 @@ async fn opaque_tokens_are_asked_about_and_held_to_the_same_policies() {
 }
 
 #[tokio::test]
+async fn without_room_for_tokens_none_is_remembered() {
+    let mut gate = gate("introspection = { client = \"web\" }", "").await;
+    gate.text = gate.text.replacen("[server]\n", "[server]\ntoken_cache = 0\n", 1);
+    gate.restart().await;
+    gate.idp.control().set_behaviour(opaque());
+    let token = gate.token();
+    for asked in 1..=3 {
+        assert_eq!(gate.bearer("GET", "/api/orders", &token).await.status, 200);
+        let log = gate.idp.control().request_log();
+        assert_eq!(log.iter().filter(|entry| entry.path == "/introspect").count(), asked);
+    }
+}
+
+#[tokio::test]
 async fn a_provider_that_gives_no_usable_answer_is_503() {
     let gate = gate("introspection = { client = \"web\", cache = \"0s\" }", "").await;
     gate.idp.control().set_behaviour(opaque());

@@ -25,6 +25,7 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
     let admin = reader.get("admin", loopback_address);
     let development = reader.get("development", switch);
     let workers = reader.get("workers", count);
+    let token_cache = reader.get("token_cache", count);
     let certificate_header = reader
         .table("client_certificate_header", &CERTIFICATE_HEADER)
         .map(|header| read_certificate_header(&header));
@@ -88,6 +89,7 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
         },
         admin: admin.map(|admin| admin.value),
         workers: workers.map(|workers| workers.value),
+        token_cache: token_cache?.value.saturating_mul(1024 * 1024),
         client_certificate_header: match certificate_header {
             Some(header) => Some(header?),
             None => None,

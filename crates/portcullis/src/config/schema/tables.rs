@@ -153,6 +153,14 @@ pub(crate) const SERVER: Table = Table {
             "Number of threads.",
         )
         .also(&["threads"]),
+        Key::new(
+            "token_cache",
+            Count(0, 65_536),
+            Default("128"),
+            "512",
+            "MiB of memory for tokens that were verified, over all APIs; a token takes about 3 KB. Where more are in use than there is room for, signatures are verified again and again. `0`: for each call.",
+        )
+        .also(&["cache", "cache_size"]),
     ],
 };
 

@@ -100,6 +100,7 @@ fn defaults_hold_where_nothing_is_said() {
     let settings = passes(GOOD);
     assert_eq!(settings.server.listen, "127.0.0.1:8080".parse::<SocketAddr>().unwrap());
     assert!(settings.server.admin.is_none() && settings.server.tls.is_none() && settings.server.workers.is_none());
+    assert_eq!(settings.server.token_cache, 128 << 20);
     assert_eq!(
         settings.store.sqlite().unwrap(),
         Path::new("/nonexistent/portcullis.db")
