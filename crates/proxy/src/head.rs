@@ -46,6 +46,9 @@ pub enum HeadError {
     /// `TRACE` sends the request back, credentials of ours included.
     #[error("TRACE is not served here")]
     Trace,
+    /// A method with small letters: many programs take `delete` for `DELETE`, and it would be judged as another method.
+    #[error("the request's method has small letters")]
+    MethodCase,
     /// More than one `Content-Length`, or one that is not a number.
     #[error("the request's Content-Length is repeated or not a number")]
     ContentLength,
@@ -65,7 +68,7 @@ impl HeadError {
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
-            HeadError::Connect | HeadError::Trace => "route.method_not_allowed",
+            HeadError::Connect | HeadError::Trace | HeadError::MethodCase => "route.method_not_allowed",
             _ => "request.bad_head",
         }
     }
@@ -76,7 +79,7 @@ impl HeadError {
         match self {
             HeadError::TooManyHeaders | HeadError::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             HeadError::TargetTooLong => StatusCode::URI_TOO_LONG,
-            HeadError::Connect | HeadError::Trace => StatusCode::METHOD_NOT_ALLOWED,
+            HeadError::Connect | HeadError::Trace | HeadError::MethodCase => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -95,6 +98,10 @@ pub fn check_request_head(parts: &Parts, limits: &HeadLimits) -> Result<(), Head
     // RFC 9110 s9.3.8: an answer to TRACE holds the request, and with it the token that we attached.
     if parts.method == Method::TRACE {
         return Err(HeadError::Trace);
+    }
+    // RFC 9110 s9.1: methods are case-sensitive, and all that are registered are in capitals.
+    if parts.method.as_str().bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return Err(HeadError::MethodCase);
     }
     check_framing(parts)?;
     check_host(parts)

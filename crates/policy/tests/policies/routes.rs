@@ -169,3 +169,27 @@ fn two_routes_for_the_same_calls_are_an_error() {
         table.add(second.0, path(second.1), ()).unwrap();
     }
 }
+
+#[test]
+fn a_method_in_small_letters_is_judged_as_in_capitals() {
+    let table = table(&[
+        (&["DELETE"], "/orders/{id}"),
+        (&["GET"], "/orders/{id}"),
+        (&[], "/orders"),
+    ]);
+    for (method, row) in [
+        ("DELETE", 0),
+        ("delete", 0),
+        ("Delete", 0),
+        ("get", 1),
+        ("head", 1),
+        ("PUT", 2),
+        ("put", 2),
+    ] {
+        let decided = table.decide(method, "/orders/7");
+        assert!(
+            matches!(decided, Decision::Policy(found) if *found == row),
+            "{method} {decided:?}"
+        );
+    }
+}

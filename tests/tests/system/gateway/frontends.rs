@@ -134,6 +134,18 @@ async fn by_host_each_with_its_own_provider_and_lifetime() {
             "{host} {target} {cookie}"
         );
     }
+    // Where sessions alone are taken, no token of a caller's own is, whatever the host.
+    let token = format!("Bearer {}", gate.token());
+    for (host, target, status) in [
+        (&shop, "/api/orders", 200),
+        (&desk, "/api/orders", 200),
+        (&shop, "/app/x", 401),
+        (&desk, "/app/x", 401),
+    ] {
+        let headers = [("Authorization", token.as_str())];
+        let reply = raw::exchange(gate.address, "GET", target, host, &headers, "").await;
+        assert_eq!(reply.status, status, "{host} {target}");
+    }
     // One's value under the other's name opens nothing.
     let swapped = format!("portcullis-shop={}", of_desk.split_once('=').unwrap().1);
     let reply = call(&gate, &shop, "/api/page", &swapped).await;

@@ -229,6 +229,18 @@ async fn a_method_without_a_policy_is_refused() {
         // RFC 9110 s15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
         assert_eq!(reply.header("allow"), "GET, HEAD, POST", "{method}");
     }
+    // RFC 9110 s9.1: methods are case-sensitive; many programs do not know, and what is checked must be what is done.
+    let hits = gate.upstream.hits();
+    for method in ["get", "Post", "delete", "trace", "connect"] {
+        for target in ["/api/orders", "/api/page", "/api/public"] {
+            assert_eq!(
+                gate.bearer(method, target, &token).await.problem().0,
+                405,
+                "{method} {target}"
+            );
+        }
+    }
+    assert_eq!(gate.upstream.hits(), hits);
     // TRACE would send our token back (RFC 9110 s9.3.8).
     assert_eq!(gate.bearer("TRACE", "/api/orders", &token).await.status, 405);
     let host = gate.host();
