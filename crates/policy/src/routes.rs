@@ -319,15 +319,15 @@ impl<P> Default for RouteTable<P> {
 }
 
 impl<P> Row<P> {
-    /// Without regard to case: whoever serves the call may have none either, and a `delete` must not pass by the row of
-    /// `DELETE`.
     fn names(&self, method: &str) -> bool {
-        self.methods.iter().any(|own| own.eq_ignore_ascii_case(method))
+        self.methods.iter().any(|own| **own == *method)
     }
 
+    /// A method in small letters is none (RFC 9110 s9.1), but whoever serves the call may take `delete` for `DELETE`: it does
+    /// not pass by the row for all other methods.
     fn takes(&self, method: &str) -> bool {
-        let head = method.eq_ignore_ascii_case("HEAD");
-        self.methods.is_empty() || self.names(method) || (head && self.names("GET"))
+        let known = !method.bytes().any(|byte| byte.is_ascii_lowercase());
+        known && (self.methods.is_empty() || self.names(method) || (method == "HEAD" && self.names("GET")))
     }
 
     /// Whether it is asked before the other one.
