@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use portcullis_audit::{Event, Refused, RequestId};
-use portcullis_jose::{Claims, Refusal, random_token};
+use portcullis_jose::{Claims, Refusal, UnixTime, random_token};
 use portcullis_oidc::ProviderError;
 use portcullis_store::{LeaseName, SessionKey, StoreError, Version};
 
@@ -202,6 +202,18 @@ impl Bff {
         self.end(session, refused, id).await
     }
 
+    /// Whether an ID token of now is refused for good: not for want of a key, or by keys from before it was issued.
+    fn is_proven(&self, refusal: &Refusal, issued: UnixTime) -> bool {
+        match refusal {
+            Refusal::UnknownKid { .. } => false,
+            Refusal::SignatureInvalid => {
+                let keys = self.0.settings.client.provider().keys();
+                keys.is_some_and(|keys| keys.fetched >= issued)
+            }
+            _ => true,
+        }
+    }
+
     async fn ask_provider(&self, session: &Session, fencing: u64, id: &RequestId) -> Result<AccessToken, Refused> {
         let client = &self.0.settings.client;
         let Some(refresh_token) = &session.data.refresh_token else {
@@ -225,10 +237,10 @@ impl Bff {
                     }
                     sid = claims.str("sid").map(str::to_owned);
                 }
-                Err(ProviderError::Token(refusal)) if !matches!(refusal, Refusal::UnknownKid { .. }) => {
+                Err(ProviderError::Token(refusal)) if self.is_proven(&refusal, asked) => {
                     return self.end(session, wrong_id_token(&refusal.to_string()), id).await;
                 }
-                // Its key cannot be had now: that proves nothing against it, and nothing for it.
+                // Its key cannot be had now, or may be newer than ours: that proves nothing against it, and nothing for it.
                 Err(error) => undecided = Some(error),
             }
         }

@@ -41,6 +41,7 @@ const MAX_WINDOW: i64 = 300;
 #[must_use = "it is given to `GuardBuilder::dpop`"]
 pub struct Dpop {
     address: String,
+    aliases: Vec<String>,
     replay: Option<Arc<dyn ReplayStore>>,
     algorithms: AlgorithmSet,
     window: i64,
@@ -63,6 +64,7 @@ pub enum SenderConstraint {
 /// What is needed to judge proofs.
 pub(crate) struct Proofs {
     target: TargetUri,
+    aliases: Vec<TargetUri>,
     algorithms: AlgorithmSet,
     window: i64,
     marks: Marks,
@@ -108,12 +110,19 @@ impl Dpop {
     pub fn at(address: impl Into<String>) -> Dpop {
         Dpop {
             address: address.into(),
+            aliases: Vec::new(),
             replay: None,
             algorithms: AlgorithmSet::asymmetric(),
             window: DEFAULT_WINDOW,
             nonces: None,
             offered: true,
         }
+    }
+
+    /// Another address by which callers know the same API.
+    pub fn also_at(mut self, address: impl Into<String>) -> Dpop {
+        self.aliases.push(address.into());
+        self
     }
 
     /// Where the proofs that were used are remembered, for all replicas of this API. A store that is down is 503.
@@ -157,24 +166,30 @@ impl Dpop {
         if !(1..=MAX_WINDOW).contains(&self.window) {
             faults.push(BuildFault::DpopWindow(self.window));
         }
-        let fault = |why: String, address: &str| BuildFault::DpopAddress {
-            address: address.to_owned(),
-            why,
+        let mut parse = |address: &String| {
+            let target = target_at(address).map_err(|why| {
+                let address = address.clone();
+                faults.push(BuildFault::DpopAddress { address, why });
+            });
+            target.ok()
         };
-        let parsed = HttpsUrl::parse(&self.address).map_err(|error| error.to_string());
-        let target = parsed.and_then(|url| match url.as_url().query() {
-            None => TargetUri::parse(&self.address).ok_or_else(|| "it is not an address in plain ASCII".to_owned()),
-            Some(_) => Err("it has a query".to_owned()),
-        });
-        let target = target.map_err(|why| faults.push(fault(why, &self.address))).ok()?;
         Some(Proofs {
-            target,
+            target: parse(&self.address)?,
+            aliases: self.aliases.iter().filter_map(parse).collect(),
             algorithms: self.algorithms,
             window: self.window,
             marks: Marks::new(self.replay, self.window),
             nonces: self.nonces,
             offered: self.offered,
         })
+    }
+}
+
+fn target_at(address: &str) -> Result<TargetUri, String> {
+    let url = HttpsUrl::parse(address).map_err(|error| error.to_string())?;
+    match url.as_url().query() {
+        None => TargetUri::parse(address).ok_or_else(|| "it is not an address in plain ASCII".to_owned()),
+        Some(_) => Err("it has a query".to_owned()),
     }
 }
 
@@ -197,11 +212,13 @@ impl Proofs {
     /// The rules of RFC 9449 s4.3 but the last: that the proof was not used before.
     pub(crate) fn check(&self, presented: &Presented<'_>, jkt: &str, now: UnixTime) -> Result<Proof, ProofRefusal> {
         let target = self.target.at(presented.target());
+        let aliases: Vec<_> = self.aliases.iter().map(|alias| alias.at(presented.target())).collect();
         let accepts = self
             .nonces
             .as_ref()
             .map(|nonces| move |nonce: &str| nonces.accepts(nonce, now));
         let mut rules = ProofRules::new(presented.method(), &target, now).with_token(presented.text(), jkt);
+        rules.aliases = &aliases;
         rules.algorithms = self.algorithms;
         rules.window = self.window;
         rules.nonce = accepts.as_ref().map(|accepts| accepts as &dyn Fn(&str) -> bool);

@@ -8,7 +8,7 @@ use portcullis_audit::{CheckLine, Refused};
 use portcullis_jose::{AlgorithmSet, Check, Claims, Refusal, UnixTime, UnverifiedJws, Verified};
 use portcullis_oidc::introspection::{check_kind, introspected_binding, introspected_rules};
 use portcullis_oidc::token_rules::{AccessTokenRules, CLAIM_CHECKS, HEADER_CHECKS, TokenType};
-use portcullis_oidc::{Binding, KeySnapshot};
+use portcullis_oidc::{Binding, Doubt, KeySnapshot};
 use portcullis_policy::NamedPolicy;
 use serde::Serialize;
 
@@ -172,9 +172,10 @@ async fn signed<'i>(
     let mut asked = false;
     let mut keys = keys(inner, index, issuer, None, &mut asked, report).await?;
     let mut verified = jws.verify(&keys.set, accepted);
-    if let Err(refusal @ Refusal::UnknownKid { .. }) = &verified {
-        let unknown = Some((Arc::clone(&keys), refusal.clone()));
-        keys = self::keys(inner, index, issuer, unknown, &mut asked, report).await?;
+    let doubt = verified.as_ref().err();
+    if let Some(doubt) = doubt.and_then(|refusal| Doubt::of(refusal, presented.text(), &keys.set)) {
+        let doubt = Some((Arc::clone(&keys), doubt));
+        keys = self::keys(inner, index, issuer, doubt, &mut asked, report).await?;
         verified = parse().and_then(|jws| jws.verify(&keys.set, accepted));
     }
     let claims = verified.map_err(|refusal| report.stop(refusal.into()))?;
@@ -206,16 +207,16 @@ async fn keys(
     inner: &Inner,
     index: usize,
     issuer: &Issuer,
-    unknown: Option<(Arc<KeySnapshot>, Refusal)>,
+    doubt: Option<(Arc<KeySnapshot>, Doubt)>,
     asked: &mut bool,
     report: &mut Report,
 ) -> Result<Arc<KeySnapshot>, Stop> {
-    if unknown.is_none()
+    if doubt.is_none()
         && let Some(keys) = issuer.provider.keys()
     {
         return Ok(keys);
     }
-    let fetched = inner.fetch_keys(index, unknown, asked).await;
+    let fetched = inner.fetch_keys(index, doubt, asked).await;
     fetched.map_err(|error| report.stop(error))?;
     issuer.provider.keys().ok_or_else(|| {
         report.stop(GuardError::KeysUnavailable {

@@ -244,7 +244,7 @@ impl Guard {
                         _ => {}
                     }
                 }
-                Step::NeedsKeys { issuer, unknown } => self.0.fetch_keys(issuer, unknown, &mut asked).await?,
+                Step::NeedsKeys { issuer, doubt } => self.0.fetch_keys(issuer, doubt, &mut asked).await?,
                 Step::NeedsIntrospection => return self.0.introspect(presented).await,
             }
         }

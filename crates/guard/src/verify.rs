@@ -7,7 +7,7 @@ use portcullis_audit::Audit;
 use portcullis_jose::{Claims, Clock, Limits, Refusal, UnixTime, UnverifiedJws, Verified};
 use portcullis_oidc::dpop::Proof;
 use portcullis_oidc::token_rules::{AccessTokenRules, check_access_token};
-use portcullis_oidc::{Binding, KeySnapshot, Provider, RefreshTask};
+use portcullis_oidc::{Binding, Doubt, KeySnapshot, Provider, RefreshTask};
 use portcullis_policy::{Authorized, CallContext, NamedPolicy};
 
 use crate::answer::Realm;
@@ -71,7 +71,7 @@ pub(crate) enum Step {
     /// The token may be good, and its key is not here.
     NeedsKeys {
         issuer: usize,
-        unknown: Option<(Arc<KeySnapshot>, Refusal)>,
+        doubt: Option<(Arc<KeySnapshot>, Doubt)>,
     },
     /// The token does not speak for itself: its issuer has to be asked.
     NeedsIntrospection,
@@ -115,12 +115,12 @@ impl Inner {
         let Some(keys) = issuer.provider.keys() else {
             return Ok(Step::NeedsKeys {
                 issuer: index,
-                unknown: None,
+                doubt: None,
             });
         };
         let claims = match jws.verify(&keys.set, issuer.rules.algorithms) {
             Ok(claims) => claims,
-            Err(refusal) => return issuer.without_key(index, keys, refusal),
+            Err(refusal) => return issuer.in_doubt(index, keys, presented, refusal),
         };
         let now = self.clock.now();
         let binding = check_access_token(&claims, &issuer.rules, now)?;
@@ -269,22 +269,23 @@ impl Inner {
         }
     }
 
-    /// Fetches keys once for a token; one that is still unknown then is refused.
+    /// Fetches keys once for a token; one that is still refused then is refused for good.
     pub(crate) async fn fetch_keys(
         &self,
         issuer: usize,
-        unknown: Option<(Arc<KeySnapshot>, Refusal)>,
+        doubt: Option<(Arc<KeySnapshot>, Doubt)>,
         asked: &mut bool,
     ) -> Result<(), GuardError> {
         let Some(issuer) = self.issuers.get(issuer) else {
             return Ok(());
         };
         issuer.keep_fresh();
-        let fetched = match (unknown, std::mem::replace(asked, true)) {
-            (Some((seen, Refusal::UnknownKid { kid })), false) => {
-                issuer.provider.keys_for_unknown_kid(&kid, &seen).await
-            }
-            (Some((_, refusal)), _) => return Err(refusal.into()),
+        let fetched = match (doubt, std::mem::replace(asked, true)) {
+            (Some((_, doubt)), true) => return Err(doubt.into_refusal().into()),
+            (Some((seen, doubt)), false) => match issuer.provider.keys_in_doubt(&doubt, &seen).await {
+                Err(_) if doubt.is_slight() => return Err(doubt.into_refusal().into()),
+                fetched => fetched,
+            },
             (None, true) => return Err(issuer.unavailable("they were gone again as soon as they were fetched")),
             (None, false) => issuer.provider.keys_or_fetch().await,
         };
@@ -297,17 +298,24 @@ impl Inner {
 // === impl Issuer ===
 
 impl Issuer {
-    /// A token that no key fits: with another set one may, if the set may be fetched for it.
-    fn without_key(&self, index: usize, keys: Arc<KeySnapshot>, refusal: Refusal) -> Result<Step, GuardError> {
-        let Refusal::UnknownKid { kid } = &refusal else {
+    /// A token that these keys refuse: others may not, if they may be fetched for it.
+    fn in_doubt(
+        &self,
+        index: usize,
+        keys: Arc<KeySnapshot>,
+        presented: &Presented<'_>,
+        refusal: Refusal,
+    ) -> Result<Step, GuardError> {
+        let Some(doubt) = Doubt::of(&refusal, presented.text(), &keys.set) else {
             return Err(refusal.into());
         };
-        match self.provider.keys_at_hand(kid, &keys) {
+        match self.provider.keys_at_hand(&doubt, &keys) {
             Some(Ok(current)) if current.version == keys.version => Err(refusal.into()),
+            Some(Err(_)) if doubt.is_slight() => Err(refusal.into()),
             Some(Err(error)) => Err(self.unavailable(&error.to_string())),
             _ => Ok(Step::NeedsKeys {
                 issuer: index,
-                unknown: Some((keys, refusal)),
+                doubt: Some((keys, doubt)),
             }),
         }
     }

@@ -71,13 +71,17 @@ impl Keys {
     pub(crate) fn rotate(&self, how: RotateHow) -> Result<(), SignError> {
         let next = SigningKey::generate(self.algorithm)?;
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let next = match how {
+            RotateHow::SameName => next.with_kid(ring.current.kid().to_owned()),
+            RotateHow::Overlap | RotateHow::DropOld => next,
+        };
         let former = std::mem::replace(&mut ring.current, next);
         match how {
             RotateHow::Overlap => {
                 ring.former.insert(0, former);
                 ring.former.truncate(FORMER_KEYS);
             }
-            RotateHow::DropOld => ring.former.clear(),
+            RotateHow::DropOld | RotateHow::SameName => ring.former.clear(),
         }
         Ok(())
     }
@@ -173,6 +177,10 @@ mod tests {
         assert!(keys.verify(&token).is_some());
         keys.rotate(RotateHow::DropOld).unwrap();
         assert_eq!(keys.published()["keys"].as_array().unwrap().len(), 1);
+        let (published, token) = (keys.published(), keys.sign("JWT", &json!({}), Signing::Sound).unwrap());
+        keys.rotate(RotateHow::SameName).unwrap();
+        assert_eq!(keys.published()["keys"][0]["kid"], published["keys"][0]["kid"]);
+        assert!(keys.verify(&token).is_none());
         assert!(keys.verify(&token).is_none());
     }
 }

@@ -13,7 +13,7 @@ use crate::dpop::DpopKey;
 use crate::id_token::IdTokenRules;
 use crate::login::{self, LoginAttempt, LoginRequest, ValidatedCallback};
 use crate::token_response::{self, TokenResponse};
-use crate::{HttpsUrl, Provider, ProviderError, TokenTarget};
+use crate::{Doubt, HttpsUrl, Provider, ProviderError, TokenTarget};
 
 use request::{INTROSPECTION, REVOCATION, TOKEN};
 
@@ -236,7 +236,7 @@ impl Client {
         self.grant(form).await
     }
 
-    /// Verifies an ID token of this client. A key that is not known yet is looked for once.
+    /// Verifies an ID token of this client. Where newer keys could help, they are looked for once.
     ///
     /// # Errors
     /// [`ProviderError::Token`] with the rule that it breaks, or why the keys cannot be had.
@@ -256,10 +256,10 @@ impl Client {
             Ok(claims) => return Ok(claims),
             Err(refusal) => refusal,
         };
-        let portcullis_jose::Refusal::UnknownKid { kid } = &refusal else {
+        let Some(doubt) = Doubt::of(&refusal, token.expose(), &keys.set) else {
             return Err(ProviderError::Token(refusal));
         };
-        let newer = self.provider.keys_for_unknown_kid(kid, &keys).await?;
+        let newer = self.provider.keys_in_doubt(&doubt, &keys).await?;
         rules.verify(token, &newer.set, now).map_err(ProviderError::Token)
     }
 

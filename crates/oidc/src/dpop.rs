@@ -33,6 +33,8 @@ pub struct ProofRules<'r> {
     pub method: &'r str,
     /// Where the request went; `htu` names the same place.
     pub target: &'r TargetUri,
+    /// The same place by the other addresses that it has.
+    pub aliases: &'r [TargetUri],
     /// The access token that was sent with the proof; `ath` is its hash. `None` at a token endpoint.
     pub token: Option<&'r str>,
     /// The thumbprint of the key that the token is bound to. `None` at a token endpoint.
@@ -111,6 +113,7 @@ impl<'r> ProofRules<'r> {
         ProofRules {
             method,
             target,
+            aliases: &[],
             token: None,
             jkt: None,
             algorithms: AlgorithmSet::asymmetric(),
@@ -192,7 +195,8 @@ fn check_method(claims: &Verified<Claims>, rules: &ProofRules<'_>) -> Result<(),
 /// RFC 9449 s4.3 no. 9: "ignoring any query and fragment parts", and with both sides normalised.
 fn check_target(claims: &Verified<Claims>, rules: &ProofRules<'_>) -> Result<(), ProofRefusal> {
     let found = text_claim(claims, "htu")?;
-    if TargetUri::parse(found).as_ref() == Some(rules.target) {
+    let places = std::iter::once(rules.target).chain(rules.aliases);
+    if TargetUri::parse(found).is_some_and(|found| places.into_iter().any(|place| *place == found)) {
         return Ok(());
     }
     Err(ProofRefusal::OtherTarget {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use portcullis_jose::{Claims, Limits, Object, Refusal, Secret, UnixTime, Value, Verified, danger, sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::flight::Flight;
 use crate::token_rules::{AccessTokenRules, TokenType, check_access_token};
@@ -20,6 +20,12 @@ const ENDPOINT: &str = "introspection endpoint";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So many tokens are asked about at a time; whoever comes then is told to come again.
 const AT_A_TIME: usize = 256;
+/// So many of them may be tokens that were never seen to be active: whoever makes tokens up must leave room for others.
+const STRANGERS_AT_A_TIME: usize = 192;
+/// A token that was active is no stranger for so long, in seconds.
+const KNOWN_FOR: i64 = 3600;
+/// So many tokens that were active are remembered.
+const MOST_KNOWN: usize = 50_000;
 /// A token that is not active is not asked about again for so long, in seconds. One that is made up never becomes good,
 /// and one that was issued a moment ago may take a moment to be known everywhere.
 const INACTIVE_FOR: i64 = 5;
@@ -39,10 +45,19 @@ pub struct Introspection {
 
 struct Shared {
     permits: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
     /// By SHA-256 of the token: what is under way.
     flights: Mutex<HashMap<[u8; 32], Flight<Answer>>>,
-    /// By SHA-256 of the token: until when it is not asked about again.
-    inactive: Mutex<HashMap<[u8; 32], UnixTime>>,
+    /// Tokens that are not active: until when they are not asked about again.
+    inactive: Recently,
+    /// Tokens that were active: until when that is remembered.
+    known: Recently,
+}
+
+/// Tokens by their SHA-256, each until a time.
+struct Recently {
+    most: usize,
+    tokens: Mutex<HashMap<[u8; 32], UnixTime>>,
 }
 
 /// The answer's members if the token is active.
@@ -61,8 +76,10 @@ impl Introspection {
             cache_for: CACHE_FOR,
             shared: Arc::new(Shared {
                 permits: Arc::new(Semaphore::new(AT_A_TIME)),
+                strangers: Arc::new(Semaphore::new(STRANGERS_AT_A_TIME)),
                 flights: Mutex::default(),
-                inactive: Mutex::default(),
+                inactive: Recently::new(MOST_INACTIVE),
+                known: Recently::new(MOST_KNOWN),
             }),
         }
     }
@@ -102,18 +119,21 @@ impl Introspection {
     /// The provider could not be asked, or did not answer as RFC 7662 says. Then nobody knows whether the token is good.
     pub async fn claims(&self, token: &str) -> Result<Option<Verified<Claims>>, ProviderError> {
         let hash = sha256(token.as_bytes());
-        if self.shared.is_inactive(&hash, self.provider().now()) {
+        if self.shared.inactive.has(&hash, self.provider().now()) {
             return Ok(None);
         }
         let landing = self.flight_of(hash).join(|| {
-            let permit = Arc::clone(&self.shared.permits).try_acquire_owned().ok()?;
+            let permits = self.shared.admit(&hash, self.provider().now())?;
             let (asking, token) = (self.clone(), Secret::new(token));
             Some(async move {
                 let answer = asking.ask(&token).await;
-                drop(permit);
+                drop(permits);
                 lock(&asking.shared.flights).remove(&hash);
-                if matches!(answer, Ok(None)) {
-                    asking.shared.remember_inactive(hash, asking.provider().now());
+                let now = asking.provider().now();
+                match &answer {
+                    Ok(None) => asking.shared.inactive.add(hash, INACTIVE_FOR, now),
+                    Ok(Some(_)) => asking.shared.known.add(hash, KNOWN_FOR, now),
+                    Err(_) => {}
                 }
                 answer
             })
@@ -168,17 +188,36 @@ impl fmt::Debug for Introspection {
 }
 
 impl Shared {
-    fn is_inactive(&self, hash: &[u8; 32], now: UnixTime) -> bool {
-        lock(&self.inactive).get(hash).is_some_and(|until| now < *until)
+    /// A place among those that are asked about, which ends when it is dropped.
+    fn admit(&self, hash: &[u8; 32], now: UnixTime) -> Option<[Option<OwnedSemaphorePermit>; 2]> {
+        let take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
+        let stranger = match self.known.has(hash, now) {
+            true => None,
+            false => Some(take(&self.strangers)?),
+        };
+        Some([Some(take(&self.permits)?), stranger])
+    }
+}
+
+impl Recently {
+    fn new(most: usize) -> Recently {
+        Recently {
+            most,
+            tokens: Mutex::default(),
+        }
     }
 
-    fn remember_inactive(&self, hash: [u8; 32], now: UnixTime) {
-        let mut inactive = lock(&self.inactive);
-        if inactive.len() >= MOST_INACTIVE {
-            inactive.retain(|_, until| now < *until);
+    fn has(&self, hash: &[u8; 32], now: UnixTime) -> bool {
+        lock(&self.tokens).get(hash).is_some_and(|until| now < *until)
+    }
+
+    fn add(&self, hash: [u8; 32], seconds: i64, now: UnixTime) {
+        let mut tokens = lock(&self.tokens);
+        if tokens.len() >= self.most {
+            tokens.retain(|_, until| now < *until);
         }
-        if inactive.len() < MOST_INACTIVE {
-            inactive.insert(hash, now.plus(INACTIVE_FOR));
+        if tokens.len() < self.most || tokens.contains_key(&hash) {
+            tokens.insert(hash, now.plus(seconds));
         }
     }
 }

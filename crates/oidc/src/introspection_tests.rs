@@ -205,12 +205,63 @@ async fn an_inactive_token_is_not_asked_about_again_for_a_moment() {
 
     let hash = |number: usize| sha256(&number.to_le_bytes());
     for number in 0..MOST_INACTIVE + 100 {
-        ask.shared.remember_inactive(hash(number), clock.now());
+        ask.shared.inactive.add(hash(number), INACTIVE_FOR, clock.now());
     }
-    assert_eq!(lock(&ask.shared.inactive).len(), MOST_INACTIVE);
+    assert_eq!(lock(&ask.shared.inactive.tokens).len(), MOST_INACTIVE);
     clock.advance(INACTIVE_FOR);
-    ask.shared.remember_inactive(hash(0), clock.now());
-    assert_eq!(lock(&ask.shared.inactive).len(), 1);
+    ask.shared.inactive.add(hash(0), INACTIVE_FOR, clock.now());
+    assert_eq!(lock(&ask.shared.inactive.tokens).len(), 1);
+}
+
+/// A provider that answers when it is let.
+#[derive(Debug)]
+struct Held(Arc<FakeProvider>, Semaphore);
+
+impl crate::HttpClient for Held {
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limit: usize,
+    ) -> crate::BoxFuture<'_, Result<http::Response<Bytes>, HttpError>> {
+        Box::pin(async move {
+            drop(self.1.acquire().await.unwrap());
+            self.0.send(request, limit).await
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_made_up_tokens_leaves_room_for_those_that_were_good() {
+    let (fake, clock) = (FakeProvider::new(), clock());
+    says(&fake, &good());
+    let held = Arc::new(Held(fake.clone(), Semaphore::new(1)));
+    let settings = crate::ProviderSettings::new("test", FakeProvider::ISSUER);
+    let provider = Provider::new(settings, held.clone(), clock.clone(), Arc::new(|_, _| {}));
+    let ask = Introspection::new(Client::new(provider, "api", ClientAuth::Basic(Secret::new("secret"))))
+        .at(HttpsUrl::parse("https://issuer.test/introspect").unwrap());
+    assert!(ask.claims("good").await.unwrap().is_some());
+    // The provider is slow from here on.
+    held.1.forget_permits(1);
+    let asked = |token: String| {
+        let ask = ask.clone();
+        tokio::spawn(async move { ask.claims(&token).await })
+    };
+    let mut flood: Vec<_> = (0..STRANGERS_AT_A_TIME)
+        .map(|number| asked(format!("made-up-{number}")))
+        .collect();
+    while lock(&ask.shared.flights).len() < STRANGERS_AT_A_TIME {
+        tokio::task::yield_now().await;
+    }
+    let error = ask.claims("one-more").await.unwrap_err();
+    assert!(error.to_string().contains("too many tokens"), "{error}");
+    flood.push(asked("good".to_owned()));
+    while lock(&ask.shared.flights).len() <= STRANGERS_AT_A_TIME {
+        tokio::task::yield_now().await;
+    }
+    held.1.add_permits(1);
+    for answer in flood {
+        assert!(answer.await.unwrap().unwrap().is_some());
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use portcullis_jose::{JwkSet, KeyError, UnixTime, random_array};
 use serde_json::value::RawValue;
 
 use crate::flight::Landing;
-use crate::{HttpError, KeySnapshot, Provider, ProviderError, ProviderEvent};
+use crate::{Doubt, HttpError, KeySnapshot, Provider, ProviderError, ProviderEvent};
 
 const ENDPOINT: &str = "key set";
 const JWKS_LIMIT: usize = 512 * 1024;
@@ -62,26 +62,26 @@ impl Provider {
         }
     }
 
-    /// The keys after a token named a `kid` that `seen` does not have.
+    /// The keys after `seen` refused a token, and left a doubt.
     ///
-    /// Fetches them again, once for all that wait, and waits 4 s at most. A fetch that does not find the key is
-    /// followed by none for 30 s, whatever the `kid`; one that finds it costs nothing. Where nothing may be fetched the
+    /// Fetches them again, once for all that wait, and waits 4 s at most. A fetch that does not bring the key is
+    /// followed by none for 30 s, whatever the doubt; one that brings it costs nothing. Where nothing may be fetched the
     /// keys are the same as before.
     ///
     /// # Errors
     /// When nobody can say whether there is such a key: there are no keys, or the provider did not answer when it was
     /// asked last.
-    pub async fn keys_for_unknown_kid(&self, kid: &str, seen: &KeySnapshot) -> Fetched {
-        patiently(self.search(kid, seen)).await
+    pub async fn keys_in_doubt(&self, doubt: &Doubt, seen: &KeySnapshot) -> Fetched {
+        patiently(self.search(doubt.kid(), seen)).await
     }
 
     async fn search(&self, kid: &str, seen: &KeySnapshot) -> Fetched {
         loop {
-            if let Some(done) = self.keys_at_hand(kid, seen) {
+            if let Some(done) = self.at_hand(kid, seen) {
                 return done;
             }
             // None: somebody else was faster and asked in vain; then there is an answer at hand.
-            if let Some(landing) = self.begin_search(kid) {
+            if let Some(landing) = self.begin_search(kid, seen.version) {
                 let ours = landing.ours;
                 let keys = landed(landing).await?;
                 // What was under way already may have left before the key was published.
@@ -92,9 +92,13 @@ impl Provider {
         }
     }
 
-    /// What [`Provider::keys_for_unknown_kid`] would answer without a fetch; `None` where it takes one.
+    /// What [`Provider::keys_in_doubt`] would answer without a fetch; `None` where it takes one.
     #[must_use]
-    pub fn keys_at_hand(&self, kid: &str, seen: &KeySnapshot) -> Option<Fetched> {
+    pub fn keys_at_hand(&self, doubt: &Doubt, seen: &KeySnapshot) -> Option<Fetched> {
+        self.at_hand(doubt.kid(), seen)
+    }
+
+    fn at_hand(&self, kid: &str, seen: &KeySnapshot) -> Option<Fetched> {
         let Some(current) = self.keys() else {
             return Some(Err(no_keys()));
         };
@@ -157,7 +161,7 @@ impl Provider {
     }
 
     /// Fetches the keys for this `kid`, if that is allowed, or joins what is under way.
-    fn begin_search(&self, kid: &str) -> Option<Landing<Fetched>> {
+    fn begin_search(&self, kid: &str, seen: u64) -> Option<Landing<Fetched>> {
         self.0.flight.join(|| {
             if !self.0.unknown_kids.ask(kid, self.now()) {
                 return None;
@@ -166,7 +170,7 @@ impl Provider {
             Some(async move {
                 let result = provider.fetch_keys().await;
                 match &result {
-                    Ok(keys) if keys.has(&kid) => provider.0.unknown_kids.found(),
+                    Ok(keys) if keys.has(&kid) && keys.version != seen => provider.0.unknown_kids.found(),
                     Ok(_) => provider.0.unknown_kids.absent(&kid, provider.now()),
                     Err(_) => provider.0.failed.notify_waiters(),
                 }

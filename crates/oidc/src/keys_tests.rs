@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use portcullis_jose::{ManualClock, SigningKey};
+use portcullis_jose::{AlgorithmSet, Limits, ManualClock, Refusal, SigningKey, UnverifiedJws};
 use serde_json::json;
 
 use super::*;
@@ -21,6 +21,25 @@ fn observed(fake: &Arc<FakeProvider>, settings: ProviderSettings, clock: &Arc<Ma
 
 fn named(kid: &str) -> SigningKey {
     key().with_kid(kid.to_owned())
+}
+
+/// No key of this name is known.
+fn unknown(kid: &str) -> Doubt {
+    Doubt::of(&Refusal::UnknownKid { kid: kid.into() }, "", &JwkSet::default()).unwrap()
+}
+
+/// A token of this signer, which may leave out the name of its key.
+fn token(signer: &SigningKey, names_its_key: bool) -> String {
+    let mut header = json!({ "alg": "ES256", "typ": "at+jwt" });
+    if names_its_key {
+        header["kid"] = signer.kid().into();
+    }
+    signer.sign_with_header(&header, b"{}").unwrap()
+}
+
+fn check(token: &str, keys: &KeySnapshot) -> Result<(), Refusal> {
+    let jws = UnverifiedJws::parse(token, &Limits::default())?;
+    jws.verify(&keys.set, AlgorithmSet::asymmetric()).map(drop)
 }
 
 /// Lets everything that can go on without time do so.
@@ -55,7 +74,7 @@ async fn an_unknown_kid_fetches_once_for_all_that_wait() {
     let waiting: Vec<_> = (0..50)
         .map(|_| {
             let (provider, seen) = (provider.clone(), seen.clone());
-            tokio::spawn(async move { provider.keys_for_unknown_kid("new", &seen).await })
+            tokio::spawn(async move { provider.keys_in_doubt(&unknown("new"), &seen).await })
         })
         .collect();
     for waiter in waiting {
@@ -74,7 +93,7 @@ async fn a_flood_of_made_up_kids_is_one_fetch_in_thirty_seconds() {
     for interval in 1..=3 {
         for number in 0..1000 {
             let kid = format!("made-up-{number}");
-            provider.keys_for_unknown_kid(&kid, &seen).await.unwrap();
+            provider.keys_in_doubt(&unknown(&kid), &seen).await.unwrap();
         }
         assert_eq!(fake.count("/jwks"), 1 + interval);
         clock.advance(30);
@@ -90,7 +109,7 @@ async fn rotations_in_a_row_are_all_seen_from_the_first_moment_on() {
     for number in 0..5 {
         let kid = format!("key-{number}");
         fake.serve(&[&named(&kid)]);
-        seen = provider.keys_for_unknown_kid(&kid, &seen).await.unwrap();
+        seen = provider.keys_in_doubt(&unknown(&kid), &seen).await.unwrap();
         assert!(seen.has(&kid), "{kid}");
     }
 }
@@ -103,14 +122,14 @@ async fn a_flood_keeps_a_new_key_out_for_thirty_seconds_at_most() {
     let clock = clock();
     let provider = fake.provider(clock.clone());
     let seen = provider.keys_or_fetch().await.unwrap();
-    provider.keys_for_unknown_kid("made-up", &seen).await.unwrap();
+    provider.keys_in_doubt(&unknown("made-up"), &seen).await.unwrap();
     fake.serve(&[&old, &named("new")]);
-    assert!(!provider.keys_for_unknown_kid("new", &seen).await.unwrap().has("new"));
+    assert!(!provider.keys_in_doubt(&unknown("new"), &seen).await.unwrap().has("new"));
     clock.advance(30);
     // It is the flood itself that brings the key.
-    let made_up = provider.keys_for_unknown_kid("made-up-2", &seen).await.unwrap();
+    let made_up = provider.keys_in_doubt(&unknown("made-up-2"), &seen).await.unwrap();
     assert!(made_up.has("new"));
-    assert!(provider.keys_for_unknown_kid("new", &seen).await.unwrap().has("new"));
+    assert!(provider.keys_in_doubt(&unknown("new"), &seen).await.unwrap().has("new"));
 }
 
 #[tokio::test]
@@ -129,9 +148,40 @@ async fn a_fetch_that_was_under_way_proves_nothing_about_a_newer_key() {
         tokio::task::yield_now().await;
     }
     fake.serve(&[&old, &named("new")]);
-    assert!(provider.keys_for_unknown_kid("new", &seen).await.unwrap().has("new"));
+    assert!(provider.keys_in_doubt(&unknown("new"), &seen).await.unwrap().has("new"));
     refresh.await.unwrap().unwrap();
     assert_eq!(fake.count("/jwks"), 3);
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_under_its_old_name_is_looked_for_too() {
+    for names_its_key in [true, false] {
+        let (old, new, wrong) = (named("the key"), named("the key"), named("the key"));
+        let fake = FakeProvider::new();
+        fake.serve(&[&old]);
+        let clock = clock();
+        let provider = fake.provider(clock.clone());
+        let seen = provider.keys_or_fetch().await.unwrap();
+        let doubt = |signer| {
+            let token = token(signer, names_its_key);
+            Doubt::of(&check(&token, &seen).unwrap_err(), &token, &seen.set).unwrap()
+        };
+        let forged = doubt(&wrong);
+        assert_eq!(forged.is_slight(), names_its_key);
+        assert_eq!(forged.clone().into_refusal(), Refusal::SignatureInvalid);
+        for _ in 0..100 {
+            assert_eq!(
+                provider.keys_in_doubt(&forged, &seen).await.unwrap().version,
+                seen.version
+            );
+        }
+        assert_eq!(fake.count("/jwks"), 2, "what is forged is paid for");
+        clock.advance(30);
+        fake.serve(&[&new]);
+        let keys = provider.keys_in_doubt(&doubt(&new), &seen).await.unwrap();
+        assert_eq!(check(&token(&new, names_its_key), &keys), Ok(()));
+        assert_eq!(fake.count("/jwks"), 3);
+    }
 }
 
 #[tokio::test]
@@ -144,19 +194,19 @@ async fn nobody_can_say_whether_a_key_exists_while_the_provider_is_down() {
     let seen = provider.keys_or_fetch().await.unwrap();
     fake.on("/jwks", |_| answer(503, &json!({})));
     for kid in ["new", "new", "made-up"] {
-        assert!(provider.keys_for_unknown_kid(kid, &seen).await.is_err(), "{kid}");
+        assert!(provider.keys_in_doubt(&unknown(kid), &seen).await.is_err(), "{kid}");
     }
     assert_eq!(fake.count("/jwks"), 2, "an outage is no reason to ask more often");
     assert!(provider.keys().is_some());
 
     fake.serve(&[&old, &named("new")]);
     clock.advance(30);
-    assert!(provider.keys_for_unknown_kid("new", &seen).await.unwrap().has("new"));
+    assert!(provider.keys_in_doubt(&unknown("new"), &seen).await.unwrap().has("new"));
     // It answers again: now a key that is not there is not there.
     let seen = provider.keys().unwrap();
     assert!(
         !provider
-            .keys_for_unknown_kid("made-up", &seen)
+            .keys_in_doubt(&unknown("made-up"), &seen)
             .await
             .unwrap()
             .has("made-up")
@@ -196,7 +246,7 @@ async fn a_request_waits_for_a_slow_provider_and_not_for_long() {
     *slow.1.lock().unwrap() = true;
 
     let begun = tokio::time::Instant::now();
-    assert!(provider.keys_for_unknown_kid("new", &seen).await.is_err());
+    assert!(provider.keys_in_doubt(&unknown("new"), &seen).await.is_err());
     assert_eq!(begun.elapsed().as_secs(), 4);
     // The fetch went on without the request, and nobody has to begin it again.
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -358,7 +408,7 @@ async fn keys_of_a_file_need_nobody_and_follow_the_file() {
     write(&[&named("1")]);
     let first = provider.refresh_keys().await.unwrap();
     write(&[&named("2")]);
-    assert!(provider.keys_for_unknown_kid("2", &first).await.unwrap().has("2"));
+    assert!(provider.keys_in_doubt(&unknown("2"), &first).await.unwrap().has("2"));
     std::fs::write(&path, "{").unwrap();
     assert!(provider.refresh_keys().await.is_err());
     assert!(provider.keys().unwrap().has("2"));
@@ -404,7 +454,7 @@ async fn after_a_failure_the_background_refresh_comes_back_soon_and_then_more_ra
     let seen = provider.keys().unwrap();
     fake.on("/jwks", |_| answer(503, &json!({})));
     // Nobody would ask for eight minutes; a request that misses a key wakes it up.
-    assert!(provider.keys_for_unknown_kid("new", &seen).await.is_err());
+    assert!(provider.keys_in_doubt(&unknown("new"), &seen).await.is_err());
     assert_eq!(fake.count("/jwks"), 2);
     for (seconds, asked) in [(2, 3), (5, 4), (9, 5), (17, 6), (34, 7), (68, 8), (68, 9), (68, 10)] {
         tokio::time::advance(Duration::from_secs(seconds)).await;

@@ -2,7 +2,7 @@
 
 use portcullis_jose::{Algorithm, AlgorithmSet, Claims, JwkSet, Limits, Refusal, Secret, UnixTime, UnverifiedJws};
 
-use crate::{Client, IssuerRule, ProviderError};
+use crate::{Client, Doubt, IssuerRule, ProviderError};
 
 /// The member of `events` that makes a token a logout token.
 pub const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -114,7 +114,7 @@ impl<'a> LogoutTokenRules<'a> {
 // === impl Client ===
 
 impl Client {
-    /// Verifies a logout token for this client. A key that is not known yet is looked for once.
+    /// Verifies a logout token for this client. Where newer keys could help, they are looked for once.
     ///
     /// That the token was not taken before is for the caller to see to: it has a store.
     ///
@@ -126,13 +126,15 @@ impl Client {
         let rules = LogoutTokenRules::new(provider.issuer_rule(), self.client_id(), algorithm);
         let now = provider.clock().now();
         let keys = provider.keys_or_fetch().await?;
-        match rules.verify(token, &keys.set, now) {
-            Err(Refusal::UnknownKid { kid }) => {
-                let newer = provider.keys_for_unknown_kid(&kid, &keys).await?;
-                rules.verify(token, &newer.set, now).map_err(ProviderError::Token)
-            }
-            result => result.map_err(ProviderError::Token),
-        }
+        let refusal = match rules.verify(token, &keys.set, now) {
+            Ok(verified) => return Ok(verified),
+            Err(refusal) => refusal,
+        };
+        let Some(doubt) = Doubt::of(&refusal, token.expose(), &keys.set) else {
+            return Err(ProviderError::Token(refusal));
+        };
+        let newer = provider.keys_in_doubt(&doubt, &keys).await?;
+        rules.verify(token, &newer.set, now).map_err(ProviderError::Token)
     }
 }
 

@@ -156,6 +156,8 @@ fn zone_v6(address: Ipv6Addr) -> Zone {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Zone::Loopback,
         [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => zone_v4(embedded),
+        // RFC 8215: translation within a network, wherever in the address the other one is; RFC 4380: Teredo.
+        [0x64, 0xff9b, 1, ..] | [0x2001, 0, ..] => Zone::Nobody,
         // RFC 3056 s2: 6to4.
         [0x2002, high, low, ..] => zone_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))),
         [0xfc00..=0xfdff, ..] => Zone::Private,
@@ -206,6 +208,8 @@ mod tests {
                     "224.0.0.1",
                     "255.255.255.255",
                     "ff02::1",
+                    "64:ff9b:1::a00:1",
+                    "2001:0:4136:e378:8000:63bf:3fff:fdd2",
                     "::ffff:169.254.1.1",
                 ],
             ),

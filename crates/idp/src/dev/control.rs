@@ -19,6 +19,8 @@ pub enum RotateHow {
     Overlap,
     /// It is gone at once, as after a theft.
     DropOld,
+    /// It is gone at once, and the new one goes by its name, as no provider should do it.
+    SameName,
 }
 
 /// The handle on a running provider for the program that started it. Cheap to clone.

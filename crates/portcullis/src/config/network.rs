@@ -39,6 +39,13 @@ impl Network {
         // 128 is no shift: every address lies in a network of 0 bits.
         differing.checked_shr(128 - self.bits).unwrap_or(0) == 0
     }
+
+    /// Whether every address of its family lies in it.
+    #[must_use]
+    pub fn is_everybody(&self) -> bool {
+        let mapped = std::net::Ipv6Addr::from(self.address).to_ipv4_mapped().is_some();
+        self.bits == 0 || (mapped && self.bits <= 96)
+    }
 }
 
 impl fmt::Display for Network {
@@ -76,6 +83,14 @@ mod tests {
             let parsed = Network::parse(network).unwrap();
             assert!(parsed.contains(inside.parse().unwrap()), "{network} {inside}");
             assert!(!parsed.contains(outside.parse().unwrap()), "{network} {outside}");
+        }
+        for (network, everybody) in [
+            ("0.0.0.0/0", true),
+            ("::/0", true),
+            ("0.0.0.0/1", false),
+            ("fd00::/8", false),
+        ] {
+            assert_eq!(Network::parse(network).unwrap().is_everybody(), everybody, "{network}");
         }
         assert!(Network::parse("::/0").unwrap().contains("1.2.3.4".parse().unwrap()));
         assert_eq!(Network::parse("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");

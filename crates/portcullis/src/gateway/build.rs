@@ -1,5 +1,6 @@
 //! From a configuration to a running gateway.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use portcullis_policy::NamedPolicy;
 use portcullis_proxy::{Forwarder, HeadLimits, Settings as ProxySettings, Timeouts, Upstream};
 use portcullis_store::{KeyRing, LeaseName, PostgresStore, RedisStore, SqliteStore, Store};
 use tokio::task::JoinHandle;
+use url::Url;
 
 use super::attach::Attach;
 use super::certificate::Certificates;
@@ -383,9 +385,19 @@ fn guard(
 
 /// Proofs are checked at every API: a token that is bound to a key needs one whether or not the API asks for it.
 ///
-/// The scheme is offered where the API asks for bound tokens.
+/// The scheme is offered where the API asks for bound tokens. An API is reached at the address of every frontend too.
 fn dpop(settings: &Settings) -> Dpop {
-    Dpop::at(settings.server.public_url.as_str()).not_offered()
+    let own = &settings.server.public_url;
+    let others: BTreeSet<&str> = settings
+        .frontends
+        .values()
+        .map(|frontend| &frontend.public_url)
+        .filter(|url| *url != own)
+        .map(Url::as_str)
+        .collect();
+    others
+        .into_iter()
+        .fold(Dpop::at(own.as_str()).not_offered(), Dpop::also_at)
 }
 
 /// Nonces that all replicas know, as they share the key that seals the sessions.

@@ -238,11 +238,13 @@ impl Gateway {
                 let found = "the access token has expired, and there is no other";
                 return Err(refuse(Refused::new("refresh.unavailable").found(found)));
             }
-            Err(GuardError::Token(Refusal::UnknownKid { kid }))
+            Err(GuardError::Token(refusal @ (Refusal::UnknownKid { .. } | Refusal::SignatureInvalid)))
                 if !Box::pin(bff.keys_are_newer(&session)).await.map_err(&refuse)? =>
             {
                 // Somebody's made-up `kid` may keep the keys from being fetched just now (or a cache its old copy).
-                return Err(refuse(Refused::new("keys.unavailable").found(kid)));
+                return Err(refuse(
+                    Refused::new("keys.unavailable").found(refusal.found().unwrap_or_default()),
+                ));
             }
             Err(error @ GuardError::Token(_)) if is_over(&error) => {
                 // The event says why. For the person the session is over: with this token it is worth nothing.

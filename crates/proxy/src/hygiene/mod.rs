@@ -28,13 +28,32 @@ fn is_hop_by_hop(name: &str) -> bool {
     )
 }
 
+/// What `Connection` takes from no request or response: RFC 9110 s7.6.1 forbids to nominate what is meant for the
+/// recipient, and what was judged here must be what is judged there.
+const KEPT: [&str; 12] = [
+    "authorization",
+    "cache-control",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "dpop",
+    "host",
+    "origin",
+    "range",
+    "set-cookie",
+    "x-csrf",
+];
+
 /// Adds the names that `Connection` lists to `doomed`.
 fn nominated(headers: &HeaderMap<HeaderValue>, doomed: &mut Vec<HeaderName>) {
     for token in tokens(headers, &CONNECTION) {
         if token.eq_ignore_ascii_case(b"close") || token.eq_ignore_ascii_case(b"keep-alive") {
             continue;
         }
-        if let Ok(name) = HeaderName::from_bytes(token) {
+        if let Ok(name) = HeaderName::from_bytes(token)
+            && !KEPT.contains(&name.as_str())
+        {
             doomed.push(name);
         }
     }

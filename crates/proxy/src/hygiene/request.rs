@@ -307,6 +307,30 @@ mod tests {
     }
 
     #[test]
+    fn what_was_judged_cannot_be_taken_off_on_the_way() {
+        let sent = [
+            ("connection", "Authorization, cookie, DPoP, content-length, x-private"),
+            ("authorization", "Bearer theirs"),
+            ("content-length", "2"),
+            ("cookie", "a=b"),
+            ("dpop", "proof"),
+            ("x-private", "1"),
+        ];
+        let case = Case {
+            authorization: AuthorizationHeader::Keep,
+            ..Case::default()
+        };
+        let expected = [
+            "authorization: Bearer theirs",
+            "content-length: 2",
+            "cookie: a=b",
+            "dpop: proof",
+            "x-auth-user: alice",
+        ];
+        assert_eq!(clean(&sent, case), expected);
+    }
+
+    #[test]
     fn trailers_stay_acceptable() {
         let expected = ["connection: te", "te: trailers", "x-auth-user: alice"];
         assert_eq!(clean(&[("te", "deflate, Trailers")], Case::default()), expected);

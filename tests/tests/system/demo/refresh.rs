@@ -101,12 +101,21 @@ async fn a_refresh_token_that_is_refused_is_a_clean_end() {
 
 #[tokio::test]
 async fn a_session_whose_token_is_worth_nothing_any_more_is_over() {
+    for (how, code) in [
+        (RotateHow::DropOld, "keys.unknown_kid"),
+        (RotateHow::SameName, "token.signature_invalid"),
+    ] {
+        worth_nothing_any_more(how, code).await;
+    }
+}
+
+async fn worth_nothing_any_more(how: RotateHow, code: &str) {
     let world = World::start().await;
     let mut alice = Browser::new();
     alice.login(&world, "alice").await;
     // Keys that are fetched now are newer than the session's token.
     world.clock.advance(90);
-    world.demo.idp().control().rotate_keys(RotateHow::DropOld).unwrap();
+    world.demo.idp().control().rotate_keys(how).unwrap();
     // The gateway meets a token of the new key, looks for it, and finds the old one gone.
     let order = Mint {
         user: Some("alice".into()),
@@ -123,7 +132,7 @@ async fn a_session_whose_token_is_worth_nothing_any_more_is_over() {
         (answer.status.as_u16(), answer.json()["login_url"].as_str()),
         (401, Some("/bff/login"))
     );
-    assert_eq!(world.last_code(), "keys.unknown_kid");
+    assert_eq!(world.last_code(), code);
     alice.login(&world, "alice").await;
     assert_eq!(alice.fetch("GET", &orders, "").await.status, 200);
 }
@@ -211,6 +220,12 @@ async fn a_refreshed_id_token_of_somebody_else_ends_the_session() {
 
 #[tokio::test]
 async fn keys_that_cannot_be_had_prove_nothing_against_a_session() {
+    for how in [RotateHow::DropOld, RotateHow::SameName] {
+        keys_that_cannot_be_had(how).await;
+    }
+}
+
+async fn keys_that_cannot_be_had(how: RotateHow) {
     let world = World::start().await;
     let control = world.demo.idp().control().clone();
     let mut alice = Browser::new();
@@ -221,7 +236,7 @@ async fn keys_that_cannot_be_had_prove_nothing_against_a_session() {
         200,
         "gateway and API have the old keys"
     );
-    control.rotate_keys(RotateHow::DropOld).unwrap();
+    control.rotate_keys(how).unwrap();
     control.set_behaviour(Behaviour {
         jwks_down: true,
         ..Behaviour::default()
@@ -232,6 +247,8 @@ async fn keys_that_cannot_be_had_prove_nothing_against_a_session() {
     assert_eq!(world.asked("/token", REFRESH), 1);
     control.set_behaviour(Behaviour::default());
     world.clock.advance(31); // the keys are asked for again
+    assert_eq!(alice.fetch("GET", &orders, "").await.status, 200);
+    world.clock.advance(31); // and now the first token has expired
     assert_eq!(alice.fetch("GET", &orders, "").await.status, 200);
     assert_eq!(
         control.token_counts().reuses,

@@ -2,8 +2,10 @@
 
 use portcullis_idp::Idp;
 use portcullis_jose::{Clock, ManualClock, SystemClock};
+use serde_json::json;
 use std::sync::Arc;
 
+use super::dpop::{Sender, bound_token};
 use super::raw::{self, Reply};
 use super::{Gate, PASSWORD, provider_of};
 use crate::demo::{Answer, Browser};
@@ -145,6 +147,21 @@ async fn by_host_each_with_its_own_provider_and_lifetime() {
         let headers = [("Authorization", token.as_str())];
         let reply = raw::exchange(gate.address, "GET", target, host, &headers, "").await;
         assert_eq!(reply.status, status, "{host} {target}");
+    }
+    // A proof names the address that it was made for: any of this gateway's own.
+    let sender = Sender::new();
+    let bound = bound_token(&gate, &json!({"jkt": sender.0.kid()}));
+    for (host, origin, status) in [
+        (&shop, &gate.origin, 200),
+        (&desk, &format!("http://{desk}"), 200),
+        (&desk, &"http://[::1]".to_owned(), 401),
+        (&desk, &"http://other.example".to_owned(), 401),
+    ] {
+        let proof = sender.proof(&gate, Some(&bound), &json!({"htu": format!("{origin}/api/machine/1")}));
+        let authorization = format!("DPoP {bound}");
+        let headers = [("Authorization", authorization.as_str()), ("DPoP", &proof)];
+        let reply = raw::exchange(gate.address, "GET", "/api/machine/1", host, &headers, "").await;
+        assert_eq!(reply.status, status, "{host} {origin}");
     }
     // One's value under the other's name opens nothing.
     let swapped = format!("portcullis-shop={}", of_desk.split_once('=').unwrap().1);

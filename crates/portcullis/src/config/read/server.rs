@@ -207,8 +207,14 @@ fn read_certificate_header(reader: &Reader<'_>) -> Option<CertificateHeader> {
             &Kind::Other("an IP address, or a network such as \"10.0.0.0/8\""),
             |cx, item| {
                 let network = Network::parse(&text(cx, item)?);
-                if network.is_none() {
-                    cx.push(item.fault(FaultKind::InvalidValue, format!("{} is no network", item.what), ""));
+                match network {
+                    None => cx.push(item.fault(FaultKind::InvalidValue, format!("{} is no network", item.what), "")),
+                    Some(network) if network.is_everybody() => {
+                        let says = format!("{} is everybody, who could then call with any certificate", item.what);
+                        let fault = item.fault(FaultKind::InvalidValue, says, "");
+                        cx.push(fault.expected("the networks of the proxies alone"));
+                    }
+                    Some(_) => {}
                 }
                 network
             },

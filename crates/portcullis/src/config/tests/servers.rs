@@ -446,6 +446,25 @@ error[config.invalid_value]: entry 2 of `client_certificate_header.trusted_proxi
 }
 
 #[test]
+fn a_proxy_that_is_everybody() {
+    shows(
+        &GOOD.replace(
+            "[server]\n",
+            "[server]\nclient_certificate_header = { name = \"Client-Cert\", trusted_proxies = [\"0.0.0.0/0\"] }\n",
+        ),
+        r#"
+error[config.invalid_value]: entry 1 of `client_certificate_header.trusted_proxies` in [server] is everybody, who could then call with any certificate
+ --> t.toml:2:72
+  |
+2 | client_certificate_header = { name = "Client-Cert", trusted_proxies = ["0.0.0.0/0"] }
+  |                                                                        ^^^^^^^^^^^
+  |
+  = note: expected the networks of the proxies alone
+"#,
+    );
+}
+
+#[test]
 fn a_certificate_in_a_header_that_means_something_else() {
     shows(
         &GOOD.replace(
