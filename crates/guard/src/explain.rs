@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use portcullis_audit::{CheckLine, Refused};
 use portcullis_jose::{AlgorithmSet, Check, Claims, Refusal, UnixTime, UnverifiedJws, Verified};
-use portcullis_oidc::introspection::{check_kind, introspected_binding, introspected_rules};
+use portcullis_oidc::introspection::{introspected_binding, introspected_rules};
 use portcullis_oidc::token_rules::{AccessTokenRules, CLAIM_CHECKS, HEADER_CHECKS, TokenType};
 use portcullis_oidc::{Binding, Doubt, KeySnapshot};
 use portcullis_policy::NamedPolicy;
@@ -144,11 +144,6 @@ async fn vouched<'i>(
 ) -> Result<(Verified<Claims>, Cow<'i, AccessTokenRules>), Stop> {
     let asked = inner.vouched(opaque, presented.text()).await;
     let claims = asked.map_err(|error| report.stop(error))?;
-    report.passed_up_to(Check::Type);
-    match check_kind(&claims) {
-        Ok(()) => report.passed(Check::Type, None, None),
-        Err(refusal) => report.failed_at(Check::Type, refusal.into()),
-    }
     report.passed_up_to(Check::Claims);
     Ok((claims, Cow::Owned(introspected_rules(&issuer.rules))))
 }

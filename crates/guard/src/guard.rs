@@ -357,7 +357,8 @@ impl Guard {
     ///
     /// The store did not take it; the token is not revoked then.
     pub async fn revoke_token(&self, token: &VerifiedToken, reason: &str) -> Result<(), StoreError> {
-        let id = match token.jti() {
+        // An empty one names nothing.
+        let id = match token.jti().filter(|jti| !jti.is_empty()) {
             Some(jti) => TokenId::Jti {
                 iss: token.issuer().to_owned(),
                 jti: jti.to_owned(),

@@ -49,6 +49,46 @@ fn nameless(mut jwk: serde_json::Value) -> serde_json::Value {
     jwk
 }
 
+/// The point of Ed25519 whose `y` is this, in the form of RFC 8032 s5.1.2.
+fn small_order(y: u8) -> [u8; 32] {
+    let mut point = [0; 32];
+    point[0] = y;
+    point
+}
+
+#[test]
+fn a_key_of_small_order_would_verify_what_nobody_signed() {
+    let key = aws_lc_rs::signature::UnparsedPublicKey::new(&aws_lc_rs::signature::ED25519, small_order(1));
+    let mut forged = [0; 64];
+    forged[0] = 1;
+    assert!(key.verify(b"anything", &forged).is_ok(), "so the library does not ask");
+    let hex = |text: &str| {
+        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..64).step_by(2).map(byte).collect::<Vec<_>>()
+    };
+    let ff = "ff".repeat(30);
+    for point in [
+        "00".repeat(32),
+        format!("01{}", "00".repeat(31)),
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05".to_owned(),
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a".to_owned(),
+        format!("ec{ff}7f"),
+        format!("ed{ff}7f"),
+        format!("ee{ff}7f"),
+    ] {
+        let mut x = hex(&point);
+        for sign in [0, 0x80] {
+            x[31] |= sign;
+            let jwk = json!([{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": base64url_encode(&x)}]);
+            assert_eq!(say(&parse(&jwk).0, Some("k"), Algorithm::EdDSA), "keys.unusable", "{point}");
+        }
+    }
+    let mut near = small_order(1);
+    near[1] = 1;
+    let jwk = json!([{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": base64url_encode(&near)}]);
+    assert_eq!(say(&parse(&jwk).0, Some("k"), Algorithm::EdDSA), "token.signature_invalid");
+}
+
 #[test]
 fn single_bad_keys_do_not_spoil_the_set() {
     let good = SigningKey::generate(Algorithm::ES256).unwrap();
@@ -124,6 +164,10 @@ fn single_bad_keys_do_not_spoil_the_set() {
         (
             json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}),
             "an Ed25519 key has 32 bytes",
+        ),
+        (
+            json!({"kty": "OKP", "crv": "Ed25519", "x": base64url_encode(&small_order(1))}),
+            "it is a point of small order: whatever is signed with it can be forged",
         ),
         (
             rsa("weak", &[0xff; 128], "AQAB"),

@@ -67,6 +67,12 @@ impl Header {
         self.members.get("typ").and_then(Value::as_str)
     }
 
+    /// Whether there is a `typ`, of whatever kind.
+    #[must_use]
+    pub fn has_typ(&self) -> bool {
+        self.members.get("typ").is_some()
+    }
+
     /// The whole header, for who has to see more of it.
     pub(crate) fn members(&self) -> &Object {
         &self.members

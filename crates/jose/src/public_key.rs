@@ -170,8 +170,11 @@ impl PublicKey {
                 }
                 point_verifiers(name, &[&[4], x.as_slice(), y].concat(), algorithms)?
             }
-            Numbers::Ed25519 { x } if x.len() == 32 => point_verifiers("Ed25519", x, algorithms)?,
-            Numbers::Ed25519 { .. } => return Err(unusable("an Ed25519 key has 32 bytes")),
+            Numbers::Ed25519 { x } if x.len() != 32 => return Err(unusable("an Ed25519 key has 32 bytes")),
+            Numbers::Ed25519 { x } if is_small_order(x) => {
+                return Err(unusable("it is a point of small order: whatever is signed with it can be forged"));
+            }
+            Numbers::Ed25519 { x } => point_verifiers("Ed25519", x, algorithms)?,
         };
         if verifiers.is_empty() {
             return Err(unusable("it is not a key for the algorithm that is asked for"));
@@ -280,6 +283,33 @@ impl PublicKey {
             _ => key.verify_sig(message, signature).is_ok(),
         }
     }
+}
+
+/// RFC 8032 s5.1: the points whose order divides the cofactor, with either sign, and with coordinates that are not
+/// reduced. A signature of such a key says nothing about who made it, and the verification does not ask.
+fn is_small_order(x: &[u8]) -> bool {
+    const ORDER_8: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+            0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+            0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let Some((last, rest)) = x.split_last() else {
+        return false;
+    };
+    let (first, middle) = rest.split_first().unwrap_or((&0, &[]));
+    let last = last & 0x7f;
+    // 0 and 1; p - 1, p and p + 1 for p = 2^255 - 19.
+    let low = last == 0 && *first <= 1 && middle.iter().all(|byte| *byte == 0);
+    let high = last == 0x7f && (0xec..=0xee).contains(first) && middle.iter().all(|byte| *byte == 0xff);
+    low || high
+        || ORDER_8
+            .iter()
+            .any(|point| point.split_last() == Some((&last, rest)))
 }
 
 // === impl Numbers ===

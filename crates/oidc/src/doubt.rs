@@ -1,5 +1,8 @@
 use portcullis_jose::{JwkSet, Limits, Refusal, UnverifiedJws};
 
+/// What stands for the `kid` of a token that has none.
+pub(crate) const NAMELESS: &str = "(none)";
+
 /// What a refusal leaves open: with newer keys, the token may pass.
 ///
 /// That is so where no key of the token's `kid` is known, and where a signature is refused: a provider may replace a
@@ -20,7 +23,7 @@ impl Doubt {
             Refusal::SignatureInvalid => {
                 let jws = UnverifiedJws::parse(token, &Limits::default()).ok()?;
                 let kid = jws.header().kid().ok()?;
-                kid.unwrap_or("(none)").to_owned()
+                kid.unwrap_or(NAMELESS).to_owned()
             }
             _ => return None,
         };

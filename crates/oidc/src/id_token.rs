@@ -62,12 +62,10 @@ impl<'a> IdTokenRules<'a> {
         if now >= expires.plus(LEEWAY) {
             return Err(Refusal::Expired { expired: expires, now });
         }
-        if issued > now.plus(LEEWAY) {
-            return Err(Refusal::NotYetValid {
-                claim: "iat",
-                from: issued,
-                now,
-            });
+        for (claim, from) in [("iat", Some(issued)), ("nbf", claims.time("nbf")?)] {
+            if let Some(from) = from.filter(|from| *from > now.plus(LEEWAY)) {
+                return Err(Refusal::NotYetValid { claim, from, now });
+            }
         }
         // s3.1.3.7 (3): our client, and no audience beside it that we do not trust by name.
         let audiences = claims.strings("aud")?.ok_or(Refusal::AudienceMissing)?;

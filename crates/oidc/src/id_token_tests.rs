@@ -38,6 +38,7 @@ fn a_good_id_token_passes() {
     assert_eq!(verify(|claims| claims["aud"] = json!(["web"])), Ok(()));
     assert_eq!(verify(|claims| claims["azp"] = json!("web")), Ok(()));
     assert_eq!(verify(|claims| claims["exp"] = json!(NOW - 59)), Ok(()));
+    assert_eq!(verify(|claims| claims["nbf"] = json!(NOW + 60)), Ok(()));
     assert_eq!(
         verify(|claims| claims["at_hash"].take().as_null().unwrap_or_default()),
         Err("token.claim_type")
@@ -55,6 +56,8 @@ fn each_rule_refuses() {
         ("azp", json!("other"), "token.claim_value"),
         ("exp", json!(NOW - 60), "token.expired"),
         ("iat", json!(NOW + 61), "token.not_yet_valid"),
+        ("nbf", json!(NOW + 61), "token.not_yet_valid"),
+        ("nbf", json!("now"), "token.claim_type"),
         ("nonce", json!("another"), "token.claim_value"),
         ("sub", json!(""), "token.subject_missing"),
         ("sub", json!("a".repeat(256)), "token.claim_value"),

@@ -233,7 +233,6 @@ pub fn check_introspected(
     rules: &AccessTokenRules,
     now: UnixTime,
 ) -> Result<Binding, Refusal> {
-    check_kind(claims)?;
     check_access_token(claims, &introspected_rules(rules), now)?;
     introspected_binding(claims)
 }
@@ -261,30 +260,6 @@ pub fn introspected_rules(rules: &AccessTokenRules) -> AccessTokenRules {
     rules.token_type = TokenType::Any;
     rules.require_iat = false;
     rules
-}
-
-/// A refresh token is active as well, and must not pass for an access token. Providers say it in several ways:
-/// `token_type` (RFC 7662 s2.2), `token_use` (Ory Hydra, Amazon Cognito), `typ` (Keycloak).
-///
-/// # Errors
-/// [`Refusal::TypeMismatch`], or a member that is no text.
-pub fn check_kind(claims: &Claims) -> Result<(), Refusal> {
-    let kinds: [(&'static str, &[&str]); 3] = [
-        ("token_type", &["bearer", "dpop", "access_token"]),
-        ("token_use", &["access", "access_token"]),
-        ("typ", &["bearer", "dpop", "jwt", "at+jwt"]),
-    ];
-    for (member, accepted) in kinds {
-        if let Some(found) = claims.optional_str(member)?
-            && !accepted.contains(&found.to_ascii_lowercase().as_str())
-        {
-            return Err(Refusal::TypeMismatch {
-                expected: "access token".into(),
-                found: format!("{member} {found}"),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Judges an answer (RFC 7662 s2.2). What is not exactly as it should be says nothing about the token.

@@ -122,13 +122,16 @@ impl KeyCache {
     }
 }
 
-/// Whether each key of the one is in the other, under the same name; the order is the provider's whim.
+/// Whether each key of the one is in the other, under the same name and for the same algorithms; the order is the
+/// provider's whim.
 fn is_subset(some: &JwkSet, all: &JwkSet) -> bool {
     let names = |set: &JwkSet| {
-        let names = set.kids().zip(set.thumbprints());
-        names
-            .map(|(kid, thumbprint)| (kid.map(str::to_owned), thumbprint.to_owned()))
-            .collect::<std::collections::HashSet<_>>()
+        let keys = set.public_keys().iter();
+        keys.map(|key| {
+            let kid = key.kid().map(str::to_owned);
+            (kid, key.thumbprint().to_owned(), key.algorithms().to_string())
+        })
+        .collect::<std::collections::HashSet<_>>()
     };
     names(some).is_subset(&names(all))
 }

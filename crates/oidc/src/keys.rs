@@ -9,6 +9,7 @@ use http::header::CACHE_CONTROL;
 use portcullis_jose::{JwkSet, KeyError, UnixTime, random_array};
 use serde_json::value::RawValue;
 
+use crate::doubt::NAMELESS;
 use crate::flight::Landing;
 use crate::{Doubt, HttpError, KeySnapshot, Provider, ProviderError, ProviderEvent};
 
@@ -170,7 +171,10 @@ impl Provider {
             Some(async move {
                 let result = provider.fetch_keys().await;
                 match &result {
-                    Ok(keys) if keys.has(&kid) && keys.version != seen => provider.0.unknown_kids.found(),
+                    // Whoever asks cannot make the keys change.
+                    Ok(keys) if keys.version != seen && (kid == NAMELESS || keys.has(&kid)) => {
+                        provider.0.unknown_kids.found();
+                    }
                     Ok(_) => provider.0.unknown_kids.absent(&kid, provider.now()),
                     Err(_) => provider.0.failed.notify_waiters(),
                 }
@@ -251,7 +255,7 @@ impl Provider {
         #[derive(serde::Deserialize)]
         struct Key {
             kid: Option<String>,
-            issuer: Option<String>,
+            issuer: Option<serde_json::Value>,
         }
         // What is no key set, or no key, is told by whoever reads it next.
         let Ok(set) = serde_json::from_slice::<Set<'_>>(&document) else {
@@ -263,7 +267,7 @@ impl Provider {
                 Ok(Key {
                     kid,
                     issuer: Some(issuer),
-                }) if !rule.takes_key_of(&issuer) => {
+                }) if !issuer.as_str().is_some_and(|issuer| rule.takes_key_of(issuer)) => {
                     let kid = kid.as_deref().unwrap_or("(no kid)");
                     foreign.push(format!("{kid}: the key of another issuer"));
                 }

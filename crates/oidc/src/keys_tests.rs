@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use portcullis_jose::{AlgorithmSet, Limits, ManualClock, Refusal, SigningKey, UnverifiedJws};
+use portcullis_jose::{Algorithm, AlgorithmSet, Limits, ManualClock, Refusal, SigningKey, UnverifiedJws};
 use serde_json::json;
 
 use super::*;
@@ -21,6 +21,10 @@ fn observed(fake: &Arc<FakeProvider>, settings: ProviderSettings, clock: &Arc<Ma
 
 fn named(kid: &str) -> SigningKey {
     key().with_kid(kid.to_owned())
+}
+
+fn rsa(kid: &str) -> SigningKey {
+    SigningKey::generate(Algorithm::RS256).unwrap().with_kid(kid.to_owned())
 }
 
 /// No key of this name is known.
@@ -181,6 +185,12 @@ async fn a_key_that_is_replaced_under_its_old_name_is_looked_for_too() {
         let keys = provider.keys_in_doubt(&doubt(&new), &seen).await.unwrap();
         assert_eq!(check(&token(&new, names_its_key), &keys), Ok(()));
         assert_eq!(fake.count("/jwks"), 3);
+        // It was there, so the next may be looked for at once.
+        fake.serve(&[&wrong]);
+        let seen = keys;
+        let token = token(&wrong, names_its_key);
+        let doubt = Doubt::of(&check(&token, &seen).unwrap_err(), &token, &seen.set).unwrap();
+        assert_eq!(check(&token, &provider.keys_in_doubt(&doubt, &seen).await.unwrap()), Ok(()));
     }
 }
 
@@ -345,8 +355,16 @@ async fn a_generation_ends_when_a_key_goes_and_not_when_one_comes() {
     }
     assert_eq!(numbers, [(1, 1), (2, 1), (2, 1), (3, 2), (3, 2), (4, 3)]);
     // Another key under the same name is another key.
-    fake.serve(&[&named("1")]);
+    let other = rsa("1");
+    fake.serve(&[&other]);
     assert_eq!(provider.refresh_keys().await.unwrap().generation, 4);
+    // So is the same one for another algorithm.
+    for (alg, generation) in [("RS256", 4), ("PS256", 5), ("PS256", 5)] {
+        let mut jwk = other.public_jwk();
+        jwk["alg"] = alg.into();
+        fake.on("/jwks", move |_| answer(200, &json!({ "keys": [jwk] })));
+        assert_eq!(provider.refresh_keys().await.unwrap().generation, generation, "{alg}");
+    }
 }
 
 #[tokio::test]
@@ -361,9 +379,11 @@ async fn metadata_may_lie_elsewhere_and_must_name_the_issuer_all_the_same() {
         }
         jwk
     };
+    let mut unclear = of("unclear", None);
+    unclear["issuer"] = json!([TEMPLATE]);
     let set = json!({ "keys": [
         of(shared, Some(TEMPLATE)), of(ours, Some("https://login.test/tenant-a/v2.0")),
-        of(theirs, Some("https://login.test/tenant-b/v2.0")), of(plain, None),
+        of(theirs, Some("https://login.test/tenant-b/v2.0")), of(plain, None), unclear,
     ]});
     fake.on("/jwks", move |_| answer(200, &set));
     let issuer = Arc::new(Mutex::new(TEMPLATE));
@@ -381,7 +401,7 @@ async fn metadata_may_lie_elsewhere_and_must_name_the_issuer_all_the_same() {
     assert_eq!(has, [true, true, false, true]);
     assert!(
         matches!(&told.lock().unwrap()[0], ProviderEvent::KeysRefreshed { ignored, .. }
-        if *ignored == ["theirs: the key of another issuer"])
+        if *ignored == ["theirs: the key of another issuer", "unclear: the key of another issuer"])
     );
 
     *issuer.lock().unwrap() = "https://login.test/organizations/v2.0";

@@ -66,7 +66,7 @@ impl<'a> LogoutTokenRules<'a> {
         let pinned = AlgorithmSet::of(&[self.algorithm]);
         jws.require_algorithm(pinned)?;
         let explicit = jws.header().require_type(&["logout+jwt"]).is_ok();
-        if !explicit && jws.header().typ().is_some() {
+        if !explicit && jws.header().has_typ() {
             jws.header().require_type(&["logout+jwt", "JWT"])?;
         }
         self.issuer.check(jws.unverified_issuer()?)?;

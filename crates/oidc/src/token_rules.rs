@@ -90,7 +90,7 @@ impl AccessTokenRules {
     fn check_type(jws: &UnverifiedJws<'_>, rules: &AccessTokenRules) -> Result<(), Refusal> {
         match rules.token_type {
             TokenType::AtJwt => jws.header().require_type(&["at+jwt"]),
-            TokenType::Any if jws.header().typ().is_none() => Ok(()),
+            TokenType::Any if !jws.header().has_typ() => Ok(()),
             TokenType::Any => jws.header().require_type(&["at+jwt", "JWT"]),
         }
     }
@@ -171,9 +171,35 @@ fn check_types(claims: &Verified<Claims>, rules: &AccessTokenRules, _: UnixTime)
                 });
             }
         }
+        check_kind(claims)?;
     }
     if rules.require_jti && claims.str("jti").is_none_or(str::is_empty) {
         return Err(Refusal::ClaimMissing { claim: "jti".into() });
+    }
+    Ok(())
+}
+
+/// A token that does not say in its header what it is may be an ID token or a refresh token, which is active as well
+/// where the provider is asked. Providers say it in several ways: `token_type` (RFC 7662 s2.2), `token_use` (Ory Hydra, Amazon Cognito),
+/// `typ` (Keycloak).
+///
+/// # Errors
+/// [`Refusal::TypeMismatch`], or a member that is no text.
+fn check_kind(claims: &Claims) -> Result<(), Refusal> {
+    let kinds: [(&'static str, &[&str]); 3] = [
+        ("token_type", &["bearer", "dpop", "access_token", "access"]),
+        ("token_use", &["access", "access_token"]),
+        ("typ", &["bearer", "dpop", "jwt", "at+jwt", "access"]),
+    ];
+    for (member, accepted) in kinds {
+        if let Some(found) = claims.optional_str(member)?
+            && !accepted.contains(&found.to_ascii_lowercase().as_str())
+        {
+            return Err(Refusal::TypeMismatch {
+                expected: "access token".into(),
+                found: format!("{member} {found}"),
+            });
+        }
     }
     Ok(())
 }

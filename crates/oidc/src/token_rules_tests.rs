@@ -33,8 +33,18 @@ impl Fixture {
     }
 
     fn verify(&self, typ: &str, claims: &Json) -> Result<(), &'static str> {
-        let token = self.key.sign_jwt(typ, claims).unwrap();
-        let jws = UnverifiedJws::parse(&token, &Limits::default()).unwrap();
+        self.judge(&self.key.sign_jwt(typ, claims).unwrap())
+    }
+
+    /// A good token with this `typ`.
+    fn verify_typ(&self, typ: &Json) -> Result<(), &'static str> {
+        let header = json!({ "alg": "ES256", "kid": self.key.kid(), "typ": typ });
+        let payload = self.good().to_string();
+        self.judge(&self.key.sign_with_header(&header, payload.as_bytes()).unwrap())
+    }
+
+    fn judge(&self, token: &str) -> Result<(), &'static str> {
+        let jws = UnverifiedJws::parse(token, &Limits::default()).unwrap();
         self.rules
             .verify(jws, &self.keys, UnixTime::from_secs(NOW))
             .map(|_| ())
@@ -143,6 +153,27 @@ fn other_kinds_of_jwt_are_no_access_tokens() {
         claims[claim] = json!("x");
         assert_eq!(fixture.verify("JWT", &claims), Err("token.type_mismatch"), "{claim}");
     }
+    // Amazon Cognito, Keycloak, and others say it in a claim.
+    for (claim, kind, taken) in [
+        ("token_use", "access", true),
+        ("token_use", "id", false),
+        ("typ", "Bearer", true),
+        ("typ", "ID", false),
+        ("typ", "Refresh", false),
+        ("typ", "Offline", false),
+        ("token_type", "Bearer", true),
+        ("token_type", "refresh", false),
+    ] {
+        let mut claims = fixture.good();
+        claims[claim] = json!(kind);
+        let expected = if taken { Ok(()) } else { Err("token.type_mismatch") };
+        assert_eq!(fixture.verify("JWT", &claims), expected, "{claim} {kind}");
+    }
+    // What is there and no text is not absent.
+    for typ in [json!(null), json!(5), json!(["at+jwt"]), json!({})] {
+        assert_eq!(fixture.verify_typ(&typ), Err("token.type_mismatch"), "{typ}");
+    }
+    assert_eq!(fixture.verify_typ(&json!("JWT")), Ok(()));
 }
 
 /// RFC 9449 s7.2, RFC 8705 s3

@@ -35,7 +35,8 @@ impl Pasted {
         let claims = base64url_decode(claims).ok_or_else(no_jwt)?;
         let claims: Claims =
             serde_json::from_slice(&claims).map_err(|_| bad("`token` has no readable `iss`, `jti` and `exp`"))?;
-        let id = match claims.jti {
+        // An empty one names nothing.
+        let id = match claims.jti.filter(|jti| !jti.is_empty()) {
             Some(jti) => TokenId::Jti {
                 iss: claims.iss.clone(),
                 jti,
