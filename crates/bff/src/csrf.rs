@@ -78,7 +78,14 @@ impl Bff {
         if matches!(request.method, Method::GET | Method::HEAD) {
             let followed = text("sec-fetch-mode") == Some("navigate") && text("sec-fetch-dest") == Some("document");
             return match site {
-                None | Some("same-origin" | "none") => Ok(()),
+                Some("same-origin" | "none") => Ok(()),
+                // A browser that does not say it names the page's origin where a script reads, and nothing for a link.
+                None => match text(ORIGIN.as_str()) {
+                    Some(found) if found != origin => {
+                        Err(Refused::new("csrf.origin_mismatch").expected(origin).found(found))
+                    }
+                    _ => Ok(()),
+                },
                 Some(_) if followed => Ok(()),
                 Some(site) => Err(Refused::new("csrf.cross_site").expected("same-origin").found(site)),
             };

@@ -375,6 +375,15 @@ impl Guard {
         .await
     }
 
+    /// Whether a token that was verified before has been revoked since: for whoever goes on serving a call for longer
+    /// than a moment, such as a WebSocket.
+    #[must_use]
+    pub fn is_revoked(&self, token: &VerifiedToken) -> bool {
+        let list = self.0.revocations.list();
+        let found = list.find(token.handles(), token.claims(), token.issued_at(), self.0.clock.now());
+        found.is_some()
+    }
+
     /// Reads from the store what other replicas have revoked. The first request does it where nobody did before.
     ///
     /// # Errors

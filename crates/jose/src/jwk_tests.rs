@@ -80,13 +80,20 @@ fn a_key_of_small_order_would_verify_what_nobody_signed() {
         for sign in [0, 0x80] {
             x[31] |= sign;
             let jwk = json!([{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": base64url_encode(&x)}]);
-            assert_eq!(say(&parse(&jwk).0, Some("k"), Algorithm::EdDSA), "keys.unusable", "{point}");
+            assert_eq!(
+                say(&parse(&jwk).0, Some("k"), Algorithm::EdDSA),
+                "keys.unusable",
+                "{point}"
+            );
         }
     }
     let mut near = small_order(1);
     near[1] = 1;
     let jwk = json!([{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": base64url_encode(&near)}]);
-    assert_eq!(say(&parse(&jwk).0, Some("k"), Algorithm::EdDSA), "token.signature_invalid");
+    assert_eq!(
+        say(&parse(&jwk).0, Some("k"), Algorithm::EdDSA),
+        "token.signature_invalid"
+    );
 }
 
 #[test]

@@ -172,7 +172,9 @@ impl PublicKey {
             }
             Numbers::Ed25519 { x } if x.len() != 32 => return Err(unusable("an Ed25519 key has 32 bytes")),
             Numbers::Ed25519 { x } if is_small_order(x) => {
-                return Err(unusable("it is a point of small order: whatever is signed with it can be forged"));
+                return Err(unusable(
+                    "it is a point of small order: whatever is signed with it can be forged",
+                ));
             }
             Numbers::Ed25519 { x } => point_verifiers("Ed25519", x, algorithms)?,
         };
@@ -306,10 +308,7 @@ fn is_small_order(x: &[u8]) -> bool {
     // 0 and 1; p - 1, p and p + 1 for p = 2^255 - 19.
     let low = last == 0 && *first <= 1 && middle.iter().all(|byte| *byte == 0);
     let high = last == 0x7f && (0xec..=0xee).contains(first) && middle.iter().all(|byte| *byte == 0xff);
-    low || high
-        || ORDER_8
-            .iter()
-            .any(|point| point.split_last() == Some((&last, rest)))
+    low || high || ORDER_8.iter().any(|point| point.split_last() == Some((&last, rest)))
 }
 
 // === impl Numbers ===

@@ -190,7 +190,10 @@ async fn a_key_that_is_replaced_under_its_old_name_is_looked_for_too() {
         let seen = keys;
         let token = token(&wrong, names_its_key);
         let doubt = Doubt::of(&check(&token, &seen).unwrap_err(), &token, &seen.set).unwrap();
-        assert_eq!(check(&token, &provider.keys_in_doubt(&doubt, &seen).await.unwrap()), Ok(()));
+        assert_eq!(
+            check(&token, &provider.keys_in_doubt(&doubt, &seen).await.unwrap()),
+            Ok(())
+        );
     }
 }
 

@@ -24,12 +24,19 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::client_certificate::verifier;
 use crate::config::TlsSettings;
+use stall::Unstalled;
+
+mod stall;
 
 /// A client that does not finish its request's head, or the TLS handshake, is let go after so long.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that takes nothing of what we write is let go after so long.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// More connections than this wait in the kernel until others end.
 const MAX_CONNECTIONS: usize = 20_000;
+
+type Client = Unstalled<TcpStream>;
 
 /// Serves `handler` on `listener` until `stop` turns true, then for at most `drain` what is under way.
 pub async fn serve<H, F>(
@@ -57,6 +64,8 @@ pub async fn serve<H, F>(
         .max_concurrent_streams(100)
         .max_pending_accept_reset_streams(20)
         .max_header_list_size(32 * 1024)
+        // What a client that does not read makes us keep, for each stream.
+        .max_send_buf_size(32 * 1024)
         .keep_alive_interval(Some(Duration::from_secs(30)));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -75,6 +84,7 @@ pub async fn serve<H, F>(
             () = stopped(&mut stop) => break,
         };
         let _ = stream.set_nodelay(true);
+        let stream = Unstalled::new(stream, STALL_TIMEOUT);
         let (handler, asked) = (handler.clone(), Arc::new(AtomicBool::new(false)));
         let begun = asked.clone();
         let service = move |certificate: Option<ClientCertificate>| {
@@ -143,7 +153,7 @@ async fn after_accept_error(error: &io::Error) {
     }
 }
 
-async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+async fn handshake(acceptor: &TlsAcceptor, stream: Client) -> Option<tokio_rustls::server::TlsStream<Client>> {
     tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))
         .await
         .ok()?

@@ -168,8 +168,11 @@ impl Target {
         let rest = rest.strip_prefix(self.prefix.as_str())?;
         match rest.is_empty() {
             true => Some("/"),
-            // `//host` in a Location would lead elsewhere.
-            false => (rest.starts_with('/') && !rest.starts_with("//")).then_some(rest),
+            // `//host` in a Location would lead elsewhere; browsers read `\` as `/` and skip tabs.
+            false => {
+                let odd = |byte: u8| byte == b'\\' || byte <= b' ';
+                (rest.starts_with('/') && !rest.starts_with("//") && !rest.bytes().any(odd)).then_some(rest)
+            }
         }
     }
 
@@ -251,6 +254,8 @@ mod tests {
             ("http://127.0.0.1:50000/v1/x", None),
             ("http://127.0.0.1:5000.evil.test/v1", None),
             ("http://127.0.0.1:5000/v1//evil.test", None),
+            ("http://127.0.0.1:5000/v1/\\evil.test", None),
+            ("http://127.0.0.1:5000/v1/\t/evil.test", None),
             ("https://elsewhere.test/", None),
             ("/orders", None),
         ] {

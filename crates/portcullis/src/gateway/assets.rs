@@ -81,7 +81,13 @@ impl Files {
                 return refuse(Refused::new("route.not_found").found(incoming.path.as_str()));
             }
             response = self.get(incoming, "/index.html").await;
-        } else if self.is_immutable(path) && response.status() != StatusCode::RANGE_NOT_SATISFIABLE {
+        } else if !matches!(
+            response.status(),
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED
+        ) {
+            // Whatever a request's condition or a fault of ours brought about is nobody else's answer.
+            cached = "no-store";
+        } else if self.is_immutable(path) {
             cached = "public, max-age=31536000, immutable";
         }
         let headers = response.headers_mut();

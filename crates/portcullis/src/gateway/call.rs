@@ -13,6 +13,8 @@ use portcullis_oidc::dpop::DpopKey;
 use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, ForwardError, ForwardHead};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
 
 use super::again::{self, Outcome};
 use super::answer::{Answer, Form};
@@ -20,6 +22,8 @@ use super::attach::Attach;
 use super::routes::{Api, GuardedApi};
 use super::{Gateway, Incoming};
 
+/// A stream whose token was revoked is closed within a second.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// What lets a call pass: nothing is forwarded without one.
@@ -379,7 +383,8 @@ impl Gateway {
             ..
         } = incoming;
         let (uri, method) = (parts.uri.clone(), parts.method.clone());
-        let end = || pass.session.as_ref().map(|(bff, session)| bff.session_end(session));
+        let (session, permit) = (pass.session.as_ref(), &pass.permit);
+        let end = || end_of(api, session, permit);
         let upgrade = parts.headers.contains_key(UPGRADE);
         let head_with = |authorization| {
             let mut head = ForwardHead::new(path, peer);
@@ -498,6 +503,36 @@ impl Gateway {
         self.disclose(&refused, &mut response);
         response
     }
+}
+
+/// Turns true when what permitted a call is over: its session has ended, or its token was revoked.
+fn end_of(api: &Api, session: Option<&(Bff, Session)>, permit: &Permit) -> Option<watch::Receiver<bool>> {
+    let session = session.map(|(bff, session)| bff.session_end(session));
+    let (Permit::Granted(token, _), Some(guarded)) = (permit, &api.guarded) else {
+        return session;
+    };
+    let (over, end) = watch::channel(false);
+    let (guard, token) = (guarded.guard.clone(), Arc::clone(token));
+    tokio::spawn(async move {
+        let session = async {
+            match session {
+                // A sender that is gone is an end too.
+                Some(mut session) => drop(session.wait_for(|over| *over).await),
+                None => std::future::pending().await,
+            }
+        };
+        let revoked = async {
+            while !guard.is_revoked(&token) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = over.closed() => {}
+            () = session => drop(over.send(true)),
+            () = revoked => drop(over.send(true)),
+        }
+    });
+    Some(end)
 }
 
 fn set_cookies<B>(response: &mut Response<B>, cookies: Vec<HeaderValue>) {

@@ -15,6 +15,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
 use crate::error::BoxError;
+use crate::hygiene::is_unwanted;
 
 /// A request's body, without a box for the kinds that matter.
 pub(crate) struct RequestBody {
@@ -146,7 +147,11 @@ impl Upload {
     fn clean(&self, mut trailers: HeaderMap) -> HeaderMap {
         let doomed: Vec<HeaderName> = trailers
             .keys()
-            .filter(|name| is_forbidden_trailer(name.as_str()) || self.protected.contains(name))
+            .filter(|name| {
+                is_forbidden_trailer(name.as_str())
+                    || is_unwanted(name.as_str(), false)
+                    || self.protected.contains(name)
+            })
             .cloned()
             .collect();
         for name in &doomed {

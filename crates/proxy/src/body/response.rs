@@ -85,7 +85,7 @@ impl ProxyBody {
         self.cut_by(cut_off(cut))
     }
 
-    /// Lets `cut` break the body off while it waits for the upstream.
+    /// Lets `cut` break the body off.
     pub(crate) fn cut_by(mut self, cut: impl Future<Output = ()> + Send + 'static) -> ProxyBody {
         if !self.is_end_stream() {
             self.cut = Some(Box::pin(cut));
@@ -131,6 +131,11 @@ impl Body for ProxyBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        // First, since an upstream may always have something more to send.
+        if this.cut.as_mut().is_some_and(|cut| cut.as_mut().poll(cx).is_ready()) {
+            this.fail();
+            return Poll::Ready(Some(Err(BodyError::Cut)));
+        }
         match this.poll_source(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.waiting = false;
@@ -161,15 +166,11 @@ impl Body for ProxyBody {
                     this.waiting = true;
                     this.deadline.set(this.idle);
                 }
-                let error = if this.cut.as_mut().is_some_and(|cut| cut.as_mut().poll(cx).is_ready()) {
-                    BodyError::Cut
-                } else if this.deadline.poll(cx).is_ready() {
-                    BodyError::Idle
-                } else {
+                if this.deadline.poll(cx).is_pending() {
                     return Poll::Pending;
-                };
+                }
                 this.fail();
-                Poll::Ready(Some(Err(error)))
+                Poll::Ready(Some(Err(BodyError::Idle)))
             }
         }
     }

@@ -5,7 +5,7 @@ mod forwarded;
 mod request;
 mod response;
 
-pub(crate) use request::{clean_request, protected_trailers};
+pub(crate) use request::{clean_request, is_unwanted, protected_trailers};
 pub use response::forbid_caching;
 pub(crate) use response::{clean_response, clean_response_trailers, finish_switch};
 

@@ -81,7 +81,8 @@ pub(crate) fn protected_trailers(head: &ForwardHead<'_>) -> Vec<HeaderName> {
         .collect()
 }
 
-fn is_unwanted(name: &str, trusted_peer: bool) -> bool {
+/// What is not believed of a caller, in a header or a trailer.
+pub(crate) fn is_unwanted(name: &str, trusted_peer: bool) -> bool {
     if is_hop_by_hop(name) {
         return true;
     }
@@ -99,6 +100,7 @@ fn is_unwanted(name: &str, trusted_peer: bool) -> bool {
             "expect"
             // The path and method that were checked are the path and method that are served.
             | "x-original-url" | "x-rewrite-url" | "x-http-method-override" | "x-http-method" | "x-method-override"
+            | "x-original-uri" | "x-original-method" | "x-original-host" | "x-envoy-original-path"
         )
 }
 
@@ -408,6 +410,10 @@ mod tests {
             ("x-http-method-override", "DELETE"),
             ("x-http-method", "DELETE"),
             ("x-method-override", "DELETE"),
+            ("x-original-uri", "/admin"),
+            ("x-original-method", "DELETE"),
+            ("x-original-host", "admin.test"),
+            ("x-envoy-original-path", "/admin"),
         ];
         assert_eq!(clean(&sent, Case::default()), ["x-auth-user: alice"]);
     }

@@ -327,6 +327,10 @@ async fn trailers_pass_both_ways_without_what_they_must_not_carry() {
         ("x-auth-user", "mallory"),
         ("authorization", "Bearer x"),
         ("x_odd", "1"),
+        ("x-http-method-override", "DELETE"),
+        ("x-original-url", "/admin"),
+        ("x-real-ip", "127.0.0.1"),
+        ("x-ssl-client-verify", "SUCCESS"),
     ] {
         trailers.insert(name, HeaderValue::from_static(value));
     }

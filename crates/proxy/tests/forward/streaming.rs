@@ -220,6 +220,33 @@ async fn a_session_that_ends_cuts_its_answers() {
     sender.closed().await;
 }
 
+/// A reader that is slower than the upstream would else be served for as long as it likes.
+#[tokio::test]
+async fn an_answer_that_has_come_already_is_cut_too() {
+    let (bodies, mut made) = mpsc::unbounded_channel();
+    let upstream = serve(move |_| {
+        let (sender, body) = fed();
+        bodies.send(sender).unwrap();
+        async { Response::new(body) }
+    })
+    .await;
+    let (forwarder, path) = (Forwarder::default(), normalise_path("/").unwrap());
+    let upstream = Upstream::parse(&format!("http://{upstream}")).unwrap();
+    let (cut, signal) = tokio::sync::watch::channel(false);
+    let mut head = ForwardHead::new(&path, [127, 0, 0, 1].into());
+    head.cut = Some(signal);
+    let response = forwarder.forward(&upstream, get("/"), head);
+    let (response, sender) = tokio::join!(response, async { made.recv().await.unwrap() });
+    let mut body = response.unwrap().into_body();
+    for _ in 0..8 {
+        sender.send(data(vec![b'x'; 8 * 1024])).await.unwrap();
+    }
+    assert!(body.frame().await.unwrap().is_ok());
+    cut.send(true).unwrap();
+    assert!(body.frame().await.unwrap().is_err());
+    sender.closed().await;
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_takes_the_upstream_connection_along() {
     let (upstream, listener) = raw_upstream().await;

@@ -108,6 +108,20 @@ async fn pages_take_links_from_anywhere_and_forms_from_themselves() {
         let answer = browser.send("GET", &url, &headers, String::new()).await;
         assert_eq!(answer.status, status, "{site} {mode} {dest}");
     }
+    // A browser without those headers names the origin of a script, and none for a link.
+    let origin = gate.origin.clone();
+    for (from, status) in [
+        (None, 200),
+        (Some(origin.as_str()), 200),
+        (Some("https://evil.example"), 403),
+        (Some("null"), 403),
+    ] {
+        let mut headers = vec![("host", gate.host())];
+        headers.extend(from.map(|from| ("origin", from)));
+        let url = format!("http://{}/app/page", gate.address);
+        let answer = browser.send("GET", &url, &headers, String::new()).await;
+        assert_eq!(answer.status, status, "{from:?}");
+    }
     // Where the upstream serves no pages, the header is still what counts.
     let answer = gate.post(&mut browser, "/api/page/order", gate.own(), FORM).await;
     assert_eq!(

@@ -85,6 +85,14 @@ async fn files_are_kept_and_asked_for_again_as_they_should_be() {
         ("/gone.js", &[], 404),
         ("/.env", &NAVIGATE, 404),
         ("/app.js.", &[], 404),
+        // A cache in between must not keep for all what one asked for by a condition.
+        ("/assets/app-4f2a9c.js", &[("If-Match", "\"x\"")], 412),
+        (
+            "/assets/app-4f2a9c.js",
+            &[("If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT")],
+            412,
+        ),
+        ("/assets/app-4f2a9c.js", &[("Range", "bytes=1000000-")], 416),
     ] {
         let reply = gate.call("GET", target, headers).await;
         assert_eq!(reply.status, status, "{target}");

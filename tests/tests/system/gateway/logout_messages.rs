@@ -47,7 +47,7 @@ pub(super) async fn send_claims(gate: &Gate, typ: &str, claims: &Value) -> Reply
 }
 
 /// An access token of a session at the provider, as some providers make them.
-fn access_token(gate: &Gate, sid: &str, issued: i64) -> String {
+pub(super) fn access_token(gate: &Gate, sid: &str, issued: i64) -> String {
     let now = gate.clock.now().plus(issued);
     let claims = json!({
         "iss": gate.idp.issuer(), "aud": AUDIENCE, "iat": now, "exp": now.plus(300), "jti": format!("{sid} {issued}"),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Gate;
-use super::logout_messages::{claims, send_claims, sid};
+use super::logout_messages::{access_token, claims, send_claims, sid};
 use super::raw::{self, Raw};
 use crate::demo::Browser;
 
@@ -126,6 +126,30 @@ async fn streams_end_with_their_session() {
             unaffected.until("pong").await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_websocket_ends_when_its_token_is_revoked() {
+    let gate = Gate::start().await;
+    let open = async |sid: &str| {
+        let mut raw = Raw::connect(gate.address).await;
+        let (host, token) = (gate.host(), access_token(&gate, sid, 0));
+        raw.send(&format!(
+            "GET /api/machine/live HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        ))
+        .await;
+        assert_eq!(raw.head().await.status, 101);
+        raw.send("ping").await;
+        raw.until("ping").await;
+        raw
+    };
+    let (mut revoked, mut unaffected) = (open("one").await, open("two").await);
+    let reply = send_claims(&gate, "logout+jwt", &claims(&gate, "one", "jti")).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(revoked.end().await, "");
+    unaffected.send("pong").await;
+    unaffected.until("pong").await;
 }
 
 #[tokio::test]
