@@ -2,13 +2,13 @@ mod authorization;
 mod device;
 mod narrowed;
 mod request;
+mod userinfo;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION};
 use portcullis_jose::{Claims, Secret, Verified};
 use url::Url;
 
-use crate::client_auth::{AssertionAudience, AuthMethod, ClientAuth, sensitive};
+use crate::client_auth::{AssertionAudience, AuthMethod, ClientAuth};
 use crate::dpop::DpopKey;
 use crate::id_token::IdTokenRules;
 use crate::login::{self, LoginAttempt, LoginRequest, ValidatedCallback};
@@ -261,56 +261,6 @@ impl Client {
         };
         let newer = self.provider.keys_in_doubt(&doubt, &keys).await?;
         rules.verify(token, &newer.set, now).map_err(ProviderError::Token)
-    }
-
-    /// The claims of the userinfo endpoint, which must be about `subject` (OpenID Connect Core 1.0 s5.3.2). `None`
-    /// if the provider has no such endpoint.
-    ///
-    /// # Errors
-    /// [`ProviderError::SubjectMismatch`], the provider's refusal, or why it could not be asked.
-    pub async fn userinfo(
-        &self,
-        access_token: &Secret,
-        subject: &str,
-    ) -> Result<Option<serde_json::Value>, ProviderError> {
-        const ENDPOINT: &str = "userinfo endpoint";
-        let metadata = self.provider.metadata().await?;
-        let Some(url) = &metadata.userinfo_endpoint else {
-            return Ok(None);
-        };
-        let bad = |why: &str| ProviderError::BadAnswer {
-            endpoint: ENDPOINT,
-            why: why.into(),
-        };
-        let scheme = if self.options.dpop.is_some() { "DPoP" } else { "Bearer" };
-        let mut request = http::Request::get(url.as_str())
-            .header(ACCEPT, "application/json")
-            .header(
-                AUTHORIZATION,
-                sensitive(&format!("{scheme} {}", access_token.expose()))
-                    .ok_or_else(|| bad("the token is no header value"))?,
-            );
-        if let Some(proof) = self.proof("GET", url, Some(access_token))? {
-            request = request.header("dpop", proof);
-        }
-        let request = request
-            .body(Bytes::new())
-            .map_err(|_| bad("the request cannot be made"))?;
-        let response = self.send(request, ENDPOINT).await?;
-        if response.status() != http::StatusCode::OK {
-            return Err(ProviderError::BadStatus {
-                endpoint: ENDPOINT,
-                status: response.status().as_u16(),
-            });
-        }
-        let claims: serde_json::Value = serde_json::from_slice(response.body()).map_err(|_| bad("not JSON"))?;
-        if !claims.is_object() {
-            return Err(bad("not a JSON object"));
-        }
-        if claims.get("sub").and_then(serde_json::Value::as_str) != Some(subject) {
-            return Err(ProviderError::SubjectMismatch);
-        }
-        Ok(Some(claims))
     }
 
     /// Revokes a refresh or access token (RFC 7009). `false`: the provider has no such endpoint, and nothing was done.

@@ -102,10 +102,11 @@ async fn a_client_with_a_certificate_goes_to_the_endpoints_that_are_for_it() {
     let (fake, shown, clock) = (FakeProvider::new(), FakeProvider::new(), clock());
     fake.on("/.well-known/openid-configuration", |_| {
         let at = |path: &str| format!("{}{path}", FakeProvider::ISSUER);
-        let aliases = json!({ "token_endpoint": at("/mtls/token") });
+        let aliases = json!({ "token_endpoint": at("/mtls/token"), "userinfo_endpoint": at("/mtls/userinfo") });
         let document = json!({
             "issuer": FakeProvider::ISSUER, "jwks_uri": at("/jwks"), "token_endpoint": at("/token"),
             "revocation_endpoint": at("/revoke"), "mtls_endpoint_aliases": aliases,
+            "userinfo_endpoint": at("/userinfo"),
         });
         answer(200, &document)
     });
@@ -115,6 +116,9 @@ async fn a_client_with_a_certificate_goes_to_the_endpoints_that_are_for_it() {
     let client = Client::new(fake.provider(clock.clone()), "web", ClientAuth::Tls(shown.clone()));
     client.client_credentials(&[], None).await.unwrap();
     client.revoke(&Secret::new("r"), "refresh_token").await.unwrap();
+    shown.on("/mtls/userinfo", |_| answer(200, &json!({ "sub": "alice" })));
+    assert!(client.userinfo(&Secret::new("at"), "alice").await.unwrap().is_some());
+    assert_eq!(fake.count("/userinfo"), 0);
     assert_eq!(
         (fake.count("/token"), shown.count("/mtls/token"), shown.count("/revoke")),
         (0, 1, 1)

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
 use portcullis_jose::{ManualClock, UnixTime};
 
 use super::*;
@@ -82,6 +83,43 @@ async fn userinfo_is_about_the_same_subject() {
         fake.on("/userinfo", move |_| answer(200, &body));
         assert!(client.userinfo(&Secret::new("at"), "alice").await.is_err());
     }
+}
+
+/// RFC 9449 s9
+#[tokio::test]
+async fn userinfo_is_asked_again_with_the_nonce_that_it_wants() {
+    let fake = FakeProvider::new();
+    let mut client = client(&fake, ClientAuth::None);
+    client.options.dpop = Some(DpopKey::new(crate::provider::tests::key()));
+    let nonce_of = |request: &http::Request<Bytes>| {
+        let proof = request.headers()["dpop"].to_str().unwrap();
+        crate::dpop::nonce_of(proof).unwrap_or_default()
+    };
+    let wanting = |wanted: &'static str| {
+        move |request: &http::Request<Bytes>| {
+            let mut response = match nonce_of(request) == wanted {
+                true => answer(200, &serde_json::json!({ "sub": "alice" })),
+                false => {
+                    let mut refused = answer(401, &serde_json::json!({}));
+                    let challenge = http::HeaderValue::from_static("DPoP error=\"use_dpop_nonce\"");
+                    refused.headers_mut().insert("www-authenticate", challenge);
+                    refused
+                }
+            };
+            response.headers_mut().insert("dpop-nonce", http::HeaderValue::from_static("next"));
+            response
+        }
+    };
+    fake.on("/userinfo", wanting("next"));
+    for asked in [2, 3] {
+        assert!(client.userinfo(&Secret::new("at"), "alice").await.unwrap().is_some());
+        assert_eq!(fake.count("/userinfo"), asked, "what is known is used at once");
+    }
+    assert_eq!(fake.last("/userinfo").headers()[AUTHORIZATION], "DPoP at");
+    // One that is never content is asked no more than that.
+    fake.on("/userinfo", wanting("never said"));
+    assert!(client.userinfo(&Secret::new("at"), "alice").await.is_err());
+    assert_eq!(fake.count("/userinfo"), 4);
 }
 
 #[tokio::test]

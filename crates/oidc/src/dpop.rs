@@ -11,7 +11,7 @@ use portcullis_jose::{
     AlgorithmSet, Claims, EmbeddedKeyJws, Limits, Refusal, UnixTime, Verified, base64url_encode, sha256,
 };
 
-pub use key::DpopKey;
+pub use key::{DpopKey, asks_for_nonce};
 pub use refusal::ProofRefusal;
 pub use target::TargetUri;
 

@@ -115,6 +115,12 @@ impl Upstream {
     pub fn origin(&self) -> &str {
         &self.target.origin
     }
+
+    /// What stands before the path of each call: scheme, authority, and the path prefix without a last `/`.
+    #[must_use]
+    pub fn base(&self) -> String {
+        format!("{}{}", self.target.origin, self.target.prefix)
+    }
 }
 
 impl fmt::Debug for Upstream {

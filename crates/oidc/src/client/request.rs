@@ -1,5 +1,7 @@
 //! Requests in the client's own name: to the token, revocation and introspection endpoint.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use form_urlencoded::Serializer;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -7,7 +9,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use super::{Client, Form};
 use crate::client_auth::{Asking, AssertionAudience, AuthMethod, Carried, Credential};
 use crate::token_response::{self, error_of};
-use crate::{HttpsUrl, Metadata, ProviderError};
+use crate::{HttpClient, HttpsUrl, Metadata, ProviderError};
 use portcullis_jose::Secret;
 
 /// An endpoint that clients prove themselves at.
@@ -55,6 +57,13 @@ pub(super) const DEVICE: Endpoint = Endpoint {
     member: "device_authorization_endpoint",
     own: |metadata| metadata.device_authorization_endpoint.as_ref(),
     alias: |metadata| metadata.mtls_aliases.device_authorization.as_ref(),
+};
+
+pub(super) const USERINFO: Endpoint = Endpoint {
+    words: "userinfo endpoint",
+    member: "userinfo_endpoint",
+    own: |metadata| metadata.userinfo_endpoint.as_ref(),
+    alias: |metadata| metadata.mtls_aliases.userinfo.as_ref(),
 };
 
 impl Endpoint {
@@ -169,6 +178,21 @@ impl Client {
         Ok(response)
     }
 
+    /// The HTTP client that shows the client's certificate, where it has one.
+    pub(super) async fn certified(&self) -> Result<Option<Arc<dyn HttpClient>>, ProviderError> {
+        if !self.method().is_tls() {
+            return Ok(None);
+        }
+        let now = self.provider.clock().now();
+        let credential = self.auth.choose(now, &[]).await?;
+        let asking = Asking {
+            client_id: &self.client_id,
+            audience: self.provider.issuer(),
+            now,
+        };
+        Ok(Carried::by(self.method(), credential.as_ref(), asking)?.http)
+    }
+
     /// A proof of the key that tokens are bound to, where they are.
     pub(super) fn proof(
         &self,
@@ -188,19 +212,6 @@ impl Client {
     /// Whether the client's authentication puts `client_id` into the form.
     pub(super) fn names_itself_in_forms(&self) -> bool {
         self.method() != AuthMethod::Basic
-    }
-
-    /// A request without the client's authentication.
-    pub(super) async fn send(
-        &self,
-        request: http::Request<Bytes>,
-        endpoint: &'static str,
-    ) -> Result<http::Response<Bytes>, ProviderError> {
-        self.provider
-            .http()
-            .send(request, token_response::LIMIT)
-            .await
-            .map_err(|error| ProviderError::Unreachable { endpoint, error })
     }
 }
 

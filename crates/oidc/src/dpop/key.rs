@@ -2,7 +2,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::HeaderMap;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, StatusCode};
 use portcullis_jose::{Secret, SignError, SigningKey, UnixTime, base64url_encode, random_token, sha256};
 use serde_json::{Map, Value, json};
 
@@ -83,9 +84,24 @@ impl DpopKey {
         nonces.insert(origin(url), nonce.to_owned()).as_deref() != Some(nonce)
     }
 
+    /// Whether a server refused a request for want of a nonce that it has now said, so that another proof may pass
+    /// (RFC 9449 s9). The nonce is remembered, whatever the answer.
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it notes too")]
+    pub fn wants_another<B>(&self, url: &str, response: &http::Response<B>) -> bool {
+        let is_new = self.note_nonce(url, response.headers());
+        is_new && response.status() == StatusCode::UNAUTHORIZED && asks_for_nonce(response.headers())
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
         self.0.nonces.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a challenge says that the proof lacked a nonce, and nothing about the token (RFC 9449 s9).
+#[must_use]
+pub fn asks_for_nonce(headers: &HeaderMap) -> bool {
+    let mut challenges = headers.get_all(WWW_AUTHENTICATE).iter();
+    challenges.any(|challenge| challenge.to_str().is_ok_and(|text| text.contains("\"use_dpop_nonce\"")))
 }
 
 fn origin(url: &str) -> String {

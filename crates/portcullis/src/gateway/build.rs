@@ -310,9 +310,9 @@ fn apis(
         apis.push(Api {
             name: name.clone(),
             path: configured.path.clone(),
+            address: upstream.base(),
             upstream,
             metrics,
-            address: configured.upstream.origin().ascii_serialization(),
             attach: Attach::of(&configured.token, settings, providers, audit)?,
             guarded,
         });

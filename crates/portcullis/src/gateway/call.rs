@@ -3,13 +3,14 @@
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE, UPGRADE};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use portcullis_audit::{Credential, Event, Refused, RequestId};
 use portcullis_bff::{AccessToken, Bff, Failure, Session, StepUp, is_navigation};
 use portcullis_guard::{Call, Guard, GuardError, Presented, Scheme, VerifiedToken};
 use portcullis_jose::{Refusal, Secret};
-use portcullis_oidc::dpop::DpopKey;
+use portcullis_oidc::dpop::{DpopKey, asks_for_nonce};
 use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, ForwardError, ForwardHead};
 use std::sync::Arc;
@@ -351,13 +352,17 @@ impl Gateway {
         let Some((bff, used)) = used.filter(|_| repeatable) else {
             return self.forward(api, incoming, body, pass).await;
         };
+        let is_bound = pass.bound.is_some();
         let spare = Incoming {
             parts: incoming.parts.clone(),
             ..incoming
         };
         let response = self.forward(api, incoming, body, pass).await;
-        // A demand for a stronger login is no word about the token.
-        let is_refused = response.status() == StatusCode::UNAUTHORIZED && StepUp::of(response.headers()).is_none();
+        // A demand for a stronger login, or for another proof, is no word about the token.
+        let headers = response.headers();
+        let is_refused = response.status() == StatusCode::UNAUTHORIZED
+            && StepUp::of(headers).is_none()
+            && !(is_bound && asks_for_nonce(headers));
         if !is_refused || !Box::pin(bff.renew_refused(used, spare.id)).await {
             return response;
         }
@@ -406,31 +411,47 @@ impl Gateway {
             .as_ref()
             .map(|(bff, _)| bff.settings().client.provider().clock());
         let bound = pass.bound.as_ref().filter(|_| matches!(api.attach, Attach::Caller));
-        if let Some(((key, token), clock)) = bound.zip(clock) {
-            // RFC 9449 s7: our proof, for the upstream's own address.
+        // RFC 9449 s7: our proof, for the upstream's own address.
+        let prove = |parts: &mut Parts| {
+            let Some(((key, token), clock)) = bound.zip(clock) else {
+                return true;
+            };
             let proof = key.proof(method.as_str(), &target, Some(token), clock.now());
-            match proof.map(HeaderValue::try_from) {
-                Ok(Ok(proof)) => drop(parts.headers.insert("dpop", proof)),
-                _ => {
-                    let refused = Refused::new("internal.error").found("the DPoP proof cannot be made");
-                    let mut response =
-                        Answer::new(&refused, StatusCode::INTERNAL_SERVER_ERROR, Form::Problem, id).response();
-                    self.disclose(&refused, &mut response);
-                    return response;
-                }
-            }
+            let proof = proof.ok().and_then(|proof| HeaderValue::try_from(proof).ok());
+            proof.map(|proof| parts.headers.insert("dpop", proof)).is_some()
+        };
+        if !prove(&mut parts) {
+            let refused = Refused::new("internal.error").found("the DPoP proof cannot be made");
+            let mut response = Answer::new(&refused, StatusCode::INTERNAL_SERVER_ERROR, Form::Problem, id).response();
+            self.disclose(&refused, &mut response);
+            return response;
         }
-        // A request without a body can be sent once more, if the upstream refuses the client's own token.
-        let again = (pass.own.is_some() && body.is_end_stream() && !upgrade).then(|| {
+        // A request without a body can be sent once more, if the upstream refuses the client's own token, or wants
+        // another proof.
+        let repeatable = (pass.own.is_some() || bound.is_some()) && body.is_end_stream() && !upgrade;
+        let mut again = repeatable.then(|| {
             let mut parts = parts.clone();
             parts.extensions.clear();
             parts
         });
         let request = Request::from_parts(parts, body);
         let forwarder = &self.0.forwarder;
+        let authorization = bound.map(|_| pass.authorization.clone());
         let mut answer = forwarder
             .forward(&api.upstream, request, head_with(pass.authorization))
             .await;
+        let wants_another = |answer: &Result<_, _>| match (answer, bound) {
+            (Ok(response), Some((key, _))) => key.wants_another(&target, response),
+            _ => false,
+        };
+        if wants_another(&answer)
+            && let (Some(mut parts), Some(authorization)) = (again.take(), authorization)
+            && prove(&mut parts)
+        {
+            let request = Request::from_parts(parts, Body::empty());
+            answer = Box::pin(forwarder.forward(&api.upstream, request, head_with(authorization))).await;
+            wants_another(&answer);
+        }
         if let (Ok(response), Some(own)) = (&answer, &pass.own)
             && response.status() == StatusCode::UNAUTHORIZED
             && let Some(other) = Box::pin(api.attach.instead_of(own)).await
@@ -441,9 +462,6 @@ impl Gateway {
         }
         match answer {
             Ok(mut response) => {
-                if let Some((key, _)) = &pass.bound {
-                    key.note_nonce(&target, response.headers());
-                }
                 let (token, policy) = match &pass.permit {
                     Permit::Anyone => (None, None),
                     Permit::Granted(token, authorized) => (Some(&**token), Some(authorized.policy().to_owned())),

@@ -5,7 +5,8 @@ use portcullis_jose::{Algorithm, Clock, SigningKey};
 use portcullis_oidc::dpop::{DpopKey, Proof, ProofRules, TargetUri};
 use serde_json::json;
 
-use super::{Gate, raw::Reply};
+use super::Gate;
+use super::raw::{self, Reply};
 use crate::demo::{Answer, Browser};
 
 const INLINE: &str = "secret = { env = \"WEB_SECRET\" }";
@@ -203,7 +204,7 @@ fn form_urlencoded(pairs: &[(&str, &str)]) -> String {
 
 #[tokio::test]
 async fn tokens_are_bound_to_a_key_and_the_upstream_gets_a_proof() {
-    let gate = gate(false, "dpop_key = { file = \"dpop.pem\" }", |client| {
+    let mut gate = gate(false, "dpop_key = { file = \"dpop.pem\" }", |client| {
         client.dpop_bound_access_tokens = true
     })
     .await;
@@ -242,11 +243,35 @@ async fn tokens_are_bound_to_a_key_and_the_upstream_gets_a_proof() {
     Proof::check(proofs.iter().map(|proof| proof.as_bytes()), &rules).unwrap();
     // Whoever has stolen it cannot use it here.
     assert_eq!(gate.bearer("GET", "/api/orders/7", &token).await.status, 401);
+    // An upstream that wants a nonce gets it with a second proof of the same token, and at once from then on.
+    let (refreshes, hits) = (gate.idp.control().token_counts().refreshes, gate.upstream.hits());
+    for (nonce, expected) in [("nonce-a", 2), ("nonce-a", 3), ("nonce-b", 5)] {
+        let answer = gate.fetch(&mut browser, &format!("/api/orders/{nonce}")).await;
+        assert_eq!((answer.status.as_u16(), gate.upstream.hits() - hits), (200, expected), "{nonce}");
+        assert_eq!(gate.upstream.last().all("authorization"), authorization);
+    }
+    let cookie = gate.cookie(&browser);
+    let headers = [("Cookie", cookie.as_str()), ("X-CSRF", "1")];
+    let write = raw::exchange(gate.address, "POST", "/api/orders/nonce-c", gate.host(), &headers, "a=b").await;
+    assert_eq!((write.status, gate.upstream.hits() - hits), (401, 6), "its body is gone");
+    assert_eq!(gate.idp.control().token_counts().refreshes, refreshes);
     // It is renewed with a proof as well.
     gate.clock.advance(290);
     let answer = gate.fetch(&mut browser, "/api/orders/7").await;
     assert_eq!(answer.status, 200);
     assert_ne!(gate.upstream.last().all("authorization"), authorization);
+    // An upstream below a path: the proof names what it is asked for.
+    let address = format!("http://{}", gate.upstream.address);
+    gate.text = gate.text.replacen(&format!("\"{address}\""), &format!("\"{address}/v1/\""), 1);
+    gate.restart().await;
+    assert_eq!(gate.fetch(&mut browser, "/api/orders/7").await.status, 200);
+    let seen = gate.upstream.last();
+    assert_eq!(seen.target, "/v1/api/orders/7");
+    let target = TargetUri::parse(&format!("{address}/v1/api/orders/7")).unwrap();
+    let token = seen.all("authorization")[0].strip_prefix("DPoP ").unwrap();
+    let rules = ProofRules::new("GET", &target, gate.clock.now()).with_token(token, &thumbprint);
+    let proofs = seen.all("dpop");
+    Proof::check(proofs.iter().map(|proof| proof.as_bytes()), &rules).unwrap();
 }
 
 #[tokio::test]

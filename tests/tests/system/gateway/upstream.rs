@@ -128,6 +128,7 @@ async fn answer(
         Some(_) => Bytes::new(),
         None => axum::body::to_bytes(body, LIMIT).await.unwrap(),
     };
+    let proof = parts.headers.get("dpop").map(|proof| proof.to_str().unwrap().to_owned());
     seen.lock().unwrap().add(Seen {
         method: parts.method.to_string(),
         target: parts.uri.to_string(),
@@ -163,6 +164,20 @@ async fn answer(
                 .status(StatusCode::UNAUTHORIZED)
                 .header(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"");
             response.body(Body::from("no")).unwrap()
+        }
+        // RFC 9449 s9: a proof with a nonce that the upstream says.
+        Some(last) if last.starts_with("nonce-") => {
+            let proof = proof.unwrap_or_default();
+            let response = response.header("dpop-nonce", last);
+            match portcullis_oidc::dpop::nonce_of(&proof).as_deref() == Some(last) {
+                true => response.body(Body::from("arrived")).unwrap(),
+                false => {
+                    let response = response
+                        .status(StatusCode::UNAUTHORIZED)
+                        .header(WWW_AUTHENTICATE, "DPoP error=\"use_dpop_nonce\"");
+                    response.body(Body::from("another proof")).unwrap()
+                }
+            }
         }
         Some("page") if parts.method == "GET" && parts.uri.path() == "/page" => {
             let response = response
