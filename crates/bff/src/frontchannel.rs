@@ -18,10 +18,12 @@ use crate::{Bff, Failure};
 impl Bff {
     pub(crate) async fn frontchannel_logout(&self, request: &Parts, id: &RequestId) -> Result<Response<Body>, Failure> {
         let frontend = self.0.settings.name.clone();
-        let named = self
-            .needs_store()
-            .and_then(|()| named_session(request.uri.query().unwrap_or_default()))
+        let named = named_session(request.uri.query().unwrap_or_default())
             .and_then(|named| self.of_our_provider(named))
+            .and_then(|named| match &named {
+                Some(_) => self.needs_store().map(|()| named),
+                None => Ok(None),
+            })
             .inspect_err(|refused| {
                 let (frontend, refused) = (frontend.clone(), refused.clone());
                 self.0.audit.emit(Some(id), Event::LogoutRefused { frontend, refused });

@@ -70,7 +70,12 @@ impl Bff {
 
     /// RFC 7009. The person does not wait for it, and a failure is an event.
     pub(crate) fn revoke_in_background(&self, session: &Session, id: &RequestId) {
-        let Some(token) = session.data.refresh_token.clone() else {
+        self.revoke_token_in_background(session.data.refresh_token.clone(), id);
+    }
+
+    /// The same for a token that is in no session.
+    pub(crate) fn revoke_token_in_background(&self, refresh_token: Option<Secret>, id: &RequestId) {
+        let Some(token) = refresh_token else {
             return;
         };
         let (bff, id) = (self.clone(), id.clone());

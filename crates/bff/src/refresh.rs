@@ -233,11 +233,13 @@ impl Bff {
             {
                 Ok(claims) => {
                     if let Some(found) = differs(&claims, &session.data) {
+                        self.revoke_token_in_background(response.refresh_token, id);
                         return self.end(session, wrong_id_token(found), id).await;
                     }
                     sid = claims.str("sid").map(str::to_owned);
                 }
                 Err(ProviderError::Token(refusal)) if self.is_proven(&refusal, asked) => {
+                    self.revoke_token_in_background(response.refresh_token, id);
                     return self.end(session, wrong_id_token(&refusal.to_string()), id).await;
                 }
                 // Its key cannot be had now, or may be newer than ours: that proves nothing against it, and nothing for it.
@@ -258,7 +260,13 @@ impl Bff {
                 data.generation += 1;
             }
         }
-        self.save(session, fencing, &data).await?;
+        if let Err(refused) = self.save(session, fencing, &data).await {
+            // Its logout revoked the token before; this one is nowhere else.
+            if refused.code == "session.expired" {
+                self.revoke_token_in_background(data.refresh_token, id);
+            }
+            return Err(refused);
+        }
         if let Some(error) = undecided {
             return self.unavailable(session, &error, id);
         }

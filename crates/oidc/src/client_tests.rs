@@ -106,7 +106,9 @@ async fn userinfo_is_asked_again_with_the_nonce_that_it_wants() {
                     refused
                 }
             };
-            response.headers_mut().insert("dpop-nonce", http::HeaderValue::from_static("next"));
+            response
+                .headers_mut()
+                .insert("dpop-nonce", http::HeaderValue::from_static("next"));
             response
         }
     };

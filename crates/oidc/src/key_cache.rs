@@ -32,6 +32,11 @@ pub struct KeySnapshot {
 }
 
 impl KeySnapshot {
+    /// So many seconds after they were fetched, they are fetched again.
+    pub(crate) fn refresh_after(&self) -> i64 {
+        self.fresh_for / 10 * 8
+    }
+
     /// Whether there is a key of this name.
     #[must_use]
     pub fn has(&self, kid: &str) -> bool {
@@ -69,6 +74,13 @@ impl KeyCache {
         let keys = self.current.load();
         let keys = keys.as_ref().filter(|keys| now.since(keys.fetched) <= MAX_STALE)?;
         Some(keys.generation)
+    }
+
+    /// Whether it is time to fetch the keys again: after four fifths of the time for which they are fresh.
+    pub(crate) fn is_old(&self, now: UnixTime) -> bool {
+        let keys = self.current.load();
+        keys.as_ref()
+            .is_some_and(|keys| now.since(keys.fetched) >= keys.refresh_after())
     }
 
     /// Takes the place of the keys before, which may be too old to be used and still say what changed.
@@ -117,8 +129,13 @@ impl KeyCache {
 
     /// Whether a fetch failed so shortly ago that another would only be a burden.
     pub(crate) fn failed_just_now(&self, now: UnixTime) -> bool {
+        self.failed_within(BACK_OFF, now)
+    }
+
+    /// Whether a fetch failed in the last so many seconds.
+    pub(crate) fn failed_within(&self, seconds: i64, now: UnixTime) -> bool {
         let failed = UnixTime::from_secs(self.failed.load(Ordering::Acquire));
-        (0..BACK_OFF).contains(&now.since(failed))
+        (0..seconds).contains(&now.since(failed))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A provider's keys: at hand, fetched, refreshed in the background.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::doubt::NAMELESS;
 use crate::flight::Landing;
+use crate::provider::METADATA_AGE;
 use crate::{Doubt, HttpError, KeySnapshot, Provider, ProviderError, ProviderEvent};
 
 const ENDPOINT: &str = "key set";
@@ -20,8 +22,8 @@ const FRESH_DEFAULT: i64 = 600;
 const FRESH_BOUNDS: (i64, i64) = (60, 3600);
 /// A file is looked at again after so long, in seconds.
 const FILE_FRESH: i64 = 5;
-/// The metadata is read again with the keys when it is older than this.
-const METADATA_AGE: i64 = 3600;
+/// After a failure, keys that are fetched on demand are not asked for again for so long, in seconds.
+const RETRY: i64 = 30;
 /// A request waits for keys for so long.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -41,14 +43,35 @@ impl Provider {
     /// The keys as they are known now, without any I/O. `None` before the first fetch and 24 h after the last.
     #[must_use]
     pub fn keys(&self) -> Option<Arc<KeySnapshot>> {
-        self.0.keys.current(self.now())
+        let now = self.now();
+        self.renew_on_demand(now);
+        self.0.keys.current(now)
     }
 
     /// The generation of the keys as they are known at this time, without any I/O: for who only has to know whether a
     /// key went away since.
     #[must_use]
     pub fn keys_generation(&self, now: UnixTime) -> Option<u64> {
+        self.renew_on_demand(now);
         self.0.keys.generation(now)
+    }
+
+    /// Fetches keys that are old in the background, where nobody else does. Whoever uses them does not wait.
+    fn renew_on_demand(&self, now: UnixTime) {
+        let inner = &self.0;
+        if !inner.settings.keys_on_demand || !inner.keys.is_old(now) || inner.keys.failed_within(RETRY, now) {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && !inner.renewing.swap(true, Ordering::AcqRel)
+        {
+            let provider = self.clone();
+            runtime.spawn(async move {
+                // It has told of a failure.
+                let _ = provider.refresh_keys().await;
+                provider.0.renewing.store(false, Ordering::Release);
+            });
+        }
     }
 
     /// The keys, fetched if there are none. Waits 4 s at most.
@@ -132,7 +155,8 @@ impl Provider {
     /// Keeps the keys fresh in the background, until the returned value is dropped. Needs a tokio runtime.
     ///
     /// The keys are fetched at once, then ahead of the end of their freshness (`Cache-Control: max-age`, between
-    /// one minute and one hour), with jitter so that replicas spread out; after a failure with growing pauses.
+    /// one minute and one hour), with jitter so that replicas spread out; after a failure with growing pauses. With
+    /// [`ProviderSettings::keys_on_demand`](crate::ProviderSettings::keys_on_demand) this ends with the first keys.
     #[must_use = "the refresh stops when this is dropped"]
     pub fn spawn_refresh(&self) -> RefreshTask {
         let provider = self.clone();
@@ -140,9 +164,10 @@ impl Provider {
             let mut failures: u32 = 0;
             loop {
                 let pause = match provider.refresh_keys().await {
+                    Ok(_) if provider.settings().keys_on_demand => return,
                     Ok(keys) => {
                         failures = 0;
-                        keys.fresh_for / 10 * 8
+                        keys.refresh_after()
                     }
                     Err(_) => {
                         failures += 1;

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use portcullis_jose::{Algorithm, AlgorithmSet, Limits, ManualClock, Refusal, SigningKey, UnverifiedJws};
+use portcullis_jose::{Algorithm, AlgorithmSet, Clock as _, Limits, ManualClock, Refusal, SigningKey, UnverifiedJws};
 use serde_json::json;
 
 use super::*;
@@ -489,6 +489,41 @@ async fn after_a_failure_the_background_refresh_comes_back_soon_and_then_more_ra
     tokio::time::advance(Duration::from_secs(68)).await;
     settle().await;
     assert!(provider.keys().unwrap().has("new"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_demand_nothing_is_asked_while_nobody_asks() {
+    let fake = FakeProvider::new();
+    let (old, new) = (named("old"), named("new"));
+    fake.serve(&[&old]);
+    let clock = clock();
+    let mut settings = ProviderSettings::new("test", FakeProvider::ISSUER);
+    settings.keys_on_demand = true;
+    let (provider, _) = observed(&fake, settings, &clock);
+    let _task = provider.spawn_refresh();
+    settle().await;
+    assert_eq!(fake.count("/jwks"), 1, "so that it can be ready");
+    tokio::time::sleep(Duration::from_secs(7_200)).await;
+    clock.advance(7_200);
+    assert_eq!(fake.count("/jwks"), 1);
+    // Whoever asks then gets what there is, and brings the newer ones for the next.
+    fake.on("/jwks", |_| answer(503, &json!({})));
+    for _ in 0..10 {
+        assert!(provider.keys().unwrap().has("old"));
+        settle().await;
+    }
+    assert_eq!(fake.count("/jwks"), 2, "not again at once");
+    fake.serve(&[&new]);
+    clock.advance(30);
+    assert_eq!(provider.keys_generation(clock.now()), Some(1));
+    settle().await;
+    assert_eq!(
+        (provider.keys_generation(clock.now()), fake.count("/jwks")),
+        (Some(2), 3)
+    );
+    assert!(provider.keys().unwrap().has("new"));
+    settle().await;
+    assert_eq!(fake.count("/jwks"), 3);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
@@ -10,6 +11,11 @@ use crate::flight::Flight;
 use crate::key_cache::KeyCache;
 use crate::unknown_kid::UnknownKids;
 use crate::{HttpClient, HttpsUrl, HyperClient, IssuerRule, KeySnapshot, Metadata, ProviderError, ProviderSettings};
+
+/// Metadata that is older than this is read again when it is used, in seconds.
+pub(crate) const METADATA_AGE: i64 = 3600;
+/// And where that failed, not again for so long.
+const METADATA_PAUSE: i64 = 60;
 
 /// Something that happened to a provider's keys, for whoever keeps events and metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) keys: KeyCache,
     pub(crate) flight: Flight<Result<Arc<KeySnapshot>, ProviderError>>,
     pub(crate) unknown_kids: UnknownKids,
+    /// Whether somebody has begun to fetch keys on demand.
+    pub(crate) renewing: AtomicBool,
     /// Wakes the background refresh: a fetch that somebody else asked for has failed.
     pub(crate) failed: tokio::sync::Notify,
     /// What of the key set was left out when it was last told of.
@@ -57,6 +65,8 @@ pub(crate) struct Inner {
     observer: Observer,
     metadata: ArcSwapOption<(Metadata, UnixTime)>,
     metadata_flight: tokio::sync::Mutex<()>,
+    /// When old metadata was last asked for again.
+    metadata_tried: AtomicI64,
 }
 
 impl Provider {
@@ -113,6 +123,7 @@ impl Provider {
             keys: KeyCache::new(),
             flight: Flight::default(),
             unknown_kids: UnknownKids::default(),
+            renewing: AtomicBool::new(false),
             failed: tokio::sync::Notify::new(),
             ignored: Mutex::default(),
             fixed_keys,
@@ -120,6 +131,7 @@ impl Provider {
             observer,
             metadata: ArcSwapOption::empty(),
             metadata_flight: tokio::sync::Mutex::new(()),
+            metadata_tried: AtomicI64::new(i64::MIN),
         }))
     }
 
@@ -167,6 +179,7 @@ impl Provider {
     /// When it was not fetched yet and cannot be now.
     pub async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
         if let Some(cached) = self.0.metadata.load_full() {
+            self.renew_metadata(cached.1);
             return Ok(Arc::new(cached.0.clone()));
         }
         let _flight = self.0.metadata_flight.lock().await;
@@ -178,6 +191,17 @@ impl Provider {
                 .fetch_metadata()
                 .await
                 .inspect_err(|_| self.0.keys.back_off(self.now())),
+        }
+    }
+
+    /// Reads metadata that is old again, for those who come later. Where the keys come from the metadata, they do it.
+    fn renew_metadata(&self, fetched: UnixTime) {
+        let now = self.now();
+        let tried = UnixTime::from_secs(self.0.metadata_tried.load(Ordering::Acquire));
+        if now.since(fetched) > METADATA_AGE && !(0..METADATA_PAUSE).contains(&now.since(tried)) {
+            self.0.metadata_tried.store(now.as_secs(), Ordering::Release);
+            let provider = self.clone();
+            tokio::spawn(async move { provider.fetch_metadata().await });
         }
     }
 

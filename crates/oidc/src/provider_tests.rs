@@ -141,3 +141,39 @@ async fn a_provider_that_fails_is_not_asked_by_everybody() {
     clock.advance(2);
     assert_eq!(ask().await, 2);
 }
+
+#[tokio::test]
+async fn old_metadata_is_read_again_where_the_keys_come_from_elsewhere() {
+    let fake = FakeProvider::new();
+    let clock = clock();
+    let provider = fake.provider(clock.clone());
+    let first = provider.metadata().await.unwrap();
+    let settle = async || {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let of = async || provider.metadata().await.unwrap().token_endpoint.clone().unwrap();
+    let before = first.token_endpoint.clone().unwrap();
+    let location = "/.well-known/openid-configuration";
+    fake.on(location, |_| answer(503, &json!({})));
+    clock.advance(3601);
+    for _ in 0..10 {
+        assert_eq!(of().await, before, "what was good is not given up");
+        settle().await;
+    }
+    assert_eq!(fake.count(location), 2, "and not asked for in a row");
+    fake.on(location, |_| {
+        let at = |path: &str| format!("{}{path}", FakeProvider::ISSUER);
+        let document = json!({
+            "issuer": FakeProvider::ISSUER, "jwks_uri": at("/jwks"), "token_endpoint": at("/moved"),
+        });
+        answer(200, &document)
+    });
+    clock.advance(60);
+    assert_eq!(of().await, before, "nobody waits");
+    settle().await;
+    assert!(of().await.as_str().ends_with("/moved"));
+    settle().await;
+    assert_eq!(fake.count(location), 3);
+}

@@ -32,6 +32,9 @@ pub struct ProviderSettings {
     /// Further hosts inside the network that the discovery document may name. Whoever makes the HTTP client keeps to it,
     /// with [`HyperClient::beside`](crate::HyperClient::beside) and [`ProviderSettings::hosts`].
     pub internal_hosts: Vec<String>,
+    /// Whether keys that are no longer fresh wait until they are used before they are fetched again. Else they are
+    /// fetched ahead, also while nobody asks for anything.
+    pub keys_on_demand: bool,
 }
 
 impl ProviderSettings {
@@ -51,6 +54,7 @@ impl ProviderSettings {
             jwks_uri: None,
             jwks_file: None,
             internal_hosts: Vec::new(),
+            keys_on_demand: false,
         }
     }
 

@@ -39,12 +39,12 @@ impl Client {
             if in_url && matches!(name.as_str(), "response_type" | "scope") {
                 beside.push((name.clone(), value.clone()));
             }
-            // The one parameter that is a number (OpenID Connect Core 1.0 s3.1.2.1).
-            let value = match value.parse::<u64>() {
-                Ok(number) if name == "max_age" => Value::from(number),
-                _ => Value::from(value),
+            // A number, and JSON that in a URL is text: OpenID Connect Core 1.0 s3.1.2.1 and s5.5, RFC 9396 s3.
+            let structured = match name.as_str() {
+                "max_age" | "claims" | "authorization_details" => serde_json::from_str(&value).ok(),
+                _ => None,
             };
-            claims.insert(name, value);
+            claims.insert(name, structured.unwrap_or_else(|| Value::from(value)));
         }
         for (name, value) in [
             ("iss", json!(self.client_id)),

@@ -86,7 +86,6 @@ impl DpopKey {
 
     /// Whether a server refused a request for want of a nonce that it has now said, so that another proof may pass
     /// (RFC 9449 s9). The nonce is remembered, whatever the answer.
-    #[expect(clippy::must_use_candidate, reason = "it is called for what it notes too")]
     pub fn wants_another<B>(&self, url: &str, response: &http::Response<B>) -> bool {
         let is_new = self.note_nonce(url, response.headers());
         is_new && response.status() == StatusCode::UNAUTHORIZED && asks_for_nonce(response.headers())

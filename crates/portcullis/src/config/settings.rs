@@ -147,6 +147,8 @@ pub struct ProviderSettings {
     pub discovery: Option<Url>,
     /// Hosts inside the network that the discovery document may name.
     pub internal_hosts: Vec<String>,
+    /// Whether keys are fetched when they are used, and not ahead.
+    pub keys_on_demand: bool,
     /// Where the keys are.
     pub keys: Keys,
     /// How opaque tokens are asked about, where they are taken.

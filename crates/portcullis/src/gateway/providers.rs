@@ -152,6 +152,7 @@ pub(crate) fn provider_settings(
     }
     let introspection = configured.introspection.as_ref();
     let introspection = introspection.and_then(|introspection| introspection.url.as_ref()?.host_str());
+    provider.keys_on_demand = configured.keys_on_demand;
     provider.internal_hosts.clone_from(&configured.internal_hosts);
     provider.internal_hosts.extend(introspection.map(str::to_owned));
     Ok(provider)

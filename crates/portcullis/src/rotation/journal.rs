@@ -166,6 +166,8 @@ impl Drop for Journal {
         if is_at(&self.file, &self.path) && self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
             let _ = std::fs::remove_file(&self.path);
         }
+        // A child process that is just being started has this file open until it is another program.
+        let _ = self.file.unlock();
     }
 }
 

@@ -214,8 +214,18 @@ async fn a_refreshed_id_token_of_somebody_else_ends_the_session() {
         (answer.status.as_u16(), answer.json()["code"].as_str()),
         (401, Some("refresh.rejected"))
     );
-    world.demo.idp().control().set_behaviour(Behaviour::default());
+    let control = world.demo.idp().control();
+    control.set_behaviour(Behaviour::default());
     assert_eq!(alice.user(&world).await.status, 401);
+    // What came with it is given back, in the background.
+    let given_back = async {
+        while control.token_counts().live_refresh_tokens > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), given_back)
+        .await
+        .expect("the refresh token of the answer is revoked");
 }
 
 #[tokio::test]

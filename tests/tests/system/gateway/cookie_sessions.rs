@@ -182,6 +182,12 @@ async fn a_logout_is_remembered_by_the_process_and_what_needs_a_store_is_refused
     let path = "/bff/backchannel-logout";
     let reply = raw::exchange(gate.address, "POST", path, gate.host(), &form, &body).await;
     assert_eq!((reply.status, gate.last_code().as_str()), (400, "session.not_kept"));
+    // The provider's frame that names nobody is a page like everywhere; one that does is told.
+    let frame = "/bff/frontchannel-logout";
+    assert_eq!(gate.call("GET", frame, &[]).await.status, 200);
+    let issuer: String = url::form_urlencoded::byte_serialize(gate.idp.issuer().as_bytes()).collect();
+    let named = gate.call("GET", &format!("{frame}?iss={issuer}&sid=s"), &[]).await;
+    assert_eq!((named.status, gate.last_code().as_str()), (501, "session.not_kept"));
     assert_eq!(ask(&gate, "GET", "/bff/user", &carried).await.status, 200, "it goes on");
 
     let user = gate.fetch(&mut browser, "/bff/user").await.json();

@@ -132,6 +132,23 @@ async fn parameters_of_the_configuration_are_sent() {
     drop(works(&gate).await);
 }
 
+/// OpenID Connect Core 1.0 s6.1, RFC 9396 s3: what is JSON is JSON in a signed request, too.
+#[tokio::test]
+async fn structured_parameters_are_signed_as_what_they_are() {
+    let claims = r#"{"id_token":{"acr":{"essential":true}}}"#;
+    let settings =
+        format!("signed_requests = true\nauthorization_parameters = {{ claims = '{claims}', x = '{claims}' }}");
+    let gate = gate(false, &settings, |_| {}).await;
+    let mut browser = Browser::new();
+    let answer = gate.visit(&mut browser, &format!("{}/bff/login", gate.origin)).await;
+    let location = answer.location().unwrap();
+    let (_, request) = location.query_pairs().find(|(name, _)| name == "request").unwrap();
+    let payload = portcullis_jose::base64url_decode(request.split('.').nth(1).unwrap()).unwrap();
+    let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(payload["claims"]["id_token"]["acr"]["essential"], true);
+    assert_eq!(payload["x"], claims);
+}
+
 /// A login whose answer is a form. What the browser has of an earlier one comes with its beginning, and not with the
 /// form, which another site posts.
 async fn sign_in_by_form(gate: &Gate, earlier: &Browser) -> Browser {
@@ -247,13 +264,29 @@ async fn tokens_are_bound_to_a_key_and_the_upstream_gets_a_proof() {
     let (refreshes, hits) = (gate.idp.control().token_counts().refreshes, gate.upstream.hits());
     for (nonce, expected) in [("nonce-a", 2), ("nonce-a", 3), ("nonce-b", 5)] {
         let answer = gate.fetch(&mut browser, &format!("/api/orders/{nonce}")).await;
-        assert_eq!((answer.status.as_u16(), gate.upstream.hits() - hits), (200, expected), "{nonce}");
+        assert_eq!(
+            (answer.status.as_u16(), gate.upstream.hits() - hits),
+            (200, expected),
+            "{nonce}"
+        );
         assert_eq!(gate.upstream.last().all("authorization"), authorization);
     }
     let cookie = gate.cookie(&browser);
     let headers = [("Cookie", cookie.as_str()), ("X-CSRF", "1")];
-    let write = raw::exchange(gate.address, "POST", "/api/orders/nonce-c", gate.host(), &headers, "a=b").await;
-    assert_eq!((write.status, gate.upstream.hits() - hits), (401, 6), "its body is gone");
+    let write = raw::exchange(
+        gate.address,
+        "POST",
+        "/api/orders/nonce-c",
+        gate.host(),
+        &headers,
+        "a=b",
+    )
+    .await;
+    assert_eq!(
+        (write.status, gate.upstream.hits() - hits),
+        (401, 6),
+        "its body is gone"
+    );
     assert_eq!(gate.idp.control().token_counts().refreshes, refreshes);
     // It is renewed with a proof as well.
     gate.clock.advance(290);
@@ -262,7 +295,9 @@ async fn tokens_are_bound_to_a_key_and_the_upstream_gets_a_proof() {
     assert_ne!(gate.upstream.last().all("authorization"), authorization);
     // An upstream below a path: the proof names what it is asked for.
     let address = format!("http://{}", gate.upstream.address);
-    gate.text = gate.text.replacen(&format!("\"{address}\""), &format!("\"{address}/v1/\""), 1);
+    gate.text = gate
+        .text
+        .replacen(&format!("\"{address}\""), &format!("\"{address}/v1/\""), 1);
     gate.restart().await;
     assert_eq!(gate.fetch(&mut browser, "/api/orders/7").await.status, 200);
     let seen = gate.upstream.last();

@@ -128,7 +128,10 @@ async fn answer(
         Some(_) => Bytes::new(),
         None => axum::body::to_bytes(body, LIMIT).await.unwrap(),
     };
-    let proof = parts.headers.get("dpop").map(|proof| proof.to_str().unwrap().to_owned());
+    let proof = parts
+        .headers
+        .get("dpop")
+        .map(|proof| proof.to_str().unwrap().to_owned());
     seen.lock().unwrap().add(Seen {
         method: parts.method.to_string(),
         target: parts.uri.to_string(),

@@ -9,7 +9,7 @@ use url::Url;
 use super::secret::{DevOnly, secret};
 use super::server::{existing_file, host_names};
 use crate::config::faults::FaultKind;
-use crate::config::kinds::{distinct, duration, list, not_one_of, reference, text, word};
+use crate::config::kinds::{distinct, duration, list, not_one_of, only_true, reference, text, word};
 use crate::config::reader::{At, Context, Item, Reader, listed, shown};
 use crate::config::schema::{ALGORITHMS, INTROSPECTION, Kind, SHARED_ALGORITHMS, quoted};
 use crate::config::settings::{
@@ -23,6 +23,7 @@ pub(super) fn provider(reader: &Reader<'_>, public_is_loopback: Option<bool>) ->
     let discovery = reader.get("discovery", |cx, item| url(cx, item, PlainHttp::Loopback));
     let issuer_is_loopback = issuer.as_ref().map(|issuer| is_loopback(&issuer.value.1));
     let internal_hosts = reader.get("internal_hosts", host_names);
+    let keys_on_demand = reader.get("keys_on_demand", only_true);
     let keys = keys(reader, dev_only(public_is_loopback, issuer_is_loopback));
     let id_token_algorithm = reader.get("id_token_algorithm", algorithm);
     let access_token_type = reader.get("access_token_type", word);
@@ -43,6 +44,7 @@ pub(super) fn provider(reader: &Reader<'_>, public_is_loopback: Option<bool>) ->
         ("discovery", discovery.is_some()),
         ("introspection", introspection.is_some()),
         ("internal_hosts", internal_hosts.is_some()),
+        ("keys_on_demand", keys_on_demand.is_some()),
     ] {
         if reader.has(key) && !read {
             return None;
@@ -53,6 +55,7 @@ pub(super) fn provider(reader: &Reader<'_>, public_is_loopback: Option<bool>) ->
         tenants: tenants.map(|tenants| tenants.value).unwrap_or_default(),
         discovery: discovery.map(|url| url.value.1),
         internal_hosts: internal_hosts.map(|hosts| hosts.value).unwrap_or_default(),
+        keys_on_demand: keys_on_demand.is_some(),
         keys,
         introspection: introspection.map(|introspection| introspection.value),
         id_token_algorithm: id_token_algorithm?.value,

@@ -170,12 +170,24 @@ pub(super) fn keeps_fapi2(reader: &Reader<'_>, settings: &ClientSettings, provid
             "its tokens are bound to nothing".to_owned(),
             "dpop_key = { file = \"PATH\" }",
         )),
+        // A provider could bind the tokens to the certificate, but no upstream sees that one.
+        ClientAuth::Tls { .. } if settings.dpop_key.is_none() => Some((
+            "its tokens are bound to nothing that upstreams see".to_owned(),
+            "dpop_key = { file = \"PATH\" }",
+        )),
         ClientAuth::OwnKeys(_) | ClientAuth::Tls { .. } => None,
         _ => Some((
             "it proves itself by something that can be replayed".to_owned(),
             "`private_key` or `certificate`",
         )),
     };
+    let problem = problem.or_else(|| {
+        let key = client_key::parse(settings.dpop_key.as_ref()?, None).ok()?;
+        (!FAPI.contains(&key.algorithm())).then(|| {
+            let found = format!("its `dpop_key` signs with {}", key.algorithm());
+            (found, "an EC key on P-256, an Ed25519 key, or a JWK with `alg` PS256")
+        })
+    });
     let problem = problem.or_else(|| {
         let algorithm = provider?.id_token_algorithm;
         (!FAPI.contains(&algorithm)).then(|| {

@@ -97,6 +97,15 @@ fn the_profile_refuses_what_it_forbids() {
             "ES256",
             "its tokens are bound to nothing",
         ),
+        (
+            good.replacen(
+                "dpop_key = { file = \"es.pem\" }",
+                "dpop_key = { file = \"rsa.pem\" }",
+                1,
+            ),
+            "ES256",
+            "its `dpop_key` signs with RS256",
+        ),
         (good.clone(), "RS256", "the provider's ID tokens are signed with RS256"),
         (
             good.replacen("es.pem", "rsa.pem", 1),
