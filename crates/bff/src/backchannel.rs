@@ -10,7 +10,7 @@ use axum_core::body::Body;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use portcullis_audit::{Event, Refused, RequestId};
-use portcullis_jose::Secret;
+use portcullis_jose::{Claims, Secret, Verified};
 use portcullis_oidc::ProviderError;
 use portcullis_oidc::logout_token::LogoutToken;
 use portcullis_store::{BoxFuture, IndexKey, Revocation, RevocationTarget, StoreError};
@@ -30,18 +30,30 @@ const TRIES: [&str; 5] = [
     "logout token 5",
 ];
 
-/// Enters a revocation so that it holds from the next request on; returns its number.
+/// The list of what is revoked, as the whole program goes by it.
 #[derive(Clone)]
-pub struct Revoke(Arc<dyn Fn(Revocation) -> BoxFuture<'static, Result<u64, StoreError>> + Send + Sync>);
+pub struct Revoke {
+    enter: Arc<dyn Fn(Revocation) -> BoxFuture<'static, Result<u64, StoreError>> + Send + Sync>,
+    covers: Arc<dyn Fn(Verified<Claims>) -> BoxFuture<'static, Result<bool, StoreError>> + Send + Sync>,
+}
 
 // === impl Revoke ===
 
 impl Revoke {
-    /// Revokes by this function.
+    /// `enter` makes a revocation hold from the next request on, and returns its number. `covers` says whether a token
+    /// with these claims is revoked, also by another replica.
     pub fn by(
-        revoke: impl Fn(Revocation) -> BoxFuture<'static, Result<u64, StoreError>> + Send + Sync + 'static,
+        enter: impl Fn(Revocation) -> BoxFuture<'static, Result<u64, StoreError>> + Send + Sync + 'static,
+        covers: impl Fn(Verified<Claims>) -> BoxFuture<'static, Result<bool, StoreError>> + Send + Sync + 'static,
     ) -> Revoke {
-        Revoke(Arc::new(revoke))
+        Revoke {
+            enter: Arc::new(enter),
+            covers: Arc::new(covers),
+        }
+    }
+
+    pub(crate) async fn covers(&self, claims: Verified<Claims>) -> Result<bool, StoreError> {
+        (self.covers)(claims).await
     }
 }
 
@@ -153,7 +165,7 @@ impl Bff {
             expires: until,
             reason: reason.clone(),
         };
-        let number = (self.0.revoke.0)(revocation).await.map_err(store_refused)?;
+        let number = (self.0.revoke.enter)(revocation).await.map_err(store_refused)?;
         let event = Event::Revoked {
             kind,
             id: number,

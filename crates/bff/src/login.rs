@@ -6,11 +6,12 @@ use portcullis_audit::{Event, Refused, RequestId};
 use portcullis_jose::{Claims, Refusal, Secret, Verified, random_token};
 use portcullis_oidc::login::{CallbackParameters, LoginError, LoginRequest, validate_callback};
 use portcullis_oidc::{ProviderError, TokenResponse};
+use portcullis_store::SessionKey;
 
 use crate::attempt::{Pending, Purpose, Silent};
 use crate::csrf::is_navigation;
 use crate::pages::{self, Frames};
-use crate::session::SessionData;
+use crate::session::{SessionData, store_refused};
 use crate::sessions;
 use crate::wish::Wish;
 use crate::{AccessToken, Bff, Failure, StepUp};
@@ -223,6 +224,7 @@ impl Bff {
             self.delete(replaced).await?;
         }
         let cookie = self.begin_session(&data).await?;
+        self.check_still_signed_in(&cookie, claims, &data, id).await?;
         progress.set_cookies.clear();
         progress.set_cookies.extend(self.attempt_done(&pending)?);
         progress
@@ -240,6 +242,25 @@ impl Bff {
         }
         self.tell_login(&data, id);
         Ok(())
+    }
+
+    /// A logout that came in while the login was finished has found no session to end. It was entered first, so it is
+    /// seen now.
+    async fn check_still_signed_in(
+        &self,
+        cookie: &Secret,
+        claims: Verified<Claims>,
+        data: &SessionData,
+        id: &RequestId,
+    ) -> Result<(), Refused> {
+        let covered = self.0.revoke.covers(claims).await;
+        if matches!(covered, Ok(false)) {
+            return Ok(());
+        }
+        self.delete(SessionKey::from_cookie(cookie.expose())).await?;
+        covered.map_err(store_refused)?;
+        self.revoke_token_in_background(data.refresh_token.clone(), id);
+        Err(Refused::new("login.ended_meanwhile"))
     }
 
     /// OpenID Connect Core 1.0 s3.1.3.7 (13): where an age was asked for, the answer has to keep to it.

@@ -93,6 +93,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Let the provider honour `max_age` and put `auth_time` into ID tokens; some do it only when the client's registration has `require_auth_time` or a default maximum age.",
     ),
     entry(
+        ("login.ended_meanwhile", "login_ended_meanwhile"),
+        401,
+        "The provider ended the session while the login was under way",
+        "A logout message about this session, or a revocation that covers it, came in before the login was finished.",
+        "Nothing needs to be done where the person has just signed out elsewhere. Otherwise `portcullis revocations list` shows what covers the login: a subject or client that is revoked without a time cannot sign in either.",
+    ),
+    entry(
         ("login.step_up_failed", "step_up_failed"),
         401,
         "The new login is still not what the API demands",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use portcullis_jose::UnixTime;
+use portcullis_jose::{Claims, UnixTime};
 use portcullis_store::{Revocation, RevocationStore, StoreError};
 use tokio::sync::Mutex;
 
@@ -156,6 +156,15 @@ impl Revocations {
             return Ok(None);
         }
         Ok(self.0.list.remove(number).or(stored.map(|(_, revocation)| revocation)))
+    }
+
+    /// Whether a token with these claims is revoked, as far as this list was read.
+    #[must_use]
+    pub fn covers(&self, claims: &Claims, now: UnixTime) -> bool {
+        let list = &self.0.list;
+        // A time that cannot be read is none.
+        let issued_at = claims.time("iat").ok().flatten();
+        list.find(&list.handles(claims), claims, issued_at, now).is_some()
     }
 
     /// Reads what the store has and this list has not. Returns the number of entries after the first reading, and

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use portcullis_audit::Audit;
 use portcullis_bff::{Bff, FrontendSettings, Revoke, SameSite};
 use portcullis_guard::Revocations;
-use portcullis_jose::Clock;
+use portcullis_jose::{Claims, Clock, Verified};
 use portcullis_proxy::{CookieMatch, Upstream};
-use portcullis_store::{KeyRing, Store};
+use portcullis_store::{BoxFuture, KeyRing, Store};
 use url::Url;
 
 use super::assets::{Assets, Files};
@@ -150,10 +150,19 @@ fn bff(
     };
     frontend.revoke_for = around.longest_life;
     let (revocations, time) = (around.revocations.clone(), around.clock.clone());
-    let revoke = Revoke::by(move |revocation| {
+    let enter = move |revocation| -> BoxFuture<'static, _> {
         let (revocations, now) = (revocations.clone(), time.now());
         Box::pin(async move { revocations.revoke(revocation, now).await })
-    });
+    };
+    let (revocations, time) = (around.revocations.clone(), around.clock.clone());
+    let covers = move |claims: Verified<Claims>| -> BoxFuture<'static, _> {
+        let (revocations, now) = (revocations.clone(), time.now());
+        Box::pin(async move {
+            revocations.sync(now).await?;
+            Ok(revocations.covers(&claims, now))
+        })
+    };
+    let revoke = Revoke::by(enter, covers);
     let (store, audit, clock) = (around.store.clone(), around.audit.clone(), around.clock.clone());
     Bff::new(frontend, store, ring, audit, clock, revoke).map_err(failed("the sealing keys"))
 }

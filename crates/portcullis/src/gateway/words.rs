@@ -39,6 +39,11 @@ pub(super) fn of(code: &str) -> Words {
              happens again, tell the people who run the application.",
             true,
         ),
+        "login.ended_meanwhile" => words(
+            "You were signed out",
+            "You, or somebody for you, signed out while this sign-in was under way. You can sign in again.",
+            true,
+        ),
         "login.attempt_expired" | "login.state_missing" | "login.state_mismatch" => words(
             "This sign-in is no longer valid",
             "It took too long, was opened a second time, or began in another browser. Nothing is lost: please start \

@@ -114,7 +114,10 @@ fn frontend(provider: Provider, audit: &Audit, clock: &Arc<ManualClock>) -> Bff 
     let settings = FrontendSettings::new("shop", "https://api.test".parse().unwrap(), client);
     let store = Arc::new(SqliteStore::in_memory(clock.clone()).unwrap());
     let ring = KeyRing::from_keys(vec![SealingKey::generate()]).unwrap();
-    let revoke = Revoke::by(|_| Box::pin(std::future::ready(Ok(1))));
+    let revoke = Revoke::by(
+        |_| Box::pin(std::future::ready(Ok(1))),
+        |_| Box::pin(std::future::ready(Ok(false))),
+    );
     Bff::new(settings, store, &ring, audit.clone(), clock.clone(), revoke).unwrap()
 }
 

@@ -93,6 +93,33 @@ fn assert_refused(gate: &Gate, reply: &Reply, reason: &str, about: &str) {
 }
 
 #[tokio::test]
+async fn a_logout_that_overtakes_a_login_ends_that_too() {
+    let mut gate = Gate::start().await;
+    let other = gate.replica().await;
+    for at in [gate.address, other] {
+        let mut alice = gate.sign_in().await;
+        let sid = sid(&gate);
+        // A second login of the same browser, which the provider gives the same session.
+        let callback = gate.until_callback(&mut alice).await;
+        let body = claims(&gate, &sid, &format!("jti {at}"));
+        let token = gate.idp.control().sign("logout+jwt", &body).unwrap();
+        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+        let form = format!("logout_token={token}");
+        let told = raw::exchange(at, "POST", "/bff/backchannel-logout", gate.host(), &headers, &form).await;
+        assert_done(&told);
+        let answer = gate.visit(&mut alice, callback.as_str()).await;
+        assert_eq!(
+            (answer.status.as_u16(), gate.last_code().as_str()),
+            (401, "login.ended_meanwhile"),
+            "{at}"
+        );
+        assert_eq!(user(&gate, &mut alice).await, 401);
+        gate.idp.control().end_user_sessions(None);
+    }
+    gate.sign_in().await;
+}
+
+#[tokio::test]
 async fn a_logout_token_ends_the_session_and_its_tokens() {
     let gate = Gate::start().await;
     let mut alice = gate.sign_in().await;
