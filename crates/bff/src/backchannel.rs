@@ -33,9 +33,12 @@ const TRIES: [&str; 5] = [
 /// The list of what is revoked, as the whole program goes by it.
 #[derive(Clone)]
 pub struct Revoke {
-    enter: Arc<dyn Fn(Revocation) -> BoxFuture<'static, Result<u64, StoreError>> + Send + Sync>,
-    covers: Arc<dyn Fn(Verified<Claims>) -> BoxFuture<'static, Result<bool, StoreError>> + Send + Sync>,
+    enter: Arc<dyn Fn(Revocation) -> OfList<u64> + Send + Sync>,
+    covers: Arc<dyn Fn(Verified<Claims>) -> OfList<bool> + Send + Sync>,
 }
+
+/// What comes of a question to the list.
+type OfList<T> = BoxFuture<'static, Result<T, StoreError>>;
 
 // === impl Revoke ===
 
