@@ -99,3 +99,27 @@ async fn a_provider_that_goes_away_is_not_missed_for_a_day() {
     assert_eq!((reply.problem().0, gate.upstream.hits()), (503, hits));
     assert_eq!(admin(&gate, "/readyz").await.0, 503);
 }
+
+#[tokio::test]
+async fn keys_on_demand_are_fetched_again_when_they_are_old_and_used() {
+    let on_demand =
+        |text: String, _: &std::path::Path| text.replace("[provider.dev]\n", "[provider.dev]\nkeys_on_demand = true\n");
+    let gate = Gate::start_with(None, on_demand).await;
+    let fetched = || {
+        let log = gate.idp.control().request_log();
+        log.iter().filter(|entry| entry.path.ends_with("jwks")).count()
+    };
+    assert_eq!(fetched(), 1, "so that the gateway is ready");
+    gate.clock.advance(3600);
+    assert_eq!(gate.bearer("GET", "/api/orders", &gate.token()).await.status, 200);
+    let again = async {
+        while fetched() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(STEP, again)
+        .await
+        .expect("the call has asked for newer keys");
+    assert_eq!(gate.bearer("GET", "/api/orders", &gate.token()).await.status, 200);
+    assert_eq!(fetched(), 2);
+}
