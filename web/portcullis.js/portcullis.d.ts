@@ -4,6 +4,8 @@ export interface User {
   claims: { sub: string; name?: string; email?: string } & Record<string, unknown>;
   /** Seconds until the session ends. */
   seconds_left: number;
+  /** Seconds until the session ends however much it is used. */
+  lifetime_left: number;
   /** Where to navigate in order to sign out; it holds a proof that belongs to this session. */
   logout_url: string;
 }
@@ -25,7 +27,10 @@ export interface LoginOptions {
 export interface Options {
   /** The path of the endpoints, `/bff` unless the gateway served the module itself. */
   base?: string;
-  /** `fetch` leaves for the login when the session has ended. Off by default: the page may hold unsaved work. */
+  /**
+   * `fetch` leaves for the login when the session has ended. Off by default: the page may hold unsaved work. A call that
+   * is refused again within a minute after such a login does not lead to another: there is the event, and the answer.
+   */
   loginOn401?: boolean;
 }
 

@@ -1,11 +1,6 @@
-// Portcullis in the browser: who is signed in, sign in, sign out, calls that carry the session, and word of its end.
-//
-// The page never sees a token. The session is a cookie that JavaScript cannot read; this module adds the header that
-// proves that a call comes from the page itself. No dependencies, no build step. Types: portcullis.d.ts.
+// Portcullis in the browser. The page never sees a token: this adds the header that proves that a call is its own.
 
-/** Raised on `window` when a call is answered with 401: there is no session, or it has ended. */
 export const SESSION_ENDED = "portcullis:session-ended";
-/** Raised on `window` when an API wants a stronger or newer login; cancel it to keep the page where it is. */
 export const STEP_UP = "portcullis:step-up";
 
 const SERVED = new URL(import.meta.url).pathname;
@@ -29,11 +24,19 @@ export async function fetch(input, init = {}) {
   const value = (name) => new RegExp(`(?:^|[ ,])${name}="?([^",]*)`).exec(challenge)?.[1];
   if (value("error") === "insufficient_user_authentication") {
     const wish = { acrValues: value("acr_values"), maxAge: value("max_age") };
-    if (raise(STEP_UP, { ...wish, url: response.url })) login(wish);
+    if (raise(STEP_UP, { ...wish, url: response.url })) loginOnce(wish);
   } else if (raise(SESSION_ENDED, { login_url: `${options.base}/login` }) && options.loginOn401) {
-    login();
+    loginOnce({});
   }
   return response;
+}
+
+/** What a login of a moment ago did not help, the next would not either. */
+function loginOnce(wish) {
+  const tried = JSON.stringify(wish), now = Date.now(), was = (sessionStorage.portcullis ?? "").split("|");
+  if (was[0] === tried && now - was[1] < Math.min(60, wish.maxAge ?? 60) * 1000) return;
+  sessionStorage.portcullis = `${tried}|${now}`;
+  login(wish);
 }
 
 export async function user({ slide = true } = {}) {
@@ -52,7 +55,9 @@ export async function user({ slide = true } = {}) {
 
 export function login(wish = {}) {
   if (typeof wish === "string") wish = { returnTo: wish };
-  const query = new URLSearchParams({ return_to: wish.returnTo ?? location.pathname + location.search + location.hash });
+  const { pathname, search, hash } = location;
+  const here = (pathname + search + hash).replaceAll("\\", "%5C");
+  const query = new URLSearchParams({ return_to: wish.returnTo ?? (here.length > 2000 ? pathname : here) });
   const names = { prompt: "prompt", maxAge: "max_age", acrValues: "acr_values", loginHint: "login_hint", uiLocales: "ui_locales" };
   for (const [name, parameter] of Object.entries(names)) {
     if (wish[name] !== undefined) query.set(parameter, wish[name]);
@@ -100,7 +105,6 @@ function listen(listener) {
   };
 }
 
-/** Tells this tab and the others. */
 function tell(news) {
   hear(news);
   channel?.postMessage(news);
@@ -119,16 +123,18 @@ function hear({ left, reason }) {
 
 function plan(listener) {
   clearTimeout(listener.timer);
-  if (!ends || !listener.seconds) return;
+  if (!ends || !listener.seconds || Math.abs(ends - listener.told) < 2000) return;
   const left = () => Math.max(0, Math.round((ends - Date.now()) / 1000));
   // A timer that is set for more than 24 days goes off at once.
   const wait = Math.min(ends - Date.now() - listener.seconds * 1000, 0x7fffffff);
-  listener.timer = setTimeout(() => listener.callback({ secondsLeft: left() }), wait);
+  listener.timer = setTimeout(() => {
+    listener.told = ends;
+    listener.callback({ secondsLeft: left() });
+  }, wait);
 }
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** Follows the session for as long as the page lives. */
 async function follow() {
   for (;;) {
     let reason;

@@ -20,6 +20,8 @@ pub const MAX_FORM: usize = 64 * 1024;
 const FORM_LIFETIME: i64 = 3600;
 /// The login that an API demanded is not begun again by itself for so long, in seconds.
 const STEPPED: i64 = 60;
+/// And not for so long, however short the time is for which an API trusts a login.
+const SOON: i64 = 10;
 /// What sealed forms are bound to.
 const FORM: &[u8] = b"form";
 
@@ -117,9 +119,12 @@ impl Bff {
     pub fn has_stepped_up(&self, headers: &HeaderMap, step_up: &StepUp, return_to: &str) -> bool {
         let now = self.0.clock.now();
         let stepped = cookies::single(headers, &self.stepped_cookie()).and_then(|value| value.split_once('.'));
+        // After its own `max_age` a demand is another one.
+        let age = step_up.max_age.and_then(|age| i64::try_from(age).ok());
+        let window = age.map_or(STEPPED, |age| age.clamp(SOON, STEPPED));
         stepped.is_some_and(|(mark, at)| {
             let since = at.parse().map(|at| now.since(UnixTime::from_secs(at)));
-            mark == step_up.mark(return_to) && since.is_ok_and(|since| (0..=STEPPED).contains(&since))
+            mark == step_up.mark(return_to) && since.is_ok_and(|since| (0..=window).contains(&since))
         })
     }
 

@@ -131,6 +131,11 @@ impl Bff {
         let refused = match result {
             Ok(()) if silent == Silent::Frame => return Ok(told_in_frame(true, "", set_cookies)),
             Ok(()) => return redirect(&return_to.unwrap_or_else(|| self.0.settings.home()), set_cookies),
+            // What keeps sessions is at fault: whoever signs in has none that would go on.
+            Err(refused) if refused.status() == 503 && refused.code.starts_with("store.") => {
+                let found = refused.found.as_deref().unwrap_or_default();
+                Refused::new("login.not_stored").found(format!("{}: {found}", refused.code))
+            }
             Err(refused) => refused,
         };
         // A stale or repeated callback of somebody who is signed in by now: they are where they wanted to be.
@@ -218,13 +223,17 @@ impl Bff {
         let mut data = self.session_data(response, &claims, id_token, asked).await?;
         (data.device, data.address) = sessions::whereabouts(request);
 
-        // A new name at each login; the session of an old or planted cookie is over.
+        let cookie = self
+            .begin_session(&data)
+            .await
+            .inspect_err(|_| self.revoke_token_in_background(data.refresh_token.clone(), id))?;
+        self.check_still_signed_in(&cookie, claims, &data, id).await?;
+        // A new name at each login; the session of an old or planted cookie is over. It goes last: a login that fails
+        // costs nobody the session that they have.
         self.end_session_of(&request.headers).await?;
         if let Some(replaced) = pending.replaces {
             self.delete(replaced).await?;
         }
-        let cookie = self.begin_session(&data).await?;
-        self.check_still_signed_in(&cookie, claims, &data, id).await?;
         progress.set_cookies.clear();
         progress.set_cookies.extend(self.attempt_done(&pending)?);
         progress
@@ -257,9 +266,9 @@ impl Bff {
         if matches!(covered, Ok(false)) {
             return Ok(());
         }
+        self.revoke_token_in_background(data.refresh_token.clone(), id);
         self.delete(SessionKey::from_cookie(cookie.expose())).await?;
         covered.map_err(store_refused)?;
-        self.revoke_token_in_background(data.refresh_token.clone(), id);
         Err(Refused::new("login.ended_meanwhile"))
     }
 

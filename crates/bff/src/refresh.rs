@@ -260,13 +260,7 @@ impl Bff {
                 data.generation += 1;
             }
         }
-        if let Err(refused) = self.save(session, fencing, &data).await {
-            // Its logout revoked the token before; this one is nowhere else.
-            if refused.code == "session.expired" {
-                self.revoke_token_in_background(data.refresh_token, id);
-            }
-            return Err(refused);
-        }
+        self.save(session, fencing, &data).await?;
         if let Some(error) = undecided {
             return self.unavailable(session, &error, id);
         }

@@ -206,9 +206,14 @@ impl Bff {
     /// `session.expired` when the cookie names no session that is alive, `session.invalid` when the session cannot
     /// be opened, `store.unavailable` when it is not known: then the cookie is kept.
     pub async fn session(&self, headers: &HeaderMap, method: &Method) -> Result<Option<Session>, Refused> {
-        let session = self.session_as_is(headers, method).await?;
-        if let Some(session) = session.as_ref().filter(|session| !session.from_copy) {
-            self.slide(session).await?;
+        let mut session = self.session_as_is(headers, method).await?;
+        if let Some(session) = session.as_mut().filter(|session| !session.from_copy) {
+            match self.slide(session).await {
+                Ok(idle_expires) => session.times.idle_expires = idle_expires,
+                // It is alive, as the store has just said; that it cannot be written to is no reason not to read.
+                Err(StoreError::Unavailable { .. } | StoreError::Full { .. }) if method.is_safe() => {}
+                Err(error) => return Err(store_refused(error)),
+            }
             self.reseal(session).await;
         }
         Ok(session)
@@ -419,13 +424,15 @@ impl Bff {
     }
 
     /// Moves the idle limit on, but writes only when a tenth of it has passed.
-    async fn slide(&self, session: &Session) -> Result<(), Refused> {
+    /// Returns the limit that holds now.
+    async fn slide(&self, session: &Session) -> Result<UnixTime, StoreError> {
         let idle = self.0.settings.idle;
         let until = self.0.clock.now().plus(idle).min(session.times.expires);
         if until.since(session.times.idle_expires) > idle / 10 {
-            self.0.store.touch(session.key, until).await.map_err(store_refused)?;
+            self.0.store.touch(session.key, until).await?;
+            return Ok(until);
         }
-        Ok(())
+        Ok(session.times.idle_expires)
     }
 }
 

@@ -18,17 +18,12 @@ impl Bff {
         };
         let session = signed_in(session)?;
         let now = self.0.clock.now();
-        let mut answer = json!({
+        let answer = json!({
             "claims": session.data.claims,
             "seconds_left": session.seconds_left(now),
+            "lifetime_left": session.times.expires.since(now).max(0),
             "logout_url": format!("{}?token={}", self.0.settings.endpoint("logout"), session.logout_token().expose()),
         });
-        if slides && !session.from_copy {
-            // The request itself has moved the idle limit on.
-            let left = session.times.expires.since(now).min(self.0.settings.idle);
-            set(&mut answer, "seconds_left", left.max(0));
-        }
-        set(&mut answer, "lifetime_left", session.times.expires.since(now).max(0));
         Ok(answered(&answer))
     }
 
@@ -80,10 +75,4 @@ pub(crate) fn answered(answer: &Value) -> Response<Body> {
 
 pub(crate) fn has_parameter(query: Option<&str>, name: &str, value: &str) -> bool {
     form_urlencoded::parse(query.unwrap_or_default().as_bytes()).any(|(found, given)| found == name && given == value)
-}
-
-fn set(answer: &mut Value, name: &str, value: i64) {
-    if let Some(members) = answer.as_object_mut() {
-        members.insert(name.to_owned(), value.into());
-    }
 }

@@ -96,6 +96,11 @@ impl Watches {
         })
     }
 
+    /// Whether its end, as far as it is known, has come.
+    fn is_past(&self, key: &SessionKey, now: i64) -> bool {
+        self.change(|sessions| sessions.get(key).is_some_and(|watched| *watched.ends.borrow() <= now))
+    }
+
     fn ends(&self, key: &SessionKey, at: i64) {
         self.change(|sessions| {
             if let Some(watched) = sessions.get(key) {
@@ -185,8 +190,12 @@ async fn look(inner: Weak<Inner>) {
             .for_each_concurrent(LOOKUPS, async |key| match bff.0.store.glance(key).await {
                 Ok(Some(found)) => bff.0.watches.ends(&key, found.idle_expires.as_secs()),
                 Ok(None) => bff.0.watches.over(&key),
-                // A store that does not answer ends nothing.
-                Err(_) => {}
+                // A store that does not answer ends nothing but what has come to its age.
+                Err(_) => {
+                    if bff.0.watches.is_past(&key, bff.0.clock.now().as_secs()) {
+                        bff.0.watches.over(&key);
+                    }
+                }
             })
             .await;
     }

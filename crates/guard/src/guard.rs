@@ -443,7 +443,7 @@ impl Guard {
     pub fn missing(&self) -> Vec<String> {
         let now = self.0.clock.now();
         let issuers = self.0.issuers.iter();
-        let without = issuers.filter(|issuer| issuer.provider.keys().is_none());
+        let without = issuers.filter(|issuer| !issuer.provider.is_ready());
         let keys = without.map(|issuer| format!("keys of provider {}", issuer.provider.name()));
         let stale = self.0.stale.as_ref();
         let revocations = match self.0.revocations.is_loaded() {

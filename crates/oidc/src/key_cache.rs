@@ -76,6 +76,17 @@ impl KeyCache {
         Some(keys.generation)
     }
 
+    /// Whether keys were ever fetched.
+    pub(crate) fn are_known(&self) -> bool {
+        self.current.load().is_some()
+    }
+
+    /// Whether they were fetched more than so many seconds ago.
+    pub(crate) fn is_older(&self, seconds: i64, now: UnixTime) -> bool {
+        let keys = self.current.load();
+        keys.as_ref().is_some_and(|keys| now.since(keys.fetched) > seconds)
+    }
+
     /// Whether it is time to fetch the keys again: after four fifths of the time for which they are fresh.
     pub(crate) fn is_old(&self, now: UnixTime) -> bool {
         let keys = self.current.load();

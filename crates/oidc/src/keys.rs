@@ -45,7 +45,29 @@ impl Provider {
     pub fn keys(&self) -> Option<Arc<KeySnapshot>> {
         let now = self.now();
         self.renew_on_demand(now);
-        self.0.keys.current(now)
+        self.0.keys.current(now).filter(|_| !self.has_to_ask(now))
+    }
+
+    fn known(&self) -> Option<Arc<KeySnapshot>> {
+        self.0.keys.current(self.now())
+    }
+
+    /// Whether keys were fetched, so that tokens can be judged, if need be after a fetch. Asks nobody.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        match self.0.settings.keys_on_demand {
+            true => self.0.keys.are_known(),
+            false => self.0.keys.current(self.now()).is_some(),
+        }
+    }
+
+    /// Whether keys that are fetched on demand are so old that whoever uses them waits for newer ones: the provider may
+    /// have withdrawn them while nobody called.
+    fn has_to_ask(&self, now: UnixTime) -> bool {
+        let inner = &self.0;
+        inner.settings.keys_on_demand
+            && inner.keys.is_older(FRESH_BOUNDS.1, now)
+            && !inner.keys.failed_within(RETRY, now)
     }
 
     /// The generation of the keys as they are known at this time, without any I/O: for who only has to know whether a
@@ -53,7 +75,7 @@ impl Provider {
     #[must_use]
     pub fn keys_generation(&self, now: UnixTime) -> Option<u64> {
         self.renew_on_demand(now);
-        self.0.keys.generation(now)
+        self.0.keys.generation(now).filter(|_| !self.has_to_ask(now))
     }
 
     /// Fetches keys that are old in the background, where nobody else does. Whoever uses them does not wait.
@@ -67,9 +89,9 @@ impl Provider {
         {
             let provider = self.clone();
             runtime.spawn(async move {
+                let renewing = Renewing(provider);
                 // It has told of a failure.
-                let _ = provider.refresh_keys().await;
-                provider.0.renewing.store(false, Ordering::Release);
+                let _ = renewing.0.refresh_keys().await;
             });
         }
     }
@@ -82,7 +104,11 @@ impl Provider {
         match self.keys() {
             Some(keys) => Ok(keys),
             None if !self.0.flight.is_under_way() && self.0.keys.failed_just_now(self.now()) => Err(no_keys()),
-            None => patiently(self.refresh_keys()).await,
+            None => match patiently(self.refresh_keys()).await {
+                // On demand, old keys are better than none.
+                Err(error) => self.keys().ok_or(error),
+                fetched => fetched,
+            },
         }
     }
 
@@ -123,7 +149,7 @@ impl Provider {
     }
 
     fn at_hand(&self, kid: &str, seen: &KeySnapshot) -> Option<Fetched> {
-        let Some(current) = self.keys() else {
+        let Some(current) = self.known() else {
             return Some(Err(no_keys()));
         };
         if current.version != seen.version || self.0.fixed_keys {
@@ -145,7 +171,7 @@ impl Provider {
     /// When they cannot be fetched; the last good ones stay in use.
     pub async fn refresh_keys(&self) -> Fetched {
         if self.0.fixed_keys {
-            return self.keys().ok_or_else(no_keys);
+            return self.known().ok_or_else(no_keys);
         }
         let provider = self.clone();
         let landing = self.0.flight.join_or(async move { provider.fetch_keys().await });
@@ -209,7 +235,7 @@ impl Provider {
     }
 
     async fn fetch_keys(&self) -> Fetched {
-        let before = self.keys().map(|keys| keys.version);
+        let before = self.known().map(|keys| keys.version);
         let recovering = self.0.keys.is_failing();
         let result = self.try_fetch_keys().await;
         let event = match &result {
@@ -227,7 +253,7 @@ impl Provider {
             Err(error) => {
                 let now = self.now();
                 ProviderEvent::KeysUnavailable {
-                    age: self.keys().map(|keys| now.since(keys.fetched)),
+                    age: self.known().map(|keys| now.since(keys.fetched)),
                     error: error.clone(),
                     news: self.0.keys.note_failure(now),
                 }
@@ -310,6 +336,15 @@ impl Provider {
             *told = ignored.to_vec();
         }
         new
+    }
+}
+
+/// Also where the runtime ends in between, another one may renew.
+struct Renewing(Provider);
+
+impl Drop for Renewing {
+    fn drop(&mut self) {
+        self.0.0.renewing.store(false, Ordering::Release);
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         401,
         "The session cookie is not ours",
         "The cookie was cut off, changed or made up, or it was sealed with a key that is no longer in the key ring.",
-        "Sign in again; the answer has removed the cookie. If it happens to everybody after a deployment, the replicas do not share one store and key ring, or an old key was removed from the ring before the sessions under it had ended.",
+        "Sign in again; the new cookie takes the place of this one. If it happens to everybody after a deployment, the replicas do not share one store and key ring, or an old key was removed from the ring before the sessions under it had ended.",
     ),
     entry(
         ("session.form_lost", "form_lost"),

@@ -93,6 +93,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Let the provider honour `max_age` and put `auth_time` into ID tokens; some do it only when the client's registration has `require_auth_time` or a default maximum age.",
     ),
     entry(
+        ("login.not_stored", "login_not_stored"),
+        503,
+        "The login succeeded, and its session could not be stored",
+        "The store does not answer, is full, or does not take a session of this size; `found` of the event says which (`store.unavailable`, `store.full`, `store.too_large`).",
+        "See the code in `found`. The person has the session from before, if there was one, and may sign in again.",
+    ),
+    entry(
         ("login.ended_meanwhile", "login_ended_meanwhile"),
         401,
         "The provider ended the session while the login was under way",

@@ -27,12 +27,14 @@ impl Client {
         let Some(url) = ENDPOINT.of(&metadata, self.method()) else {
             return Ok(None);
         };
-        let mut response = self.ask(url, access_token).await?;
+        let mut proof = self.proof("GET", url, Some(access_token))?;
+        let mut response = self.ask(url, access_token, proof.as_deref()).await?;
         // RFC 9449 s9: it wants a nonce in the proof, and has said which.
-        if let Some(key) = &self.options.dpop
-            && key.wants_another(url.as_str(), &response)
+        if let (Some(key), Some(used)) = (&self.options.dpop, &proof)
+            && key.wants_another(url.as_str(), used, &response)
         {
-            response = self.ask(url, access_token).await?;
+            proof = self.proof("GET", url, Some(access_token))?;
+            response = self.ask(url, access_token, proof.as_deref()).await?;
             key.note_nonce(url.as_str(), response.headers());
         }
         if response.status() != StatusCode::OK {
@@ -51,7 +53,12 @@ impl Client {
         Ok(Some(claims))
     }
 
-    async fn ask(&self, url: &HttpsUrl, access_token: &Secret) -> Result<http::Response<Bytes>, ProviderError> {
+    async fn ask(
+        &self,
+        url: &HttpsUrl,
+        access_token: &Secret,
+        proof: Option<&str>,
+    ) -> Result<http::Response<Bytes>, ProviderError> {
         let scheme = if self.options.dpop.is_some() { "DPoP" } else { "Bearer" };
         let authorization = sensitive(&format!("{scheme} {}", access_token.expose()));
         let mut request = http::Request::get(url.as_str())
@@ -60,7 +67,7 @@ impl Client {
                 AUTHORIZATION,
                 authorization.ok_or_else(|| bad("the token is no header value"))?,
             );
-        if let Some(proof) = self.proof("GET", url, Some(access_token))? {
+        if let Some(proof) = proof {
             request = request.header("dpop", proof);
         }
         let request = request

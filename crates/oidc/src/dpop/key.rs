@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use portcullis_jose::{Secret, SignError, SigningKey, UnixTime, base64url_encode, random_token, sha256};
 use serde_json::{Map, Value, json};
 
-use super::PROOF_TYPE;
+use super::{PROOF_TYPE, nonce_of};
 
 /// The members that say which key it is (RFC 7638 s3.2).
 const KEY_MEMBERS: [&str; 6] = ["kty", "crv", "x", "y", "n", "e"];
@@ -84,11 +84,16 @@ impl DpopKey {
         nonces.insert(origin(url), nonce.to_owned()).as_deref() != Some(nonce)
     }
 
-    /// Whether a server refused a request for want of a nonce that it has now said, so that another proof may pass
-    /// (RFC 9449 s9). The nonce is remembered, whatever the answer.
-    pub fn wants_another<B>(&self, url: &str, response: &http::Response<B>) -> bool {
-        let is_new = self.note_nonce(url, response.headers());
-        is_new && response.status() == StatusCode::UNAUTHORIZED && asks_for_nonce(response.headers())
+    /// Whether a server refused a request for want of a nonce that it has now said, so that another proof than this one
+    /// may pass (RFC 9449 s9). The nonce is remembered, whatever the answer.
+    #[must_use]
+    pub fn wants_another<B>(&self, url: &str, proof: &str, response: &http::Response<B>) -> bool {
+        self.note_nonce(url, response.headers());
+        let said = response.headers().get(NONCE).and_then(|value| value.to_str().ok());
+        // Another call may have brought the same nonce in the meantime: what counts is what this proof had.
+        response.status() == StatusCode::UNAUTHORIZED
+            && asks_for_nonce(response.headers())
+            && said.is_some_and(|said| nonce_of(proof).as_deref() != Some(said))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
@@ -100,7 +105,11 @@ impl DpopKey {
 #[must_use]
 pub fn asks_for_nonce(headers: &HeaderMap) -> bool {
     let mut challenges = headers.get_all(WWW_AUTHENTICATE).iter();
-    challenges.any(|challenge| challenge.to_str().is_ok_and(|text| text.contains("\"use_dpop_nonce\"")))
+    challenges.any(|challenge| {
+        let text = challenge.to_str().unwrap_or_default();
+        let mut values = text.split([',', ' ', '\t']).filter_map(|part| part.split_once('='));
+        values.any(|(name, value)| name.eq_ignore_ascii_case("error") && value.trim_matches('"') == "use_dpop_nonce")
+    })
 }
 
 fn origin(url: &str) -> String {
@@ -120,6 +129,28 @@ mod tests {
     use super::*;
     use crate::dpop::{Proof, ProofRules, TargetUri};
     use portcullis_jose::Algorithm;
+
+    /// Several calls may be under way when a server changes its nonce: each is told, and each may try again.
+    #[test]
+    fn a_nonce_that_another_call_has_brought_is_another_one_for_this() {
+        let key = DpopKey::new(SigningKey::generate(Algorithm::ES256).unwrap());
+        let now = UnixTime::from_secs(1_800_000_000);
+        let url = "https://api.test/orders";
+        let told = |challenge: &'static str| {
+            let response = http::Response::builder().status(401).header("dpop-nonce", "n");
+            response.header("www-authenticate", challenge).body(()).unwrap()
+        };
+        let first = key.proof("GET", url, None, now).unwrap();
+        for challenge in [
+            "DPoP error=\"use_dpop_nonce\"",
+            "DPoP algs=\"ES256\", error=use_dpop_nonce",
+        ] {
+            assert!(key.wants_another(url, &first, &told(challenge)), "{challenge}");
+        }
+        assert!(!key.wants_another(url, &first, &told("DPoP error=\"invalid_token\"")));
+        let second = key.proof("GET", url, None, now).unwrap();
+        assert!(!key.wants_another(url, &second, &told("DPoP error=\"use_dpop_nonce\"")));
+    }
 
     #[test]
     fn its_proofs_keep_the_rules() {

@@ -1,7 +1,7 @@
 //! Which token the upstream gets.
 
 use http::HeaderValue;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, UPGRADE};
 use http::request::Parts;
 use portcullis_audit::{Audit, Refused};
 use portcullis_bff::{Bff, Session};
@@ -148,7 +148,12 @@ impl Own {
 /// nobody is refused for the lack of either.
 async fn of_session(incoming: &Incoming<'_>, bff: Option<&Bff>) -> Result<Option<Attached>, Refused> {
     let headers = &incoming.parts.headers;
-    let Some(bff) = bff.filter(|bff| bff.has_cookie(headers) && bff.check_same_origin(headers).is_ok()) else {
+    // A browser cannot send a header of ours with an upgrade.
+    let is_ours = |bff: &Bff| match headers.contains_key(UPGRADE) {
+        true => bff.check_upgrade_origin(headers),
+        false => bff.check_same_origin(headers),
+    };
+    let Some(bff) = bff.filter(|bff| bff.has_cookie(headers) && is_ours(bff).is_ok()) else {
         return Ok(None);
     };
     let attached = async {

@@ -221,9 +221,9 @@ impl Running {
         Arc::new(move || {
             let keys = providers.iter().map(|provider| {
                 let name = format!("keys of provider {}", provider.name());
-                match provider.keys() {
-                    Some(_) => Check::ready(name),
-                    None => Check::failed(name, "not fetched yet; the event keys_unavailable says why"),
+                match provider.is_ready() {
+                    true => Check::ready(name),
+                    false => Check::failed(name, "not fetched yet; the event keys_unavailable says why"),
                 }
             });
             let guards = gateway.0.routes.iter().filter_map(|api| {

@@ -24,7 +24,7 @@ use super::routes::{Api, GuardedApi};
 use super::{Gateway, Incoming};
 
 /// A stream whose token was revoked is closed within a second.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// What lets a call pass: nothing is forwarded without one.
@@ -414,18 +414,18 @@ impl Gateway {
         // RFC 9449 s7: our proof, for the upstream's own address.
         let prove = |parts: &mut Parts| {
             let Some(((key, token), clock)) = bound.zip(clock) else {
-                return true;
+                return Some(String::new());
             };
-            let proof = key.proof(method.as_str(), &target, Some(token), clock.now());
-            let proof = proof.ok().and_then(|proof| HeaderValue::try_from(proof).ok());
-            proof.map(|proof| parts.headers.insert("dpop", proof)).is_some()
+            let proof = key.proof(method.as_str(), &target, Some(token), clock.now()).ok()?;
+            parts.headers.insert("dpop", HeaderValue::try_from(&proof).ok()?);
+            Some(proof)
         };
-        if !prove(&mut parts) {
+        let Some(mut proof) = prove(&mut parts) else {
             let refused = Refused::new("internal.error").found("the DPoP proof cannot be made");
             let mut response = Answer::new(&refused, StatusCode::INTERNAL_SERVER_ERROR, Form::Problem, id).response();
             self.disclose(&refused, &mut response);
             return response;
-        }
+        };
         // A request without a body can be sent once more, if the upstream refuses the client's own token, or wants
         // another proof.
         let repeatable = (pass.own.is_some() || bound.is_some()) && body.is_end_stream() && !upgrade;
@@ -440,17 +440,18 @@ impl Gateway {
         let mut answer = forwarder
             .forward(&api.upstream, request, head_with(pass.authorization))
             .await;
-        let wants_another = |answer: &Result<_, _>| match (answer, bound) {
-            (Ok(response), Some((key, _))) => key.wants_another(&target, response),
+        let wants_another = |proof: &str, answer: &Result<_, _>| match (answer, bound) {
+            (Ok(response), Some((key, _))) => key.wants_another(&target, proof, response),
             _ => false,
         };
-        if wants_another(&answer)
+        if wants_another(&proof, &answer)
             && let (Some(mut parts), Some(authorization)) = (again.take(), authorization)
-            && prove(&mut parts)
+            && let Some(second) = prove(&mut parts)
         {
+            proof = second;
             let request = Request::from_parts(parts, Body::empty());
             answer = Box::pin(forwarder.forward(&api.upstream, request, head_with(authorization))).await;
-            wants_another(&answer);
+            wants_another(&proof, &answer);
         }
         if let (Ok(response), Some(own)) = (&answer, &pass.own)
             && response.status() == StatusCode::UNAUTHORIZED
@@ -544,10 +545,17 @@ fn end_of(api: &Api, session: Option<&(Bff, Session)>, permit: &Permit) -> Optio
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
+        let ended = async {
+            // The very call may have brought the end about, and its answer be all there.
+            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::select! {
+                () = session => {}
+                () = revoked => {}
+            }
+        };
         tokio::select! {
             () = over.closed() => {}
-            () = session => drop(over.send(true)),
-            () = revoked => drop(over.send(true)),
+            () = ended => drop(over.send(true)),
         }
     });
     Some(end)

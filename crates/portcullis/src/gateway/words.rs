@@ -39,6 +39,12 @@ pub(super) fn of(code: &str) -> Words {
              happens again, tell the people who run the application.",
             true,
         ),
+        "login.not_stored" => words(
+            "Signing in is not possible just now",
+            "You signed in, but the application cannot remember it at the moment. Please try again in a few minutes. If \
+             it happens again, tell the people who run the application.",
+            true,
+        ),
         "login.ended_meanwhile" => words(
             "You were signed out",
             "You, or somebody for you, signed out while this sign-in was under way. You can sign in again.",

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Gate, WEB_SECRET};
+use super::raw;
+use super::{Gate, STEP, WEB_SECRET};
 /// What the provider's logout page is sent.
 async fn sent(change: impl Fn(&str) -> String) -> BTreeMap<String, String> {
     let gate = Gate::start_with(None, |text, _| change(&text)).await;
@@ -25,6 +26,35 @@ async fn sent(change: impl Fn(&str) -> String) -> BTreeMap<String, String> {
     let back = back.location().expect("the provider sends back");
     assert_eq!(back.as_str(), format!("{}/?state={}", gate.origin, parameters["state"]));
     parameters
+}
+
+/// RFC 7009: what is left of a session that is over is worth nothing at the provider.
+#[tokio::test]
+async fn the_refresh_token_is_revoked_however_the_person_ends_a_session() {
+    let gate = Gate::start().await;
+    let revoked = async |way: &str| {
+        let gone = async {
+            while gate.idp.control().token_counts().live_refresh_tokens > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let gone = tokio::time::timeout(STEP, gone).await;
+        assert!(gone.is_ok(), "{way}");
+    };
+    for everywhere in ["", "&everywhere=true"] {
+        let mut browser = gate.sign_in().await;
+        assert_eq!(gate.idp.control().token_counts().live_refresh_tokens, 1);
+        let user = gate.fetch(&mut browser, "/bff/user").await.json();
+        let logout = format!("{}{}{everywhere}", gate.origin, user["logout_url"].as_str().unwrap());
+        assert_eq!(gate.visit(&mut browser, &logout).await.status, 303);
+        revoked(everywhere).await;
+    }
+    let browser = gate.sign_in().await;
+    let cookie = gate.cookie(&browser);
+    let headers = [("Cookie", cookie.as_str()), ("X-CSRF", "1")];
+    let reply = raw::exchange(gate.address, "DELETE", "/bff/sessions/all", gate.host(), &headers, "").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    revoked("all").await;
 }
 
 #[tokio::test]

@@ -338,3 +338,40 @@ async fn a_login_begins_a_new_session_and_ends_the_old_one() {
         assert_eq!(late.header("set-cookie"), "", "{path}");
     }
 }
+
+/// The idle limit is written rarely; what is told is what holds.
+#[tokio::test]
+async fn the_seconds_that_are_told_are_the_seconds_that_are_left() {
+    let gate = Gate::start().await;
+    let mut alice = gate.sign_in().await;
+    gate.clock.advance(100);
+    for path in ["/bff/user", "/bff/session"] {
+        let answer = gate.fetch(&mut alice, path).await.json();
+        assert_eq!(answer["seconds_left"], 1_700, "{path}");
+    }
+    gate.clock.advance(100);
+    for path in ["/bff/user", "/bff/session"] {
+        let answer = gate.fetch(&mut alice, path).await.json();
+        assert_eq!(answer["seconds_left"], 1_800, "{path}");
+    }
+}
+
+/// A replica that reads and does not write, or a full disk.
+#[tokio::test]
+async fn a_store_that_cannot_be_written_goes_on_to_be_read() {
+    let gate = Gate::start().await;
+    let mut alice = gate.sign_in().await;
+    let store = rusqlite::Connection::open(gate.dir.path().join("sessions.db")).unwrap();
+    store
+        .execute_batch("CREATE TRIGGER full BEFORE UPDATE ON sessions BEGIN SELECT RAISE(ABORT, 'no'); END")
+        .unwrap();
+    gate.clock.advance(200);
+    assert_eq!(gate.fetch(&mut alice, "/api/page").await.status, 200);
+    let cookie = gate.cookie(&alice);
+    let headers = [("Cookie", cookie.as_str()), ("X-CSRF", "1")];
+    let post = raw::exchange(gate.address, "POST", "/api/page", gate.host(), &headers, "").await;
+    assert_eq!(post.status, 503);
+    store.execute_batch("DROP TRIGGER full").unwrap();
+    let post = raw::exchange(gate.address, "POST", "/api/page", gate.host(), &headers, "").await;
+    assert_eq!(post.status, 200);
+}

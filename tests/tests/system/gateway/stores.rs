@@ -206,6 +206,22 @@ async fn an_outage_signs_nobody_out(gate: &Gate, kill: impl FnOnce(), resume: im
     assert_eq!(gate.fetch(&mut browser, "/bff/user").await.status, 200);
     let callback = gate.until_callback(&mut Browser::new()).await;
     assert_eq!(callback.path(), "/bff/callback");
+    // A login that cannot be kept says so, offers another, and costs nobody the session that they have.
+    let mut second = Browser::new();
+    second.cookies = browser.cookies.clone();
+    let callback = gate.until_callback(&mut second).await;
+    let answer = gate.visit(&mut second, callback.as_str()).await;
+    assert_eq!(
+        (answer.status.as_u16(), gate.last_code().as_str()),
+        (503, "login.not_stored")
+    );
+    assert!(
+        answer.body.contains("/bff/login") && !answer.body.contains("still signed in"),
+        "{}",
+        answer.body
+    );
+    assert_eq!(gate.cookie(&second), cookie);
+    assert_eq!(get().await.status, 200);
     // The grace is over.
     gate.clock.advance(31);
     let reply = get().await;

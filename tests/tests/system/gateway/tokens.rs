@@ -327,3 +327,22 @@ async fn without_a_token_nothing_is_forwarded() {
     assert_eq!(gate.fetch(&mut other, "/api/narrow/7").await.status, 502);
     assert_eq!(gate.last_code(), "token.not_issued");
 }
+
+/// A browser cannot send `X-CSRF` with a WebSocket, and sends `Origin` instead.
+#[tokio::test]
+async fn a_websocket_of_the_app_brings_the_sessions_token_to_a_public_route() {
+    let gate = gate().await;
+    let cookie = gate.cookie(&gate.sign_in().await);
+    for (origin, tokens) in [(gate.origin.as_str(), 1), ("https://evil.example", 0)] {
+        let mut raw = super::raw::Raw::connect(gate.address).await;
+        let host = gate.host();
+        raw.send(&format!(
+            "GET /api/open-perhaps/live HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nOrigin: {origin}\r\n\
+             Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        ))
+        .await;
+        assert_eq!(raw.head().await.status, 101, "{origin}");
+        assert_eq!(gate.upstream.last().all("authorization").len(), tokens, "{origin}");
+    }
+}

@@ -266,7 +266,7 @@ pub(crate) const PROVIDER: Table = Table {
             "Hosts at private addresses that the discovery document may lead to. A document is followed to public addresses, to the hosts of `issuer`, `discovery` and `jwks_url`, and to private addresses where the issuer is at one itself; nowhere else.")
             .also(&["allowed_hosts"]),
         Key::new("keys_on_demand", True, Optional, "true",
-            "Keys are fetched again when they are old and used, and not while nobody calls. By default they are fetched ahead, so that no call meets old ones; a provider is then asked also while the gateway is idle."),
+            "Keys are fetched again when they are old and used, and not while nobody calls; where they are older than an hour, the first call waits for newer ones. By default they are fetched ahead, so that no call meets old ones; a provider is then asked also while the gateway is idle."),
         Key::new("jwks_url", Url, Optional, r#""https://login.example.com/keys""#,
             "Where the keys are. Absent: discovery says it.")
             .also(&["jwks_uri", "keys"]),

@@ -106,6 +106,11 @@ fn the_profile_refuses_what_it_forbids() {
             "ES256",
             "its `dpop_key` signs with RS256",
         ),
+        (
+            "certificate = { cert = \"rsa.pem\", key = \"rsa.pem\" }\nprofile = \"fapi2\"".to_owned(),
+            "ES256",
+            "its tokens are bound to nothing that upstreams see",
+        ),
         (good.clone(), "RS256", "the provider's ID tokens are signed with RS256"),
         (
             good.replacen("es.pem", "rsa.pem", 1),
