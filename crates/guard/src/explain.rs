@@ -166,12 +166,13 @@ async fn signed<'i>(
     let accepted = AlgorithmSet::of(&[algorithm]);
     let mut asked = false;
     let mut keys = keys(inner, index, issuer, None, &mut asked, report).await?;
-    let mut verified = jws.verify(&keys.set, accepted);
+    let mut verified = jws.verify(keys.of_token(presented.text()), accepted);
     let doubt = verified.as_ref().err();
-    if let Some(doubt) = doubt.and_then(|refusal| Doubt::of(refusal, presented.text(), &keys.set)) {
+    if let Some(doubt) = doubt.and_then(|refusal| Doubt::of(refusal, presented.text(), keys.of_token(presented.text())))
+    {
         let doubt = Some((Arc::clone(&keys), doubt));
         keys = self::keys(inner, index, issuer, doubt, &mut asked, report).await?;
-        verified = parse().and_then(|jws| jws.verify(&keys.set, accepted));
+        verified = parse().and_then(|jws| jws.verify(keys.of_token(presented.text()), accepted));
     }
     let claims = verified.map_err(|refusal| report.stop(refusal.into()))?;
     report.passed(Check::KeyId, None, Some(kid));

@@ -72,7 +72,7 @@ impl ResourceMetadata {
         }
         // RFC 9728 s3.1: inserted between host and path; a slash alone is no path.
         let origin = parsed.origin().ascii_serialization();
-        let path = parsed.path().trim_end_matches('/');
+        let path = if parsed.path() == "/" { "" } else { parsed.path() };
         Ok(ResourceMetadata {
             document: Arc::new(Document {
                 resource: resource.into(),
@@ -153,6 +153,18 @@ impl ResourceMetadata {
     #[must_use]
     pub fn response(&self, method: &Method) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
+        if *method == Method::OPTIONS {
+            // A client in a browser may send headers of its own protocol along, and is asked first (Fetch s4.8).
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            for (name, value) in [
+                (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+                (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
+                (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+            ] {
+                response.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+            return response;
+        }
         if !matches!(*method, Method::GET | Method::HEAD) {
             *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
             let allow = HeaderValue::from_static("GET, HEAD");
@@ -203,8 +215,8 @@ mod tests {
             ),
             (
                 "https://api.example.com:8443/a/b/",
-                "https://api.example.com:8443/.well-known/oauth-protected-resource/a/b",
-                "/.well-known/oauth-protected-resource/a/b",
+                "https://api.example.com:8443/.well-known/oauth-protected-resource/a/b/",
+                "/.well-known/oauth-protected-resource/a/b/",
             ),
             (
                 "https://api.example.com/",

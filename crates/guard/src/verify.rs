@@ -118,7 +118,8 @@ impl Inner {
                 doubt: None,
             });
         };
-        let claims = match jws.verify(&keys.set, issuer.rules.algorithms) {
+        let set = keys.of_issuer(jws.unverified_issuer().ok().flatten());
+        let claims = match jws.verify(set, issuer.rules.algorithms) {
             Ok(claims) => claims,
             Err(refusal) => return issuer.in_doubt(index, keys, presented, refusal),
         };
@@ -306,7 +307,7 @@ impl Issuer {
         presented: &Presented<'_>,
         refusal: Refusal,
     ) -> Result<Step, GuardError> {
-        let Some(doubt) = Doubt::of(&refusal, presented.text(), &keys.set) else {
+        let Some(doubt) = Doubt::of(&refusal, presented.text(), keys.of_token(presented.text())) else {
             return Err(refusal.into());
         };
         match self.provider.keys_at_hand(&doubt, &keys) {

@@ -252,15 +252,17 @@ impl Client {
         rules.access_token = access_token;
         let now = self.provider.clock().now();
         let keys = self.provider.keys_or_fetch().await?;
-        let refusal = match rules.verify(token, &keys.set, now) {
+        let refusal = match rules.verify(token, keys.of_token(token.expose()), now) {
             Ok(claims) => return Ok(claims),
             Err(refusal) => refusal,
         };
-        let Some(doubt) = Doubt::of(&refusal, token.expose(), &keys.set) else {
+        let Some(doubt) = Doubt::of(&refusal, token.expose(), keys.of_token(token.expose())) else {
             return Err(ProviderError::Token(refusal));
         };
         let newer = self.provider.keys_in_doubt(&doubt, &keys).await?;
-        rules.verify(token, &newer.set, now).map_err(ProviderError::Token)
+        rules
+            .verify(token, newer.of_token(token.expose()), now)
+            .map_err(ProviderError::Token)
     }
 
     /// Revokes a refresh or access token (RFC 7009). `false`: the provider has no such endpoint, and nothing was done.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use arc_swap::ArcSwapOption;
-use portcullis_jose::{JwkSet, UnixTime};
+use portcullis_jose::{JwkSet, Limits, UnixTime, UnverifiedJws};
 
 /// Keys are used for so long after their last fetch while the provider is down.
 pub(crate) const MAX_STALE: i64 = 24 * 60 * 60;
@@ -17,6 +17,8 @@ const TELL_AGAIN: i64 = 300;
 pub struct KeySnapshot {
     /// The keys.
     pub set: JwkSet,
+    /// Which of them count for which issuer, where the provider has several (Entra) and says so.
+    pub(crate) owned: Option<Owned>,
     /// Goes up whenever the keys change in any way.
     pub version: u64,
     /// Goes up whenever a key goes away: what was verified under another generation is verified again, so that nothing
@@ -37,11 +39,39 @@ impl KeySnapshot {
         self.fresh_for / 10 * 8
     }
 
+    /// The keys that tokens of this issuer may be signed with: one tenant's own key signs nothing for another.
+    #[must_use]
+    pub fn of_issuer(&self, issuer: Option<&str>) -> &JwkSet {
+        let Some(owned) = &self.owned else { return &self.set };
+        let own = owned.own.iter().find(|(owner, _)| Some(owner.as_str()) == issuer);
+        own.map_or(&owned.common, |(_, set)| set)
+    }
+
+    /// The same for a token, by its own word, which is compared again by the rules.
+    #[must_use]
+    pub fn of_token(&self, token: &str) -> &JwkSet {
+        if self.owned.is_none() {
+            return &self.set;
+        }
+        let jws = UnverifiedJws::parse(token, &Limits::default());
+        let issuer = jws.as_ref().ok().and_then(|jws| jws.unverified_issuer().ok().flatten());
+        self.of_issuer(issuer)
+    }
+
     /// Whether there is a key of this name.
     #[must_use]
     pub fn has(&self, kid: &str) -> bool {
         self.set.kids().any(|known| known == Some(kid))
     }
+}
+
+/// The keys of a template's issuers.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    /// Those of all.
+    pub(crate) common: JwkSet,
+    /// Issuers that have keys of their own: these, and those of all.
+    pub(crate) own: Vec<(String, JwkSet)>,
 }
 
 /// The last good keys, and what became of the last try to fetch them.
@@ -95,7 +125,13 @@ impl KeyCache {
     }
 
     /// Takes the place of the keys before, which may be too old to be used and still say what changed.
-    pub(crate) fn store(&self, set: JwkSet, fetched: UnixTime, fresh_for: i64) -> Arc<KeySnapshot> {
+    pub(crate) fn store(
+        &self,
+        set: JwkSet,
+        owned: Option<Owned>,
+        fetched: UnixTime,
+        fresh_for: i64,
+    ) -> Arc<KeySnapshot> {
         let (version, generation) = match self.current.load_full() {
             None => (1, 1),
             Some(before) => {
@@ -106,6 +142,7 @@ impl KeyCache {
         };
         let snapshot = Arc::new(KeySnapshot {
             set,
+            owned,
             version,
             generation,
             fetched,

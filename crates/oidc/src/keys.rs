@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CACHE_CONTROL;
-use portcullis_jose::{JwkSet, KeyError, UnixTime, random_array};
+use portcullis_jose::{JwkSet, JwksError, KeyError, UnixTime, random_array};
 use serde_json::value::RawValue;
 
 use crate::doubt::NAMELESS;
 use crate::flight::Landing;
+use crate::key_cache::Owned;
 use crate::provider::METADATA_AGE;
 use crate::{Doubt, HttpError, KeySnapshot, Provider, ProviderError, ProviderEvent};
 
@@ -269,17 +270,19 @@ impl Provider {
             let wrong = |error: KeyError| bad(format!("{}: {error}", path.display()));
             let (set, problems) = JwkSet::from_local(&read(path).await?).map_err(wrong)?;
             let ignored = problems.iter().map(ToString::to_string).collect();
-            return Ok((self.0.keys.store(set, asked, FILE_FRESH), ignored));
+            return Ok((self.0.keys.store(set, None, asked, FILE_FRESH), ignored));
         }
         let (document, fresh_for) = self.download().await?;
-        let (document, foreign) = self.keys_of_ours(document);
+        let (document, foreign, own) = self.keys_of_ours(document);
+        let owned = own.map(|own| own.parse()).transpose();
+        let owned = owned.map_err(|error| bad(error.to_string()))?;
         let (set, problems) = JwkSet::parse(&document).map_err(|error| bad(error.to_string()))?;
         // What is good is never given up for an answer that is of no use.
         if set.is_empty() {
             return Err(bad("it holds no key that can be used".into()));
         }
         let ignored = problems.iter().map(ToString::to_string).chain(foreign).collect();
-        Ok((self.0.keys.store(set, asked, fresh_for), ignored))
+        Ok((self.0.keys.store(set, owned, asked, fresh_for), ignored))
     }
 
     async fn download(&self) -> Result<(Bytes, i64), ProviderError> {
@@ -292,11 +295,11 @@ impl Provider {
         Ok((response.into_body(), fresh_for))
     }
 
-    /// Leaves out the keys of a template's key set that say that they are another issuer's.
-    fn keys_of_ours(&self, document: Bytes) -> (Bytes, Vec<String>) {
+    /// Leaves out the keys of a template's key set that say that they are another issuer's, and sorts the others.
+    fn keys_of_ours(&self, document: Bytes) -> (Bytes, Vec<String>, Option<Documents>) {
         let rule = self.issuer_rule();
         if !rule.is_template() {
-            return (document, Vec::new());
+            return (document, Vec::new(), None);
         }
         #[derive(serde::Deserialize)]
         struct Set<'a> {
@@ -310,22 +313,39 @@ impl Provider {
         }
         // What is no key set, or no key, is told by whoever reads it next.
         let Ok(set) = serde_json::from_slice::<Set<'_>>(&document) else {
-            return (document, Vec::new());
+            return (document, Vec::new(), None);
         };
         let (mut ours, mut foreign) = (Vec::new(), Vec::new());
         for raw in set.keys {
-            match serde_json::from_str(raw.get()) {
-                Ok(Key {
-                    kid,
-                    issuer: Some(issuer),
-                }) if !issuer.as_str().is_some_and(|issuer| rule.takes_key_of(issuer)) => {
+            let key: Option<Key> = serde_json::from_str(raw.get()).ok();
+            let (kid, issuer) = key.map_or((None, None), |key| (key.kid, key.issuer));
+            match issuer.as_ref().map(serde_json::Value::as_str) {
+                Some(issuer) if !issuer.is_some_and(|issuer| rule.takes_key_of(issuer)) => {
                     let kid = kid.as_deref().unwrap_or("(no kid)");
                     foreign.push(format!("{kid}: the key of another issuer"));
                 }
-                _ => ours.push(raw.get()),
+                // The template is everybody.
+                owner => {
+                    let owner = owner.flatten().filter(|owner| *owner != rule.as_str());
+                    ours.push((raw.get(), owner.map(str::to_owned)));
+                }
             }
         }
-        (Bytes::from(format!(r#"{{"keys":[{}]}}"#, ours.join(","))), foreign)
+        let of = |wanted: Option<&str>| {
+            let keys = ours
+                .iter()
+                .filter(|(_, owner)| owner.is_none() || owner.as_deref() == wanted);
+            document_of(keys.map(|(raw, _)| *raw))
+        };
+        let owners: std::collections::BTreeSet<&str> = ours.iter().filter_map(|(_, owner)| owner.as_deref()).collect();
+        let own = (!owners.is_empty()).then(|| Documents {
+            common: of(None),
+            own: owners
+                .iter()
+                .map(|owner| ((*owner).to_owned(), of(Some(owner))))
+                .collect(),
+        });
+        (document_of(ours.iter().map(|(raw, _)| *raw)), foreign, own)
     }
 
     /// Whether what is ignored differs from what was told last.
@@ -337,6 +357,32 @@ impl Provider {
         }
         new
     }
+}
+
+/// Key sets that were sorted by their issuers.
+struct Documents {
+    common: Bytes,
+    own: Vec<(String, Bytes)>,
+}
+
+impl Documents {
+    /// What is wrong with single keys is told of the whole set.
+    fn parse(self) -> Result<Owned, JwksError> {
+        let set = |document: &Bytes| JwkSet::parse(document).map(|(set, _)| set);
+        let own = self
+            .own
+            .iter()
+            .map(|(owner, document)| Ok((owner.clone(), set(document)?)));
+        Ok(Owned {
+            common: set(&self.common)?,
+            own: own.collect::<Result<_, JwksError>>()?,
+        })
+    }
+}
+
+fn document_of<'k>(keys: impl Iterator<Item = &'k str>) -> Bytes {
+    let keys: Vec<&str> = keys.collect();
+    Bytes::from(format!(r#"{{"keys":[{}]}}"#, keys.join(",")))
 }
 
 /// Also where the runtime ends in between, another one may renew.

@@ -491,6 +491,41 @@ async fn after_a_failure_the_background_refresh_comes_back_soon_and_then_more_ra
     assert!(provider.keys().unwrap().has("new"));
 }
 
+/// Entra publishes the keys of personal accounts beside those of companies.
+#[tokio::test]
+async fn the_key_of_one_tenant_signs_nothing_for_another() {
+    const TEMPLATE: &str = "https://login.test/{tenantid}/v2.0";
+    let of = |tenant: &str| TEMPLATE.replace("{tenantid}", tenant);
+    let fake = FakeProvider::new();
+    let (shared, of_a) = (named("shared"), named("of-a"));
+    let owned = |key: &SigningKey, issuer: &str| {
+        let mut jwk = key.public_jwk();
+        jwk["issuer"] = issuer.into();
+        jwk
+    };
+    let set = json!({ "keys": [owned(&shared, TEMPLATE), owned(&of_a, &of("a"))] });
+    fake.on("/jwks", move |_| answer(200, &set));
+    let rule = IssuerRule::tenants(TEMPLATE, &["a".to_owned(), "b".to_owned()]).unwrap();
+    let mut settings = ProviderSettings::new("test", rule);
+    settings.jwks_uri = Some(HttpsUrl::parse("https://login.test/jwks").unwrap());
+    let (provider, _) = observed(&fake, settings, &clock());
+    let keys = provider.keys_or_fetch().await.unwrap();
+    for (key, tenant, passes) in [
+        (&shared, "a", true),
+        (&shared, "b", true),
+        (&of_a, "a", true),
+        (&of_a, "b", false),
+    ] {
+        let claims = json!({ "iss": of(tenant), "tid": tenant });
+        let token = key.sign_jwt("at+jwt", &claims).unwrap();
+        let jws = UnverifiedJws::parse(&token, &Limits::default()).unwrap();
+        let verified = jws.verify(keys.of_token(&token), AlgorithmSet::asymmetric());
+        assert_eq!(verified.is_ok(), passes, "{} {tenant}", key.kid());
+        let issuer = of(tenant);
+        assert!(std::ptr::eq(keys.of_token(&token), keys.of_issuer(Some(&issuer))));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn on_demand_nothing_is_asked_while_nobody_asks() {
     let fake = FakeProvider::new();

@@ -126,15 +126,17 @@ impl Client {
         let rules = LogoutTokenRules::new(provider.issuer_rule(), self.client_id(), algorithm);
         let now = provider.clock().now();
         let keys = provider.keys_or_fetch().await?;
-        let refusal = match rules.verify(token, &keys.set, now) {
+        let refusal = match rules.verify(token, keys.of_token(token.expose()), now) {
             Ok(verified) => return Ok(verified),
             Err(refusal) => refusal,
         };
-        let Some(doubt) = Doubt::of(&refusal, token.expose(), &keys.set) else {
+        let Some(doubt) = Doubt::of(&refusal, token.expose(), keys.of_token(token.expose())) else {
             return Err(ProviderError::Token(refusal));
         };
         let newer = provider.keys_in_doubt(&doubt, &keys).await?;
-        rules.verify(token, &newer.set, now).map_err(ProviderError::Token)
+        rules
+            .verify(token, newer.of_token(token.expose()), now)
+            .map_err(ProviderError::Token)
     }
 }
 

@@ -106,7 +106,10 @@ impl Provider {
     pub fn with_keys(settings: ProviderSettings, keys: JwkSet, clock: Arc<dyn Clock>) -> Provider {
         let provider = Provider::with(settings, Arc::new(NoHttp), clock, Arc::new(|_, _| {}), true);
         // Fixed keys do not age: they were "fetched" at the end of time.
-        provider.0.keys.store(keys, UnixTime::from_secs(i64::MAX), i64::MAX);
+        provider
+            .0
+            .keys
+            .store(keys, None, UnixTime::from_secs(i64::MAX), i64::MAX);
         provider
     }
 

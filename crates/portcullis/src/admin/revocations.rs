@@ -76,7 +76,12 @@ impl Admin {
     /// What is wanted, with everything that was left open.
     fn revocation(&self, wanted: Wanted) -> Result<Revocation, Refused> {
         let now = self.0.clock.now();
-        let of_all = now.plus(self.0.longest_life);
+        // What is issued until then has to be outlived.
+        let last = match &wanted.issued_before {
+            Some(Moment::At(at)) => now.max(*at),
+            _ => now,
+        };
+        let of_all = last.plus(self.0.longest_life);
         let (target, expires) = match (wanted.target, &wanted.token) {
             (Some(target), _) => {
                 if let Some(issuer) = target.issuer() {

@@ -89,8 +89,10 @@ impl Routes {
 
     /// The document that stands at this path (RFC 9728 s3.1).
     pub(crate) fn metadata(&self, path: &str) -> Option<&ResourceMetadata> {
-        let all = self.0.iter().filter_map(|api| api.guarded.as_ref()?.guard.metadata());
-        all.into_iter().find(|metadata| metadata.path() == path)
+        let mut all = self.0.iter().filter_map(|api| api.guarded.as_ref()?.guard.metadata());
+        // Clients differ about a slash at the end of the resource.
+        let path = path.trim_end_matches('/');
+        all.find(|metadata| metadata.path().trim_end_matches('/') == path)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Api> {
