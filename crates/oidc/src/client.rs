@@ -5,7 +5,7 @@ mod request;
 mod userinfo;
 
 use bytes::Bytes;
-use portcullis_jose::{Claims, Secret, Verified};
+use portcullis_jose::{Claims, JwkSet, Refusal, Secret, Verified};
 use url::Url;
 
 use crate::client_auth::{AssertionAudience, AuthMethod, ClientAuth};
@@ -251,18 +251,26 @@ impl Client {
         rules.nonce = nonce;
         rules.access_token = access_token;
         let now = self.provider.clock().now();
-        let keys = self.provider.keys_or_fetch().await?;
-        let refusal = match rules.verify(token, keys.of_token(token.expose()), now) {
-            Ok(claims) => return Ok(claims),
+        self.by_keys(token, |keys| rules.verify(token, keys, now)).await
+    }
+
+    /// Verifies a token by the provider's keys, and where newer ones could help, once more by those.
+    pub(crate) async fn by_keys<T>(
+        &self,
+        token: &Secret,
+        verify: impl Fn(&JwkSet) -> Result<T, Refusal>,
+    ) -> Result<T, ProviderError> {
+        let seen = self.provider.keys_or_fetch().await?;
+        let keys = seen.of_token(token.expose());
+        let refusal = match verify(keys) {
+            Ok(verified) => return Ok(verified),
             Err(refusal) => refusal,
         };
-        let Some(doubt) = Doubt::of(&refusal, token.expose(), keys.of_token(token.expose())) else {
+        let Some(doubt) = Doubt::of(&refusal, token.expose(), keys) else {
             return Err(ProviderError::Token(refusal));
         };
-        let newer = self.provider.keys_in_doubt(&doubt, &keys).await?;
-        rules
-            .verify(token, newer.of_token(token.expose()), now)
-            .map_err(ProviderError::Token)
+        let newer = self.provider.keys_in_doubt(&doubt, &seen).await?;
+        verify(newer.of_token(token.expose())).map_err(ProviderError::Token)
     }
 
     /// Revokes a refresh or access token (RFC 7009). `false`: the provider has no such endpoint, and nothing was done.

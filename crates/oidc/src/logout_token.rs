@@ -2,7 +2,7 @@
 
 use portcullis_jose::{Algorithm, AlgorithmSet, Claims, JwkSet, Limits, Refusal, Secret, UnixTime, UnverifiedJws};
 
-use crate::{Client, Doubt, IssuerRule, ProviderError};
+use crate::{Client, IssuerRule, ProviderError};
 
 /// The member of `events` that makes a token a logout token.
 pub const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -125,18 +125,7 @@ impl Client {
         let algorithm = provider.settings().id_token_algorithm;
         let rules = LogoutTokenRules::new(provider.issuer_rule(), self.client_id(), algorithm);
         let now = provider.clock().now();
-        let keys = provider.keys_or_fetch().await?;
-        let refusal = match rules.verify(token, keys.of_token(token.expose()), now) {
-            Ok(verified) => return Ok(verified),
-            Err(refusal) => refusal,
-        };
-        let Some(doubt) = Doubt::of(&refusal, token.expose(), keys.of_token(token.expose())) else {
-            return Err(ProviderError::Token(refusal));
-        };
-        let newer = provider.keys_in_doubt(&doubt, &keys).await?;
-        rules
-            .verify(token, newer.of_token(token.expose()), now)
-            .map_err(ProviderError::Token)
+        self.by_keys(token, |keys| rules.verify(token, keys, now)).await
     }
 }
 

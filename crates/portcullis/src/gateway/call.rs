@@ -14,17 +14,14 @@ use portcullis_oidc::dpop::{DpopKey, asks_for_nonce};
 use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, ForwardError, ForwardHead};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::watch;
 
 use super::again::{self, Outcome};
 use super::answer::{Answer, Form};
 use super::attach::Attach;
+use super::outlived;
 use super::routes::{Api, GuardedApi};
 use super::{Gateway, Incoming};
 
-/// A stream whose token was revoked is closed within a second.
-const LOOK_EVERY: Duration = Duration::from_millis(400);
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// What lets a call pass: nothing is forwarded without one.
@@ -388,8 +385,12 @@ impl Gateway {
             ..
         } = incoming;
         let (uri, method) = (parts.uri.clone(), parts.method.clone());
-        let (session, permit) = (pass.session.as_ref(), &pass.permit);
-        let end = || end_of(api, session, permit);
+        let session = pass.session.as_ref();
+        let permitted = match &pass.permit {
+            Permit::Granted(token, _) => api.guarded.as_ref().map(|guarded| (&guarded.guard, token)),
+            Permit::Anyone => None,
+        };
+        let end = || outlived::end_of(session, permitted);
         let upgrade = parts.headers.contains_key(UPGRADE);
         let head_with = |authorization| {
             let mut head = ForwardHead::new(path, peer);
@@ -522,43 +523,6 @@ impl Gateway {
         self.disclose(&refused, &mut response);
         response
     }
-}
-
-/// Turns true when what permitted a call is over: its session has ended, or its token was revoked.
-fn end_of(api: &Api, session: Option<&(Bff, Session)>, permit: &Permit) -> Option<watch::Receiver<bool>> {
-    let session = session.map(|(bff, session)| bff.session_end(session));
-    let (Permit::Granted(token, _), Some(guarded)) = (permit, &api.guarded) else {
-        return session;
-    };
-    let (over, end) = watch::channel(false);
-    let (guard, token) = (guarded.guard.clone(), Arc::clone(token));
-    tokio::spawn(async move {
-        let session = async {
-            match session {
-                // A sender that is gone is an end too.
-                Some(mut session) => drop(session.wait_for(|over| *over).await),
-                None => std::future::pending().await,
-            }
-        };
-        let revoked = async {
-            while !guard.is_revoked(&token) {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        let ended = async {
-            // The very call may have brought the end about, and its answer be all there.
-            tokio::time::sleep(LOOK_EVERY).await;
-            tokio::select! {
-                () = session => {}
-                () = revoked => {}
-            }
-        };
-        tokio::select! {
-            () = over.closed() => {}
-            () = ended => drop(over.send(true)),
-        }
-    });
-    Some(end)
 }
 
 fn set_cookies<B>(response: &mut Response<B>, cookies: Vec<HeaderValue>) {

@@ -15,6 +15,7 @@ mod expiry;
 mod frontends;
 mod headers;
 mod library;
+mod outlived;
 mod own;
 mod providers;
 mod revocations;

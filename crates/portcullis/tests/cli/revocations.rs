@@ -189,6 +189,11 @@ fn every_kind_of_target_is_entered_and_told_as_json() {
             json!({"kind": "issuer", "iss": issuer}),
             false,
         ),
+        (
+            &["--whole-issuer", "--issued-before", "2099-01-01T00:00:00Z"],
+            json!({"kind": "issuer", "iss": issuer}),
+            true,
+        ),
     ] {
         let of_issuer = ["--issuer", issuer];
         let of_issuer = if target[0] == "--signed-part" {
@@ -200,6 +205,10 @@ fn every_kind_of_target_is_entered_and_told_as_json() {
         assert_eq!((added.status, added.stderr.as_str()), (0, ""), "{target:?}");
         let entry: Value = serde_json::from_str(&added.stdout).unwrap();
         assert_eq!(entry["target"], expected);
+        // It lasts for as long as what is issued until then.
+        let until = entry["issued_before"].as_i64();
+        assert_eq!(until.is_some(), target.contains(&"--issued-before"), "{entry}");
+        assert!(entry["expires"].as_i64() > until, "{entry}");
         let listed = world.cli(&[&["revocations", "list"][..], &connection[..]].concat());
         let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
         assert_eq!(listed["revocations"], json!([entry]));

@@ -7,12 +7,26 @@ use std::task::Poll;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use portcullis_proxy::{ForwardHead, Forwarder, Upstream, normalise_path};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::support::*;
+
+/// An upstream whose answers are made by the test, piece by piece.
+async fn by_hand() -> (
+    std::net::SocketAddr,
+    mpsc::UnboundedReceiver<mpsc::Sender<Result<Frame<Bytes>, Error>>>,
+) {
+    let (bodies, made) = mpsc::unbounded_channel();
+    let upstream = serve(move |_| {
+        let (sender, body) = fed();
+        bodies.send(sender).unwrap();
+        async { Response::new(body) }
+    });
+    (upstream.await, made)
+}
 
 async fn frame(body: &mut Incoming) -> Bytes {
     body.frame().await.unwrap().unwrap().into_data().unwrap()
@@ -195,13 +209,7 @@ async fn an_answer_that_breaks_off_never_looks_complete() {
 /// Events of a session must not outlive it.
 #[tokio::test]
 async fn a_session_that_ends_cuts_its_answers() {
-    let (bodies, mut made) = mpsc::unbounded_channel();
-    let upstream = serve(move |_| {
-        let (sender, body) = fed();
-        bodies.send(sender).unwrap();
-        async { Response::new(body) }
-    })
-    .await;
+    let (upstream, mut made) = by_hand().await;
     let (cut, signal) = tokio::sync::watch::channel(false);
     let mut setup = Setup::to(upstream);
     setup.cut = Some(signal);
@@ -223,13 +231,7 @@ async fn a_session_that_ends_cuts_its_answers() {
 /// A reader that is slower than the upstream would else be served for as long as it likes.
 #[tokio::test]
 async fn an_answer_that_has_come_already_is_cut_too() {
-    let (bodies, mut made) = mpsc::unbounded_channel();
-    let upstream = serve(move |_| {
-        let (sender, body) = fed();
-        bodies.send(sender).unwrap();
-        async { Response::new(body) }
-    })
-    .await;
+    let (upstream, mut made) = by_hand().await;
     let (forwarder, path) = (Forwarder::default(), normalise_path("/").unwrap());
     let upstream = Upstream::parse(&format!("http://{upstream}")).unwrap();
     let (cut, signal) = tokio::sync::watch::channel(false);

@@ -53,6 +53,20 @@ async fn the_document_is_read_only_and_only_where_tokens_are_taken() {
     );
     let reply = gate.call("HEAD", &shelf, &[]).await;
     assert_eq!((reply.status, reply.body.as_str()), (200, ""));
+    let reply = gate.call("GET", &format!("{shelf}/"), &[]).await;
+    assert_eq!(
+        (reply.status, &reply.json()["resource_name"]),
+        (200, &"The shelf".into())
+    );
+    let asked = [
+        ("Origin", "https://mcp.example"),
+        ("Access-Control-Request-Method", "GET"),
+        ("Access-Control-Request-Headers", "mcp-protocol-version"),
+    ];
+    let reply = gate.call("OPTIONS", &shelf, &asked).await;
+    assert_eq!((reply.status, reply.body.as_str()), (204, ""));
+    assert_eq!(reply.header("access-control-allow-origin"), "*");
+    assert_eq!(reply.header("access-control-allow-headers"), "*");
     let reply = gate.call("POST", &shelf, &[]).await;
     assert_eq!((reply.status, reply.header("allow")), (405, "GET, HEAD"));
     // Of an API for sessions alone, of a public one, and of what is none, there is nothing to tell.

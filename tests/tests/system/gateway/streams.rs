@@ -18,16 +18,23 @@ enum End {
 }
 
 async fn websocket(gate: &Gate, cookie: &str) -> Raw {
-    let mut raw = Raw::connect(gate.address).await;
-    let (host, origin) = (gate.host(), &gate.origin);
-    raw.send(&format!(
-        "GET /api/page/live HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nOrigin: {origin}\r\nConnection: Upgrade\r\n\
-         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    ))
-    .await;
-    assert_eq!(raw.head().await.status, 101);
+    let from = format!("Cookie: {cookie}\r\nOrigin: {}\r\n", gate.origin);
+    let mut raw = upgraded(gate, "/api/page/live", &from).await;
     raw.send("ping").await;
     raw.until("ping").await;
+    raw
+}
+
+/// A WebSocket that is opened with these header lines.
+pub(super) async fn upgraded(gate: &Gate, path: &str, lines: &str) -> Raw {
+    let mut raw = Raw::connect(gate.address).await;
+    let host = gate.host();
+    raw.send(&format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\n{lines}Connection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ))
+    .await;
+    assert_eq!(raw.head().await.status, 101, "{path}");
     raw
 }
 
@@ -132,14 +139,8 @@ async fn streams_end_with_their_session() {
 async fn a_websocket_ends_when_its_token_is_revoked() {
     let gate = Gate::start().await;
     let open = async |sid: &str| {
-        let mut raw = Raw::connect(gate.address).await;
-        let (host, token) = (gate.host(), access_token(&gate, sid, 0));
-        raw.send(&format!(
-            "GET /api/machine/live HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: Upgrade\r\n\
-             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        ))
-        .await;
-        assert_eq!(raw.head().await.status, 101);
+        let lines = format!("Authorization: Bearer {}\r\n", access_token(&gate, sid, 0));
+        let mut raw = upgraded(&gate, "/api/machine/live", &lines).await;
         raw.send("ping").await;
         raw.until("ping").await;
         raw

@@ -4,6 +4,7 @@ use portcullis_idp::{Behaviour, Endpoint, FailNext};
 use serde_json::{Value, json};
 
 use super::raw::Reply;
+use super::streams::upgraded;
 use super::upstream::Seen;
 use super::{AUDIENCE, BILLING, Gate, START, STEP};
 use crate::demo::Browser;
@@ -334,15 +335,8 @@ async fn a_websocket_of_the_app_brings_the_sessions_token_to_a_public_route() {
     let gate = gate().await;
     let cookie = gate.cookie(&gate.sign_in().await);
     for (origin, tokens) in [(gate.origin.as_str(), 1), ("https://evil.example", 0)] {
-        let mut raw = super::raw::Raw::connect(gate.address).await;
-        let host = gate.host();
-        raw.send(&format!(
-            "GET /api/open-perhaps/live HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nOrigin: {origin}\r\n\
-             Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        ))
-        .await;
-        assert_eq!(raw.head().await.status, 101, "{origin}");
+        let lines = format!("Cookie: {cookie}\r\nOrigin: {origin}\r\n");
+        let _socket = upgraded(&gate, "/api/open-perhaps/live", &lines).await;
         assert_eq!(gate.upstream.last().all("authorization").len(), tokens, "{origin}");
     }
 }
