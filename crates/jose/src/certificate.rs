@@ -1,5 +1,5 @@
-use rustls_pki_types::CertificateDer;
-use webpki::EndEntityCert;
+use der::asn1::{AnyRef, BitStringRef, ContextSpecific};
+use der::{Reader as _, SliceReader, TagNumber};
 
 use crate::{KeyError, pem, sha256};
 
@@ -23,11 +23,36 @@ pub fn certificate_thumbprint(der: &[u8]) -> [u8; 32] {
 pub fn certificate_from_pem(text: &str) -> Result<Vec<u8>, KeyError> {
     if let [block] = pem::blocks(text)?.as_slice()
         && block.label == "CERTIFICATE"
-        && EndEntityCert::try_from(&CertificateDer::from(block.der.as_slice())).is_ok()
+        && key_of_certificate(&block.der).is_some()
     {
         return Ok(block.der.to_vec());
     }
     Err(KeyError::Unreadable {
         form: "a PEM text with one certificate",
     })
+}
+
+/// The SubjectPublicKeyInfo of a certificate of any version, in DER (RFC 5280 s4.1); `None` where it is no certificate.
+pub(crate) fn key_of_certificate(certificate: &[u8]) -> Option<&[u8]> {
+    let mut reader = SliceReader::new(certificate).ok()?;
+    let key = reader.sequence(|certificate| {
+        let key = certificate.sequence(|signed| {
+            let _version = ContextSpecific::<u8>::decode_explicit(signed, TagNumber(0))?;
+            // Serial number, algorithm, issuer, validity, subject.
+            for _ in 0..5 {
+                signed.decode::<AnyRef<'_>>()?;
+            }
+            let key = signed.tlv_bytes()?;
+            // Identifiers and extensions.
+            while !signed.is_finished() {
+                signed.decode::<AnyRef<'_>>()?;
+            }
+            der::Result::Ok(key)
+        })?;
+        let _algorithm: AnyRef<'_> = certificate.decode()?;
+        let _signature: BitStringRef<'_> = certificate.decode()?;
+        der::Result::Ok(key)
+    });
+    reader.finish().ok()?;
+    key.ok()
 }

@@ -306,7 +306,7 @@ fn first_of<T>(candidates: impl Iterator<Item = T>, mut verifies: impl FnMut(T) 
 }
 
 /// Of two different keys under one name for one algorithm, neither can be told to be the one meant. The same key
-/// twice is one.
+/// twice is one, unless the second is for more algorithms.
 fn without_collisions(keys: Vec<PublicKey>, unusable: &mut Vec<KeyProblem>) -> Vec<PublicKey> {
     let mut colliding = vec![false; keys.len()];
     let mut repeated = vec![false; keys.len()];
@@ -316,7 +316,8 @@ fn without_collisions(keys: Vec<PublicKey>, unusable: &mut Vec<KeyProblem>) -> V
                 continue;
             }
             if a.thumbprint() == b.thumbprint() {
-                repeated.get_mut(j).into_iter().for_each(|flag| *flag = true);
+                let nothing_new = a.algorithms().and(b.algorithms()) == b.algorithms();
+                repeated.get_mut(j).into_iter().for_each(|flag| *flag |= nothing_new);
             } else if a.kid().is_some() {
                 for index in [i, j] {
                     colliding.get_mut(index).into_iter().for_each(|flag| *flag = true);

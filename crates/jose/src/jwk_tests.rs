@@ -286,6 +286,22 @@ fn different_keys_of_one_name_are_dropped_and_the_same_key_twice_is_one() {
 }
 
 #[test]
+fn the_same_key_twice_is_for_what_either_says() {
+    let key = SigningKey::generate(Algorithm::RS256).unwrap().with_kid("a".into());
+    let narrow = key.public_jwk();
+    let mut broad = narrow.clone();
+    broad.as_object_mut().unwrap().remove("alg");
+    for (keys, expected) in [([&narrow, &broad], 2), ([&broad, &narrow], 1), ([&narrow, &narrow], 1)] {
+        let (set, problems) = parse(&json!(keys));
+        assert_eq!((set.len(), problems.len()), (expected, 0));
+        let code = say(&set, Some("a"), Algorithm::PS256);
+        let for_all = keys.contains(&&broad);
+        assert_eq!(code == "token.signature_invalid", for_all, "{code}");
+        assert_eq!(say(&set, Some("a"), Algorithm::RS256), "token.signature_invalid");
+    }
+}
+
+#[test]
 fn one_rsa_key_under_one_name_for_two_algorithms_is_two_keys() {
     let mut jwk = SigningKey::generate(Algorithm::RS256)
         .unwrap()

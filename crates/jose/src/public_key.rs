@@ -1,11 +1,10 @@
 use aws_lc_rs::digest::Digest;
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{ParsedPublicKey, RsaPublicKeyComponents, RsaSubjectPublicKey};
-use rustls_pki_types::CertificateDer;
 use serde_json::json;
-use webpki::EndEntityCert;
 
 use crate::algorithm::KeyKind;
+use crate::certificate::key_of_certificate;
 use crate::json::{self, Members, Value};
 use crate::{Algorithm, AlgorithmSet, KeyError, base64url_decode, base64url_encode, pem, sha256};
 
@@ -92,10 +91,7 @@ impl PublicKey {
     /// # Errors
     /// [`KeyError`] when it is none of them, or the key is not fit.
     pub fn from_der(der: &[u8]) -> Result<PublicKey, KeyError> {
-        let key = match EndEntityCert::try_from(&CertificateDer::from(der)) {
-            Ok(certificate) => from_key_der(&certificate.subject_public_key_info()),
-            Err(_) => from_key_der(der),
-        }?;
+        let key = from_key_der(key_of_certificate(der).unwrap_or(der))?;
         Ok(PublicKey {
             answers_to_any_kid: true,
             ..key
@@ -353,24 +349,7 @@ pub(crate) struct Usage {
 /// Reads `kid`, `use`, `key_ops`, `kty`, `crv` and `alg`. `operation` is what the key is wanted for.
 pub(crate) fn read_usage(jwk: Members<'_>, operation: &str) -> Result<Usage, KeyError> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
-    if jwk
-        .get("kid")
-        .is_some_and(|kid| kid.as_str().is_none_or(|kid| kid.len() > 256))
-    {
-        return Err(unusable("the kid is not a string of at most 256 bytes"));
-    }
-    // RFC 7517 s4.2, s4.3: a key for encryption, or without the operation, is not for this.
-    if jwk.get("use").is_some_and(|usage| usage.as_str() != Some("sig")) {
-        return Err(unusable("its use is not \"sig\""));
-    }
-    if let Some(operations) = jwk.get("key_ops") {
-        let listed = operations
-            .as_array()
-            .is_some_and(|ops| ops.iter().any(|op| op.as_str() == Some(operation)));
-        if !listed {
-            return Err(unusable(format!("its key_ops lack {operation:?}")));
-        }
-    }
+    let kid = read_kid(jwk, operation)?;
     let kind = match (text("kty"), text("crv")) {
         (Some("RSA"), _) => KeyKind::Rsa,
         (Some("EC"), Some("P-256")) => KeyKind::P256,
@@ -392,11 +371,28 @@ pub(crate) fn read_usage(jwk: Members<'_>, operation: &str) -> Result<Usage, Key
         Some(Some(algorithm)) => return Err(unusable(format!("its alg {algorithm} does not fit its kind"))),
         Some(None) => return Err(unusable("its alg is not one that is supported")),
     };
-    Ok(Usage {
-        kid: text("kid").map(str::to_owned),
-        kind,
-        algorithms,
-    })
+    Ok(Usage { kid, kind, algorithms })
+}
+
+/// Reads `kid` of a key that `use` and `key_ops` allow to be used for this.
+pub(crate) fn read_kid(jwk: Members<'_>, operation: &str) -> Result<Option<String>, KeyError> {
+    let kid = jwk.get("kid");
+    if kid.is_some_and(|kid| kid.as_str().is_none_or(|kid| kid.len() > 256)) {
+        return Err(unusable("the kid is not a string of at most 256 bytes"));
+    }
+    // RFC 7517 s4.2, s4.3: a key for encryption, or without the operation, is not for this.
+    if jwk.get("use").is_some_and(|usage| usage.as_str() != Some("sig")) {
+        return Err(unusable("its use is not \"sig\""));
+    }
+    if let Some(operations) = jwk.get("key_ops") {
+        let listed = operations
+            .as_array()
+            .is_some_and(|ops| ops.iter().any(|op| op.as_str() == Some(operation)));
+        if !listed {
+            return Err(unusable(format!("its key_ops lack {operation:?}")));
+        }
+    }
+    Ok(kid.and_then(Value::as_str).map(str::to_owned))
 }
 
 pub(crate) fn unusable(why: impl Into<String>) -> KeyError {

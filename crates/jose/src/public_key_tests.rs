@@ -19,8 +19,10 @@ fn one_key_in_every_form_is_one_key() {
     for (kind, algorithm) in KINDS {
         let private = SigningKey::from_pem(&file(&format!("{kind}.pkcs8")), algorithm).unwrap();
         let mut forms = vec![format!("{kind}.spki"), format!("{kind}.cert")];
-        if kind == "rsa" {
-            forms.push("rsa.pkcs1pub".into());
+        match kind {
+            "rsa" => forms.push("rsa.pkcs1pub".into()),
+            "p256" => forms.push("p256.certv1".into()),
+            _ => {}
         }
         for form in forms {
             let text = file(&form);
@@ -55,6 +57,18 @@ fn private_pem_is_read_in_its_older_forms_too() {
         let key = SigningKey::from_pem(&file(&format!("{kind}.{form}")), algorithm).unwrap();
         let modern = SigningKey::from_pem(&file(&format!("{kind}.pkcs8")), algorithm).unwrap();
         assert_eq!(key.kid(), modern.kid());
+    }
+}
+
+#[test]
+fn a_private_key_may_stand_beside_its_certificates_and_not_beside_another_key() {
+    let (key, chain) = (file("p256.pkcs8"), file("p256.cert") + &file("rsa.cert"));
+    for text in [format!("{key}{chain}"), format!("{chain}{key}")] {
+        assert!(SigningKey::from_pem(&text, Algorithm::ES256).is_ok());
+    }
+    for text in [chain, format!("{key}{key}"), format!("{key}{}", file("p256.spki"))] {
+        let error = SigningKey::from_pem(&text, Algorithm::ES256).unwrap_err();
+        assert_eq!(error, crate::SignError::NotPem);
     }
 }
 
@@ -178,8 +192,17 @@ fn a_certificate_has_the_thumbprint_that_openssl_prints() {
         base64url_encode(&crate::certificate_thumbprint(&der)),
         "1KQSgerpPO0Rd5zuWn-vIejKM2KI2GGib3r3EFM1DIY"
     );
+    assert!(crate::certificate_from_pem(&file("p256.certv1")).is_ok());
     for other in ["p256.spki", "p256.pkcs8"] {
         assert!(crate::certificate_from_pem(&file(other)).is_err());
+    }
+    for change in [-1, 1] {
+        // Cut short, or with something after it.
+        let mut der = der.clone();
+        der.resize(der.len().saturating_add_signed(change), 0);
+        let text = crate::pem::write("CERTIFICATE", &der);
+        assert!(crate::certificate_from_pem(&text).is_err());
+        assert!(PublicKey::from_pem(&text).is_err());
     }
     let two = file("p256.cert") + &file("rsa.cert");
     assert!(crate::certificate_from_pem(&two).is_err());

@@ -1,7 +1,10 @@
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
+use crate::json::{self, Members, Value};
+use crate::public_key::{read_kid, unusable};
 use crate::sign::{compact, jwt_header};
-use crate::{Algorithm, KeyError};
+use crate::{Algorithm, KeyError, Secret, base64url_decode};
 
 /// A secret that an issuer shares with us (RFC 7518 s3.2), for one of HS256, HS384 and HS512.
 ///
@@ -35,6 +38,21 @@ impl SharedSecret {
             algorithm,
             key: hmac::Key::new(hmac, secret),
         })
+    }
+
+    /// Reads a JWK of the kind `oct` (RFC 7518 s6.4). Its `kid` is kept; without one a token may call it by any.
+    ///
+    /// `algorithm` is needed where the JWK has no `alg`, and must not contradict it.
+    ///
+    /// # Errors
+    /// [`KeyError`] when it is no such JWK, not for signatures, or too short.
+    pub fn from_jwk(jwk: &Secret, algorithm: Option<Algorithm>) -> Result<SharedSecret, KeyError> {
+        let mut object = json::parse_object(jwk.expose().into(), 8).map_err(|_| KeyError::Unreadable {
+            form: "a JWK (one strict JSON object)",
+        })?;
+        let secret = read(object.members(), algorithm);
+        object.zeroize();
+        secret
     }
 
     /// The same secret under this `kid` alone.
@@ -81,6 +99,34 @@ impl SharedSecret {
     pub(crate) fn verify(&self, message: &[u8], tag: &[u8]) -> bool {
         hmac::verify(&self.key, message, tag).is_ok()
     }
+}
+
+fn read(jwk: Members<'_>, algorithm: Option<Algorithm>) -> Result<SharedSecret, KeyError> {
+    if jwk.get("kty").and_then(Value::as_str) != Some("oct") {
+        return Err(unusable("it is not of the kind \"oct\""));
+    }
+    let kid = read_kid(jwk, "verify")?;
+    let declared = match jwk.get("alg") {
+        None => None,
+        Some(alg) => match alg.as_str().and_then(Algorithm::from_name) {
+            Some(declared) => Some(declared),
+            None => return Err(unusable("its alg is not one that is supported")),
+        },
+    };
+    let algorithm = match (algorithm, declared) {
+        (Some(asked), Some(declared)) if asked != declared => {
+            return Err(unusable(format!("its alg is {declared} and not {asked}")));
+        }
+        (Some(algorithm), _) | (None, Some(algorithm)) => algorithm,
+        (None, None) => return Err(unusable("it has no alg, and nobody says which it is for")),
+    };
+    let secret = jwk.get("k").and_then(Value::as_str).and_then(base64url_decode);
+    let secret = secret.map(Zeroizing::new);
+    let secret = secret.ok_or_else(|| unusable("its member \"k\" is missing or not base64url"))?;
+    Ok(SharedSecret {
+        kid,
+        ..SharedSecret::new(&secret, algorithm)?
+    })
 }
 
 impl std::fmt::Debug for SharedSecret {
@@ -247,6 +293,57 @@ mod tests {
         assert!(set.is_empty());
         assert_eq!(problems.len(), 1);
         assert!(JwkSet::from_local(secret.to_string().as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_read_from_a_jwk_that_the_owner_has() {
+        // RFC 7515 A.1.1
+        let k = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+        let read = |jwk: serde_json::Value, algorithm| SharedSecret::from_jwk(&Secret::new(jwk.to_string()), algorithm);
+        let named = json!({ "kty": "oct", "k": k, "kid": "main", "alg": "HS256", "use": "sig", "key_ops": ["verify"] });
+        let secret = read(named, None).unwrap();
+        assert_eq!((secret.kid(), secret.algorithm()), (Some("main"), Algorithm::HS256));
+        let bytes = SharedSecret::new(&base64url_decode(k).unwrap(), Algorithm::HS256).unwrap();
+        let token = bytes.sign_jwt("JWT", &json!({}));
+        let bare = read(json!({ "kty": "oct", "k": k }), Some(Algorithm::HS256)).unwrap();
+        assert_eq!(bare.kid(), None);
+        let keys = JwkSet::shared_secrets([bare]).unwrap();
+        assert!(verify(&token, &keys, AlgorithmSet::symmetric()).is_ok());
+
+        let hs256 = Some(Algorithm::HS256);
+        for (jwk, algorithm, why) in [
+            (json!({ "kty": "oct", "k": k }), None, "no alg"),
+            (
+                json!({ "kty": "oct", "k": k, "alg": "HS512" }),
+                hs256,
+                "HS512 and not HS256",
+            ),
+            (
+                json!({ "kty": "oct", "k": k, "alg": "A256GCM" }),
+                None,
+                "not one that is supported",
+            ),
+            (json!({ "kty": "oct", "k": k, "alg": "RS256" }), None, "shared secret"),
+            (json!({ "kty": "oct", "k": k, "use": "enc" }), hs256, "use"),
+            (
+                json!({ "kty": "oct", "k": k, "key_ops": ["encrypt"] }),
+                hs256,
+                "key_ops",
+            ),
+            (
+                json!({ "kty": "oct", "k": "c2hvcnQ" }),
+                hs256,
+                "at least 32 bytes, this has 5",
+            ),
+            (json!({ "kty": "oct", "k": "a+b" }), hs256, "\"k\""),
+            (json!({ "kty": "oct" }), hs256, "\"k\""),
+            (json!({ "kty": "RSA", "n": k, "e": "AQAB" }), hs256, "\"oct\""),
+            (json!([]), hs256, "JSON object"),
+        ] {
+            let error = read(jwk.clone(), algorithm).unwrap_err().to_string();
+            assert!(error.contains(why), "{jwk}: {error}");
+            assert!(!error.contains(k), "{error}");
+        }
     }
 
     #[test]

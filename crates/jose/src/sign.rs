@@ -72,13 +72,15 @@ impl SigningKey {
     }
 
     /// Reads a PEM text (RFC 7468) with one private key: `PRIVATE KEY` (PKCS #8), `RSA PRIVATE KEY` (PKCS #1) or
-    /// `EC PRIVATE KEY` (SEC 1, where `EC PARAMETERS` may stand before it).
+    /// `EC PRIVATE KEY` (SEC 1, where `EC PARAMETERS` may stand before it). Certificates beside it are passed over.
     ///
     /// # Errors
     /// [`SignError::NotPem`], or [`SignError::WrongKind`] when it is not a key for `algorithm`.
     pub fn from_pem(text: &str, algorithm: Algorithm) -> Result<SigningKey, SignError> {
         let blocks = pem::blocks(text).map_err(|_| SignError::NotPem)?;
-        let mut keys = blocks.iter().filter(|block| block.label != "EC PARAMETERS");
+        let mut keys = blocks
+            .iter()
+            .filter(|block| !matches!(block.label, "EC PARAMETERS" | "CERTIFICATE"));
         let (Some(block), None) = (keys.next(), keys.next()) else {
             return Err(SignError::NotPem);
         };
