@@ -208,6 +208,13 @@ impl Policy {
 impl ClaimTest {
     fn passes(&self, found: Value<'_>) -> bool {
         match self {
+            ClaimTest::Present => match found {
+                Value::String(text) => !text.is_empty(),
+                Value::Array(items) => !items.is_empty(),
+                Value::Object(members) => !members.is_empty(),
+                Value::Number(_) | Value::Bool(_) => true,
+                _ => false,
+            },
             ClaimTest::OneOf(values) => values.iter().any(|value| value.equals(found)),
             ClaimTest::Contains(value) => each(found).any(|item| value.equals(item)),
             ClaimTest::Matches(pattern) => pattern.matches(found),
@@ -222,6 +229,10 @@ impl fmt::Display for Policy {
             Rule::Authenticated => f.write_str("a verified token"),
             Rule::Scopes(scopes) => write!(f, "scope {}", scopes.join(" ")),
             Rule::Member { what, value, .. } => write!(f, "{what} {value}"),
+            Rule::Claim {
+                path,
+                test: ClaimTest::Present,
+            } => write!(f, "claim {path} present"),
             Rule::Claim {
                 path,
                 test: ClaimTest::OneOf(values),

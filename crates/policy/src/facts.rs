@@ -65,15 +65,13 @@ pub fn scopes(claims: &Claims) -> Scopes<'_> {
     })
 }
 
-/// The client that the token was issued to: `client_id` (RFC 9068 s2.2), or where it is absent `azp` (OpenID Connect
-/// Core s2).
+/// The client that the token was issued to: the first of `client_id` (RFC 9068 s2.2), `azp` (OpenID Connect Core s2),
+/// `appid` (Entra ID, tokens of version 1) and `cid` (Okta) that is there.
 #[must_use]
 pub fn client(claims: &Claims) -> Option<&str> {
-    claims
-        .get("client_id")
-        .or_else(|| claims.get("azp"))
-        .and_then(text)
-        .filter(|text| !text.is_empty())
+    let mut named = ["client_id", "azp", "appid", "cid"].into_iter();
+    let found = named.find_map(|claim| claims.get(claim));
+    found.and_then(text).filter(|text| !text.is_empty())
 }
 
 // === impl Kind ===
@@ -85,8 +83,10 @@ impl Kind {
     /// 2. There is no `sub`: nobody signed in, so service.
     /// 3. `sub` equals `client_id` (RFC 9068 s2.2: without a resource owner the subject identifies the client) or
     ///    `azp`: service.
-    /// 4. `gty` is `client-credentials` and `sub` is the client followed by `@clients` (Auth0): service.
-    /// 5. Otherwise: user.
+    /// 4. `sub` equals `cid`, and there is no `uid` (Okta): service.
+    /// 5. `sub` equals `oid`, and there is a `tid` (Entra ID, where persons have another `sub` at each API): service.
+    /// 6. `gty` is `client-credentials` and `sub` is the client followed by `@clients` (Auth0): service.
+    /// 7. Otherwise: user.
     ///
     /// Rule 3 trusts the provider not to give a person a `sub` that is a client's name (RFC 9068 s5 asks this of it).
     /// Where a provider has none of these signs (Keycloak's service accounts have a subject of their own), ask for the
@@ -102,7 +102,9 @@ impl Kind {
             return Kind::Service;
         };
         let named = |claim: &str| claims.get(claim).and_then(text);
-        if named("client_id") == Some(subject) || named("azp") == Some(subject) {
+        let is = |claim: &str| named(claim) == Some(subject);
+        let there = |claim: &str| claims.get(claim).is_some();
+        if is("client_id") || is("azp") || (is("cid") && !there("uid")) || (is("oid") && there("tid")) {
             return Kind::Service;
         }
         let machine = named("gty") == Some("client-credentials")

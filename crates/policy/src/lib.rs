@@ -31,7 +31,7 @@
 //! | [`Policy::scope`], [`Policy::scopes`] | the token has the scope, or all of them |
 //! | [`Policy::role`], [`Policy::role_in`] | the role is in `roles` or `realm_access.roles`, or in the claims named |
 //! | [`Policy::group`], [`Policy::group_in`] | the same with `groups` |
-//! | [`Policy::claim`] | the claim equals, is one of, or contains a value, or matches a pattern |
+//! | [`Policy::claim`] | the claim is there, equals, is one of, or contains a value, or matches a pattern |
 //! | [`Policy::email_domain`], [`Policy::email_domains`] | the verified e-mail address is in the domain, or in one of them |
 //! | [`Policy::client`], [`Policy::clients`] | `client_id`, or where it is absent `azp`, is one of these |
 //! | [`Policy::kind`] | the token is a person's, or a service's; see [`Kind::of`] for the rule |

@@ -27,7 +27,7 @@ pub struct Policy {
 
 /// A claim about which something is to be said: `Policy::claim("tenant").equals("acme")`.
 #[derive(Clone, Debug)]
-#[must_use = "a claim becomes a policy by `equals`, `one_of`, `contains` or `matches`"]
+#[must_use = "a claim becomes a policy by `present`, `equals`, `one_of`, `contains` or `matches`"]
 pub struct ClaimRule(ClaimPath);
 
 /// A value that a claim is compared with; the kind counts: `"1"` is not `1`.
@@ -114,6 +114,7 @@ pub(crate) enum Rule {
 
 #[derive(Clone)]
 pub(crate) enum ClaimTest {
+    Present,
     OneOf(Box<[Literal]>),
     Contains(Literal),
     Matches(Pattern),
@@ -350,6 +351,18 @@ impl Policy {
 // === impl ClaimRule ===
 
 impl ClaimRule {
+    /// The claim is there, and is not `null`, an empty text, an empty list or an empty object.
+    #[must_use]
+    pub fn present(self) -> Policy {
+        if self.0.is_empty() {
+            return Policy::unusable(PolicyError::Empty("claim"));
+        }
+        Policy::leaf(Rule::Claim {
+            path: self.0,
+            test: ClaimTest::Present,
+        })
+    }
+
     /// The claim is this value.
     #[must_use]
     pub fn equals(self, value: impl Into<Literal>) -> Policy {

@@ -206,7 +206,17 @@ fn claims_are_compared_with_their_kind() {
     );
     passes(&Policy::claim("amr").contains("mfa"), json!({"amr": ["pwd", "mfa"]}));
     passes(&Policy::claim("amr").contains("mfa"), json!({"amr": "mfa"}));
+    for there in [json!("x"), json!(0), json!(false), json!([null]), json!({"a": 1})] {
+        passes(&Policy::claim("tenant").present(), json!({ "tenant": there }));
+    }
+    passes(&Policy::claim("a.b").present(), json!({"a": {"b": 1}}));
     for (policy, bad) in [
+        (Policy::claim("tenant").present(), json!({"tenants": "x"})),
+        (Policy::claim("tenant").present(), json!({"tenant": null})),
+        (Policy::claim("tenant").present(), json!({"tenant": ""})),
+        (Policy::claim("tenant").present(), json!({"tenant": []})),
+        (Policy::claim("tenant").present(), json!({"tenant": {}})),
+        (Policy::claim("a.b").present(), json!({"a": "b"})),
         (Policy::claim("tenant").equals("acme"), json!({"tenant": "acme2"})),
         (Policy::claim("tenant").equals("acme"), json!({"tenant": ["acme"]})),
         (Policy::claim("tenant").equals("acme"), json!({"tenant": null})),
@@ -233,14 +243,19 @@ fn claims_are_compared_with_their_kind() {
 }
 
 #[test]
-fn the_client_is_client_id_and_only_then_azp() {
+fn the_client_is_what_providers_call_it_and_client_id_first() {
     let policy = Policy::clients(["web", "daemon"]);
     passes(&policy, json!({"client_id": "web"}));
     passes(&policy, json!({"azp": "daemon"}));
+    passes(&policy, json!({"appid": "daemon", "ver": "1.0"}));
+    passes(&policy, json!({"cid": "daemon", "ver": 1}));
     for bad in [
         json!({}),
         json!({"client_id": "other"}),
         json!({"client_id": "other", "azp": "web"}),
+        json!({"azp": "other", "appid": "web"}),
+        json!({"appid": "other", "cid": "web"}),
+        json!({"client_id": 7, "cid": "web"}),
         json!({"azp": ["web"]}),
         json!({"client_id": ""}),
     ] {
@@ -258,6 +273,10 @@ fn a_service_is_told_from_a_person() {
         json!({"sub": "alice", "azp": "web", "idtyp": "user"}),
         json!({"sub": "web", "client_id": "web", "idtyp": "user"}),
         json!({"sub": "web@clients", "azp": "web", "gty": "authorization_code"}),
+        json!({"sub": "alice@acme.example", "cid": "0oaM2M", "uid": "00u1"}),
+        json!({"sub": "0oaM2M", "cid": "0oaM2M", "uid": "00u1"}),
+        json!({"sub": "AAAA", "oid": "4f1c", "tid": "t", "appid": "web"}),
+        json!({"sub": "4f1c", "oid": "4f1c", "client_id": "web"}),
     ] {
         assert_eq!(refused(&service, person.clone()).0, "policy.kind_mismatch");
         passes(&user, person);
@@ -268,6 +287,8 @@ fn a_service_is_told_from_a_person() {
         json!({"sub": "4f1c", "azp": "daemon", "idtyp": "app"}),
         json!({"client_id": "daemon"}),
         json!({"sub": "daemon@clients", "azp": "daemon", "gty": "client-credentials"}),
+        json!({"sub": "0oaM2M", "cid": "0oaM2M"}),
+        json!({"sub": "4f1c", "oid": "4f1c", "tid": "t", "appid": "daemon"}),
     ] {
         assert_eq!(refused(&user, program.clone()).0, "policy.kind_mismatch");
         passes(&service, program);
