@@ -20,32 +20,36 @@ pub enum Credential {
     None,
 }
 
-/// A check that was made on a call, and how it went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// One of the checks on a call, and how it went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CheckLine {
     /// The check's stable name, such as `audience`.
     pub check: &'static str,
-    /// `passed` or `failed`; what a failed one expected and found stands in the event itself.
+    /// `passed`, `failed`, or `not_reached` for what comes after the one that failed.
     pub result: &'static str,
+    /// What is accepted, where there is something to say of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What the call has, where that is proven or is what made the check fail; never a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
 }
 
 impl CheckLine {
-    /// A check that was passed.
+    /// A check, and how it went.
     #[must_use]
-    pub const fn passed(check: &'static str) -> Self {
+    pub const fn new(
+        check: &'static str,
+        result: &'static str,
+        expected: Option<String>,
+        found: Option<String>,
+    ) -> Self {
         Self {
             check,
-            result: "passed",
-        }
-    }
-
-    /// A check that was not passed.
-    #[must_use]
-    pub const fn failed(check: &'static str) -> Self {
-        Self {
-            check,
-            result: "failed",
+            result,
+            expected,
+            found,
         }
     }
 }
@@ -236,7 +240,7 @@ pub enum Event {
         client: Option<String>,
         /// The status of the answer.
         status: u16,
-        /// The checks on the token in their order, up to the one that failed. Empty where it did not come to that.
+        /// All checks on the token in their order. Empty where it did not come to that.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         checks: Vec<CheckLine>,
         /// Why.

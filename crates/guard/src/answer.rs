@@ -124,7 +124,7 @@ impl Answer {
                 StatusCode::BAD_REQUEST,
                 "invalid_request",
                 "Bad Request",
-                "The Authorization header has no access token after Bearer.",
+                "The Authorization header has no readable access token after Bearer.",
             ),
             // What is missing on our side is not the caller's fault: a 401 would make clients throw good tokens away.
             GuardError::KeysUnavailable { .. }
@@ -194,9 +194,14 @@ impl Answer {
             }
         };
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER);
-        let detail = match scope.filter(|scope| quotable(scope)) {
+        // Where a role would do as well, the scope is not what this needs.
+        let lacks_scope = error.code() == "policy.scope_insufficient";
+        let detail = match scope.filter(|scope| lacks_scope && quotable(scope)) {
+            Some(scope) if scope.contains(' ') => Cow::Owned(format!(
+                "The access token does not carry all the permissions that this needs: {scope}."
+            )),
             Some(scope) => Cow::Owned(format!(
-                "This needs the permission {scope}, which the access token does not carry."
+                "The access token does not carry the permission that this needs: {scope}."
             )),
             None => Cow::Borrowed(detail),
         };

@@ -323,7 +323,8 @@ impl<I, A> GuardBuilder<I, A> {
         self
     }
 
-    /// The longest time from a token's issue to its expiry, in seconds: a day by default.
+    /// The longest time from a token's issue to its expiry, in seconds: by default what the provider's settings say,
+    /// which is a day.
     pub fn max_lifetime(mut self, seconds: i64) -> Self {
         self.options.max_lifetime = Some(seconds);
         self
@@ -441,7 +442,7 @@ impl GuardBuilder<Authorities, Audiences> {
             rules.token_type = options.token_type.unwrap_or(settings.token_type);
             rules.leeway = options.leeway.unwrap_or(settings.leeway);
             rules.require_jti = options.require_jti;
-            rules.max_lifetime = options.max_lifetime.unwrap_or(rules.max_lifetime);
+            rules.max_lifetime = options.max_lifetime.unwrap_or(settings.max_lifetime);
             issuers.push(Issuer {
                 provider,
                 rules,

@@ -91,6 +91,8 @@ pub(crate) fn describe(
     constraint: Option<SenderConstraint>,
 ) -> ResourceMetadata {
     let metadata = match proofs {
+        // A token that is bound to a key alone would not do.
+        Some(_) if constraint == Some(SenderConstraint::MutualTls) => metadata,
         Some(proofs) => metadata.dpop(&proofs.algorithms(), constraint == Some(SenderConstraint::Dpop)),
         None => metadata,
     };

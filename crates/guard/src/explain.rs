@@ -1,6 +1,7 @@
 //! A decision as a value: every check in its order, with what was expected and what was found.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::credential::Presented;
 use crate::error::GuardError;
 use crate::guard::Guard;
 use crate::introspect::Opaque;
+use crate::token::VerifiedToken;
 use crate::verify::{Inner, Issuer};
 
 /// How a check went.
@@ -78,14 +80,23 @@ pub struct Explanation {
     pub checks: Vec<Explained>,
 }
 
-/// The checks up to the one that failed, for the event of a refusal.
-pub(crate) fn lines(error: &GuardError) -> Vec<CheckLine> {
+/// The checks for the event of a refusal. What was found is told of a token that is proven, and of the check that failed.
+pub(crate) fn lines(inner: &Inner, error: &GuardError, token: Option<&VerifiedToken>) -> Vec<CheckLine> {
     let Some(failed) = error.check() else {
         return Vec::new();
     };
-    let passed = Check::ALL.into_iter().take_while(|check| *check < failed);
-    let passed = passed.map(|check| CheckLine::passed(check.name()));
-    passed.chain([CheckLine::failed(failed.name())]).collect()
+    let proven = token.and_then(|token| Some((token, &inner.issuers.get(token.origin().issuer)?.rules)));
+    let line = |check: Check| match check.cmp(&failed) {
+        Ordering::Less => {
+            let (expected, found) = proven.map_or((None, None), |(token, rules)| {
+                (claim_expected(check, rules), claim_found(check, token.claims()))
+            });
+            CheckLine::new(check.name(), "passed", expected, found)
+        }
+        Ordering::Equal => CheckLine::new(check.name(), "failed", error.expected(), error.found()),
+        Ordering::Greater => CheckLine::new(check.name(), "not_reached", None, None),
+    };
+    Check::ALL.into_iter().map(line).collect()
 }
 
 pub(crate) async fn explain(guard: &Guard, presented: &Presented<'_>, policy: Option<&NamedPolicy>) -> Explanation {
@@ -298,6 +309,7 @@ fn claim_found(check: Check, claims: &Claims) -> Option<String> {
     match check {
         Check::Audience => Some(claims.strings("aud").ok().flatten()?.join(", ")),
         Check::Time => Some(format!("exp {}", claims.time("exp").ok().flatten()?)),
+        Check::Issuer => claims.str("iss").map(str::to_owned),
         Check::Subject => claims.str("sub").map(str::to_owned),
         _ => None,
     }

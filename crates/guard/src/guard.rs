@@ -318,7 +318,7 @@ impl Guard {
             subject: call.token.and_then(VerifiedToken::subject).map(str::to_owned),
             client: call.token.and_then(VerifiedToken::client).map(str::to_owned),
             status: answer.status.as_u16(),
-            checks: crate::explain::lines(error),
+            checks: crate::explain::lines(&self.0, error, call.token),
             refused: error.refused(),
         };
         self.0.audit.emit(Some(&request_id), event);
@@ -454,6 +454,13 @@ impl Guard {
             true => None,
         };
         keys.chain(revocations.map(str::to_owned)).collect()
+    }
+
+    /// Whether the provider would be asked about this token, because it does not speak for itself (RFC 7662). The hash of
+    /// the whole token is what revocations know it by then.
+    #[must_use]
+    pub fn asks_about(&self, token: &str) -> bool {
+        self.0.asked_about(token.as_bytes()).is_some()
     }
 
     /// For how many seconds a token that is issued now is taken at most, both clocks' leeway included.

@@ -25,6 +25,8 @@ pub struct ProviderSettings {
     pub token_type: TokenType,
     /// How far the provider's clock and ours may be apart, in seconds.
     pub leeway: i64,
+    /// The longest time from an access token's `iat` to its `exp`, in seconds.
+    pub max_lifetime: i64,
     /// Where the keys are, instead of where the metadata says. Nothing is asked of the discovery document for them.
     pub jwks_uri: Option<HttpsUrl>,
     /// A file with the keys, which is read again when it changes. Nothing is asked of anybody for them.
@@ -39,7 +41,7 @@ pub struct ProviderSettings {
 
 impl ProviderSettings {
     /// A provider with the defaults: RS256 for ID tokens; RS256, PS256, ES256 and EdDSA for access tokens of the type
-    /// `at+jwt`.
+    /// `at+jwt` that live for a day at most.
     #[must_use]
     pub fn new(name: impl Into<String>, issuer: impl Into<IssuerRule>) -> ProviderSettings {
         use Algorithm::{ES256, Ed25519, EdDSA, PS256, RS256};
@@ -51,6 +53,7 @@ impl ProviderSettings {
             algorithms: AlgorithmSet::of(&[RS256, PS256, ES256, EdDSA, Ed25519]),
             token_type: TokenType::AtJwt,
             leeway: 30,
+            max_lifetime: 24 * 60 * 60,
             jwks_uri: None,
             jwks_file: None,
             internal_hosts: Vec::new(),

@@ -153,6 +153,16 @@ fn other_kinds_of_jwt_are_no_access_tokens() {
         claims[claim] = json!("x");
         assert_eq!(fixture.verify("JWT", &claims), Err("token.type_mismatch"), "{claim}");
     }
+    let mut claims = fixture.good();
+    claims["nonce"] = json!("x");
+    for (typ, taken) in [("Bearer", true), ("ID", false), ("JWT", false)] {
+        claims["typ"] = json!(typ);
+        let expected = if taken { Ok(()) } else { Err("token.type_mismatch") };
+        assert_eq!(fixture.verify("JWT", &claims), expected, "{typ}");
+    }
+    claims["at_hash"] = json!("x");
+    claims["typ"] = json!("Bearer");
+    assert_eq!(fixture.verify("JWT", &claims), Err("token.type_mismatch"));
     // Amazon Cognito, Keycloak, and others say it in a claim.
     for (claim, kind, taken) in [
         ("token_use", "access", true),

@@ -26,14 +26,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         ("path.not_canonical", "path_not_canonical"),
         400,
         "The path could be read in more than one way",
-        "The path has dot segments, an encoded slash or backslash, a doubled slash, NUL or broken percent-encoding; gateway and upstream could take it for different paths, and a check on one would not hold for the other.",
+        "The path has dot segments, an encoded slash or backslash, NUL or broken percent-encoding; gateway and upstream could take it for different paths, and a check on one would not hold for the other.",
         "Send the path in its plain form. If identifiers may hold slashes, put them into the query or encode them in another way, such as base64url.",
     ),
     entry(
         ("request.bad_head", "bad_head"),
         400,
         "The request is not acceptable as HTTP",
-        "The head has what request smuggling is made of (two Content-Length headers, Content-Length beside Transfer-Encoding, control characters), it is over the limits of 100 headers and 32 KiB, or the body broke off or came too slowly.",
+        "The head has what request smuggling is made of (two Content-Length headers, a Transfer-Encoding other than chunked, control characters), it is over the limits of 100 headers and 32 KiB, or the body broke off or came too slowly.",
         "Find out who builds the request: a proxy in front that merges or repeats headers is the usual reason. Heads that are too large are mostly cookies; remove those that the site no longer needs. A body that breaks off is mostly a client that gave up or lost its network.",
     ),
     entry(

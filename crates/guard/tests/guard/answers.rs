@@ -9,6 +9,7 @@
 use crate::support::{AUDIENCE, Answer, ISSUER, NOW, World, bearer};
 use http::Request;
 use portcullis_audit::Event;
+use portcullis_guard::Policy;
 use portcullis_jose::{Algorithm, SigningKey};
 use serde_json::{Value, json};
 
@@ -235,6 +236,49 @@ async fn the_event_says_what_was_expected_and_found() {
     );
     assert_eq!(record["credential"], "bearer");
     assert_eq!(record.get("subject"), None, "nothing of a bad token is proven");
+}
+
+#[tokio::test]
+async fn a_refusal_tells_people_which_permission_would_do_only_where_it_would() {
+    let world = World::new();
+    let guard = world
+        .builder()
+        .policy(
+            "Either",
+            Policy::any([Policy::scope("orders:admin"), Policy::role("Admin")]),
+        )
+        .build()
+        .unwrap();
+    for (policy, scope, detail, challenge) in [
+        (
+            "Read",
+            "",
+            "The access token does not carry the permission that this needs: orders:read.",
+            r#"scope="orders:read""#,
+        ),
+        (
+            "Write",
+            "orders:read",
+            "The access token does not carry all the permissions that this needs: orders:read orders:write.",
+            r#"scope="orders:read orders:write""#,
+        ),
+        (
+            "Either",
+            "orders:read",
+            "The access token does not carry the rights that this resource needs.",
+            r#"scope="orders:admin""#,
+        ),
+    ] {
+        let token = world.token(json!({ "scope": scope, "roles": [] }));
+        let answer = world.send_token(&guard, policy, &token).await;
+        assert_eq!((answer.status, &answer.json()["detail"]), (403, &json!(detail)));
+        assert!(
+            answer.header("www-authenticate").unwrap().ends_with(challenge),
+            "{policy}"
+        );
+    }
+    let token = world.token(json!({ "roles": ["Admin"] }));
+    assert_eq!(world.send_token(&guard, "Either", &token).await.status, 200);
 }
 
 #[tokio::test]

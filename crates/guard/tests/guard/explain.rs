@@ -5,7 +5,7 @@ use portcullis_guard::{Check, Outcome};
 use portcullis_jose::{Algorithm, SigningKey};
 use serde_json::json;
 
-use crate::support::{World, alone};
+use crate::support::{ISSUER, World, alone};
 
 #[tokio::test]
 async fn a_good_call_passes_every_check_in_order() {
@@ -147,9 +147,41 @@ async fn the_event_of_a_refusal_lists_the_checks() {
         panic!("{record:?}");
     };
     assert_eq!(refused.code, "token.audience_mismatch");
-    let (last, passed) = checks.split_last().unwrap();
-    assert_eq!((last.check, last.result), ("audience", "failed"));
-    assert_eq!(passed.len(), 14);
-    assert!(passed.iter().all(|line| line.result == "passed"));
-    assert!(record.json().contains(r#"{"check":"signature","result":"passed"}"#));
+    let of = |result: &str| checks.iter().filter(|line| line.result == result).count();
+    assert_eq!((of("passed"), of("failed"), of("not_reached")), (14, 1, 4));
+    let names: Vec<&str> = checks.iter().map(|line| line.check).collect();
+    assert_eq!(names, Check::ALL.map(Check::name));
+    let json = record.json();
+    // Nobody has proven who sent it, so nothing is told of what passed.
+    assert!(json.contains(r#"{"check":"signature","result":"passed"}"#), "{json}");
+    let failed = r#"{"check":"audience","result":"failed","expected":"https://api.test","found":"https://other.test"}"#;
+    assert!(json.contains(failed), "{json}");
+    assert!(json.contains(r#"{"check":"policy","result":"not_reached"}"#), "{json}");
+}
+
+#[tokio::test]
+async fn the_event_of_a_denial_tells_what_the_token_had() {
+    let world = World::new();
+    let guard = world.guard();
+    let token = world.token(json!({"scope": "orders.list", "sub": "alice"}));
+    world.send_token(&guard, "Read", &token).await;
+    let record = world.last_event();
+    let Event::CallRefused { checks, .. } = &record.event else {
+        panic!("{record:?}");
+    };
+    let told = |check: Check| {
+        let line = checks.iter().find(|line| line.check == check.name()).unwrap();
+        (line.result, line.expected.as_deref(), line.found.as_deref())
+    };
+    assert_eq!(told(Check::Issuer), ("passed", None, Some(ISSUER)));
+    assert_eq!(
+        told(Check::Audience),
+        ("passed", Some("https://api.test"), Some("https://api.test"))
+    );
+    assert_eq!(told(Check::Subject), ("passed", None, Some("alice")));
+    assert_eq!(
+        told(Check::Policy),
+        ("failed", Some("scope orders:read"), Some("orders.list"))
+    );
+    assert!(!record.json().contains(&token));
 }

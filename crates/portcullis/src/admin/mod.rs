@@ -20,7 +20,7 @@ use axum::Router;
 use axum::routing::{delete, get, post};
 use portcullis_audit::Audit;
 use portcullis_bff::Bff;
-use portcullis_guard::Revocations;
+use portcullis_guard::{Guard, Revocations};
 use portcullis_jose::{Clock, Secret};
 
 pub(crate) use entry::Entry;
@@ -38,8 +38,8 @@ struct Inner {
     bffs: Vec<Bff>,
     /// The issuers whose tokens are taken by some API; no other can be revoked.
     issuers: Vec<String>,
-    /// So many seconds after now, every token that is issued by now has expired.
-    longest_life: i64,
+    /// Of each API.
+    guards: Vec<Guard>,
     audit: Audit,
     clock: Arc<dyn Clock>,
 }
@@ -52,7 +52,7 @@ impl Admin {
         revocations: Revocations,
         bffs: Vec<Bff>,
         issuers: Vec<String>,
-        longest_life: i64,
+        guards: Vec<Guard>,
         audit: Audit,
         clock: Arc<dyn Clock>,
     ) -> Admin {
@@ -61,7 +61,7 @@ impl Admin {
             revocations,
             bffs,
             issuers,
-            longest_life,
+            guards,
             audit,
             clock,
         }))

@@ -10,7 +10,8 @@ use super::entry::bad;
 /// What a token is known by. Nothing of it is proven: to revoke what nobody accepts does no harm.
 #[derive(Debug)]
 pub(super) struct Pasted {
-    pub(super) issuer: String,
+    /// `None` where the token does not say it.
+    pub(super) issuer: Option<String>,
     pub(super) id: TokenId,
     pub(super) expires: Option<UnixTime>,
 }
@@ -23,12 +24,20 @@ struct Claims {
 }
 
 impl Pasted {
-    pub(super) fn read(token: &Secret) -> Result<Pasted, Refused> {
+    /// `is_opaque`: whether a provider is asked about such a token.
+    pub(super) fn read(token: &Secret, is_opaque: impl Fn(&str) -> bool) -> Result<Pasted, Refused> {
         let text = token.expose().trim();
         let text = match text.split_once(' ') {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim_start(),
             _ => text,
         };
+        if !text.is_empty() && is_opaque(text) {
+            return Ok(Pasted {
+                issuer: None,
+                id: TokenId::SignedPart(sha256(text.as_bytes())),
+                expires: None,
+            });
+        }
         let no_jwt = || bad("`token` is no signed JWT; revoke by session, subject or client instead");
         let (signed_part, _) = text.rsplit_once('.').ok_or_else(no_jwt)?;
         let (_, claims) = signed_part.split_once('.').ok_or_else(no_jwt)?;
@@ -44,7 +53,7 @@ impl Pasted {
             None => TokenId::SignedPart(sha256(signed_part.as_bytes())),
         };
         Ok(Pasted {
-            issuer: claims.iss,
+            issuer: Some(claims.iss),
             id,
             expires: claims.exp.map(whole_seconds),
         })
@@ -68,10 +77,8 @@ mod tests {
     use super::*;
 
     fn read(claims: &Value) -> Result<Pasted, Refused> {
-        Pasted::read(&Secret::new(format!(
-            "e30.{}.c2ln",
-            base64url_encode(claims.to_string().as_bytes())
-        )))
+        let claims = base64url_encode(claims.to_string().as_bytes());
+        Pasted::read(&Secret::new(format!("e30.{claims}.c2ln")), |_| false)
     }
 
     #[test]
@@ -86,16 +93,26 @@ mod tests {
         let without = read(&claims).unwrap();
         let signed = format!("e30.{}", base64url_encode(claims.to_string().as_bytes()));
         assert_eq!(without.id, TokenId::SignedPart(sha256(signed.as_bytes())));
-        assert_eq!((without.issuer.as_str(), without.expires), ("i", None));
+        assert_eq!((without.issuer.as_deref(), without.expires), (Some("i"), None));
         // The same token with a signature written in another way, or as it stands in a header.
         let text = Secret::new(format!("Bearer {signed}.b3RoZXI "));
-        assert_eq!(Pasted::read(&text).unwrap().id, without.id);
+        assert_eq!(Pasted::read(&text, |_| false).unwrap().id, without.id);
+    }
+
+    #[test]
+    fn a_token_that_does_not_speak_for_itself_is_known_by_its_hash() {
+        for text in ["opaque-secret", "Bearer opaque-secret\n"] {
+            let pasted = Pasted::read(&Secret::new(text), |text| text == "opaque-secret").unwrap();
+            assert_eq!(pasted.id, TokenId::SignedPart(sha256(b"opaque-secret")));
+            assert_eq!((pasted.issuer, pasted.expires), (None, None));
+        }
+        assert!(Pasted::read(&Secret::new(" "), |_| true).is_err());
     }
 
     #[test]
     fn what_is_no_token_is_refused_without_being_quoted() {
         for text in ["", "opaque-secret", "a.b", "a.%%%.c", "a.e30.c", "a.bm90anNvbg.c"] {
-            let refused = Pasted::read(&Secret::new(text)).unwrap_err();
+            let refused = Pasted::read(&Secret::new(text), |_| false).unwrap_err();
             assert_eq!(refused.code, "admin.bad_request", "{text}");
             assert!(!refused.cause.contains("opaque-secret") && refused.found.is_none());
         }

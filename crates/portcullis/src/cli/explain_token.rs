@@ -41,7 +41,7 @@ pub(super) struct ExplainTokenArgs {
     /// The method of the call
     #[arg(long, value_name = "METHOD", default_value = "GET", requires = "path")]
     method: String,
-    /// The path of the call, whose policy is asked
+    /// The path of the call, whose policy is asked; a whole address may be given
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
     /// Ask this policy instead
@@ -171,13 +171,14 @@ fn text(from: impl Read) -> std::io::Result<String> {
 }
 
 fn question(args: &ExplainTokenArgs, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Question, Wrong> {
-    let api = target::api(settings, args.api.as_deref(), args.path.as_deref()).map_err(Wrong)?;
+    let path = args.path.as_deref().map(target::path).transpose().map_err(Wrong)?;
+    let api = target::api(settings, args.api.as_deref(), path.as_deref()).map_err(Wrong)?;
     let audit = Audit::new(AuditSettings::in_memory(), clock.clone());
     let (revocations, unseen) = target::revocations(settings, clock);
     let guarded = guard_alone(settings, api, &revocations, &audit, clock).map_err(|error| Wrong(error.to_string()))?;
     let guarded = guarded.ok_or_else(|| Wrong(format!("api {api} is public: it looks at no token")))?;
     let method = args.method.to_ascii_uppercase();
-    let policy = match (&args.policy, &args.path) {
+    let policy = match (&args.policy, &path) {
         (Some(name), _) => {
             let declared = settings.policies.get(name).map(|policy| Arc::new(policy.clone()));
             // One is there without being declared.
@@ -200,7 +201,7 @@ fn question(args: &ExplainTokenArgs, settings: &Settings, clock: &Arc<dyn Clock>
         })?),
         (None, None) => None,
     };
-    let path = args.path.clone().or_else(|| Some(settings.apis.get(api)?.path.clone()));
+    let path = path.or_else(|| Some(settings.apis.get(api)?.path.clone()));
     Ok(Question {
         api: api.to_owned(),
         guarded,

@@ -65,6 +65,14 @@ pub struct ServerSettings {
     pub dpop_nonce: bool,
 }
 
+impl ServerSettings {
+    /// Whether a client's certificate can be known: from its connection, or by a proxy's word.
+    pub(crate) fn knows_certificates(&self) -> bool {
+        let asked = |tls: &TlsSettings| tls.client_certificates != ClientCertificates::NotAsked;
+        self.client_certificate_header.is_some() || self.tls.as_ref().is_some_and(asked)
+    }
+}
+
 /// `tls` of `[server]`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -161,6 +169,8 @@ pub struct ProviderSettings {
     pub algorithms: Vec<Algorithm>,
     /// How far the clocks may differ.
     pub leeway: Duration,
+    /// The longest time from an access token's `iat` to its `exp`.
+    pub max_token_lifetime: Duration,
     /// PEM file of the authority to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
 }

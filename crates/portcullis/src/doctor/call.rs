@@ -107,8 +107,11 @@ impl Request<'_> {
     async fn causes(&self, audit: &Audit, token: &Secret, answer: &Answer) -> Vec<Likely> {
         let written = Written::read(token.expose());
         let ours = target::is_ours(self.settings, self.url.as_url());
-        let path = self.url.as_url().path();
-        if ours && let Ok(api) = target::api(self.settings, None, Some(path)) {
+        let path = target::path(self.url.as_url().path());
+        if ours
+            && let Ok(path) = &path
+            && let Ok(api) = target::api(self.settings, None, Some(path))
+        {
             let (revocations, _) = target::revocations(self.settings, self.clock);
             if let Ok(Some(guarded)) = guard_alone(self.settings, api, &revocations, audit, self.clock) {
                 let policy = guarded.policy(self.method.as_str(), path).ok().cloned();

@@ -49,7 +49,7 @@ impl Run<'_> {
     /// # Errors
     /// Where the question is wrong: no such API, no API at the path.
     pub(crate) async fn make(&self) -> Result<Report, String> {
-        let path = self.url.map(|url| url.as_url().path().to_owned());
+        let path = self.url.map(|url| target::path(url.as_url().path())).transpose()?;
         let api = match self.token {
             Some(_) => Some(target::api(self.settings, self.api, path.as_deref())?),
             None => None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portcullis_guard::Revocations;
 use portcullis_jose::Clock;
+use portcullis_proxy::{PathError, normalise_path};
 use portcullis_store::{PostgresStore, RedisStore, SqliteStore, Store, StoreError};
 use url::Url;
 
@@ -44,6 +45,25 @@ pub(crate) fn api<'s>(settings: &'s Settings, named: Option<&str>, path: Option<
             known()
         )),
     }
+}
+
+/// The path that a gateway judges when this is called: a path as it is sent, or a whole address, with a query or without.
+///
+/// # Errors
+/// The gateway refuses such a call before it looks at a token.
+pub(crate) fn path(called: &str) -> Result<String, String> {
+    let sent = match called.split_once("://") {
+        Some(("http" | "https", rest)) => rest.find('/').map_or("/", |start| rest.split_at(start).1),
+        _ => called,
+    };
+    let raw = sent.split(['?', '#']).next().unwrap_or_default();
+    let refused = |error: PathError| {
+        format!(
+            "{raw} is refused before a token is looked at: {}: {error}",
+            error.code()
+        )
+    };
+    Ok(normalise_path(raw).map_err(refused)?.as_str().to_owned())
 }
 
 /// Whether callers reach the gateway of this configuration at this address: at its own origin, or at a frontend's.

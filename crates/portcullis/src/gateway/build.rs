@@ -133,7 +133,7 @@ impl Running {
                 .values()
                 .flat_map(|trusted| trusted.provider.issuer_rule().issuers())
                 .collect(),
-            longest_life,
+            guards().cloned().collect(),
             audit.clone(),
             clock.clone(),
         );

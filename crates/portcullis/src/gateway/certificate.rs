@@ -11,7 +11,7 @@ use portcullis_jose::certificate_from_pem;
 use crate::config::CertificateHeader;
 
 /// Headers that upstreams may take for the word of a proxy about a certificate. `X-Forwarded-*` is removed anyway.
-const NAMES: [HeaderName; 9] = [
+const NAMES: [HeaderName; 12] = [
     // RFC 9440 s4: "MUST be removed" where they were not set by who is trusted.
     HeaderName::from_static("client-cert"),
     HeaderName::from_static("client-cert-chain"),
@@ -22,6 +22,9 @@ const NAMES: [HeaderName; 9] = [
     HeaderName::from_static("x-amzn-mtls-clientcert"),
     HeaderName::from_static("x-amzn-mtls-clientcert-leaf"),
     HeaderName::from_static("x-arr-clientcert"),
+    HeaderName::from_static("cf-client-cert-der-base64"),
+    HeaderName::from_static("cf-client-cert-sha256"),
+    HeaderName::from_static("x-client-certificate"),
 ];
 
 /// Whose word about a client's certificate counts.

@@ -137,6 +137,7 @@ pub(crate) fn provider_settings(
     provider.id_token_algorithm = configured.id_token_algorithm;
     provider.algorithms = AlgorithmSet::of(&configured.algorithms);
     provider.leeway = seconds(configured.leeway);
+    provider.max_lifetime = seconds(configured.max_token_lifetime);
     provider.token_type = match configured.access_token_type {
         AccessTokenType::AtJwt => TokenType::AtJwt,
         AccessTokenType::Any => TokenType::Any,

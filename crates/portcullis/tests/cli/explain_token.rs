@@ -108,6 +108,7 @@ upstream = "http://127.0.0.1:5000"
 provider = "dev"
 audience = "api://orders"
 policy = {{ GET = "Read", POST = "Write" }}
+routes = [{{ path = "/api/orders/books", policy = "Write" }}]
 
 [policy.Read]
 scope = "orders.read"
@@ -232,6 +233,17 @@ async fn the_policy_is_that_of_method_and_path() {
     let ask = |more: &[&str]| stage.asks(&reader, &[&["--path", "/api/orders/7", "--json"], more].concat());
     assert_eq!(ask(&[]).status, 0);
     assert_eq!(ask(&["--policy", "authenticated"]).status, 0);
+    for (called, status) in [
+        ("/api/orders/7?books", 0),
+        ("http://127.0.0.1:8080/api/orders/7?a=/api/orders/books", 0),
+        ("/api/orders/books", 1),
+        ("/api/orders/books?year=2026#end", 1),
+        ("/api/orders//%62ooks", 1),
+        ("https://shop.example/api/orders/books", 1),
+    ] {
+        let ended = stage.asks(&reader, &["--path", called]);
+        assert_eq!((ended.status, ended.stderr.as_str()), (status, ""), "{called}");
+    }
     let ended = ask(&["--method", "post"]);
     assert_eq!((ended.status, ended.stderr.as_str()), (1, ""));
     let said: Value = serde_json::from_str(&ended.stdout).unwrap();
@@ -354,6 +366,11 @@ async fn a_wrong_question_is_status_2() {
             "/open/7 is not below /api/orders",
         ),
         (&["--path", "/nowhere"], "no api has the path /nowhere"),
+        (
+            &["--path", "/api/orders/x/../books"],
+            "/api/orders/x/../books is refused before a token is looked at: path.not_canonical",
+        ),
+        (&["--path", "/api/orders/books;x"], "path.not_canonical"),
         (&["--policy", "Reed"], "there is no policy Reed; there are: Read, Write"),
         (
             &["--path", "/api/orders", "--method", "DELETE"],

@@ -30,6 +30,35 @@ fn revoke_by_pipe(world: &World, token: &str) -> Ended {
 }
 
 #[test]
+fn an_opaque_token_is_revoked_by_its_text_where_such_tokens_are_taken() {
+    let world = World::new();
+    world.misbehave(&json!({ "opaque_access_tokens": true }));
+    let (leaked, other) = (world.token("alice"), world.token("alice"));
+    assert!(!leaked.contains('.'));
+    {
+        let _one = world.serve("one", &world.admin);
+        assert_eq!(world.call(&world.app, &leaked), 401, "nobody is asked about it");
+        let refused = revoke_by_pipe(&world, &leaked);
+        assert_eq!(refused.status, 1, "{}", refused.stdout);
+        assert!(refused.stderr.contains("no signed JWT"), "{}", refused.stderr);
+    }
+    let config = world.dir.path().join("one.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let issuer = format!("issuer = \"{}\"", world.issuer);
+    let asks = format!("{issuer}\nintrospection = {{ client = \"cli\" }}");
+    fs::write(&config, text.replacen(&issuer, &asks, 1)).unwrap();
+
+    let _one = world.serve("one", &world.admin);
+    for token in [&leaked, &other] {
+        assert_eq!(world.call(&world.app, token), 502, "it passes, and is remembered");
+    }
+    let revoked = revoke_by_pipe(&world, &leaked);
+    assert_eq!((revoked.status, revoked.stderr.as_str()), (0, ""));
+    assert_eq!(world.call(&world.app, &leaked), 401);
+    assert_eq!(world.call(&world.app, &other), 502, "another token of hers");
+}
+
+#[test]
 fn what_is_revoked_is_refused_here_at_once_there_soon_and_after_a_restart() {
     let world = World::new();
     let (one, two) = (
@@ -300,6 +329,14 @@ fn the_admin_api_is_for_whoever_has_the_token_and_for_no_page() {
         (r#"{"target":{"kind":"issuer","iss":"i"},"token":"a.b.c"}"#, "either"),
         (r#"{"target":{"kind":"issuer","iss":"i"},"reason":"a\nb"}"#, "one line"),
         (r#"{"token":"a.b.c","expires":1}"#, "itself"),
+        (
+            r#"{"target":{"kind":"issuer","iss":"i"},"issued_before":-1}"#,
+            "since 1970",
+        ),
+        (
+            r#"{"target":{"kind":"issuer","iss":"i"},"issued_before":0}"#,
+            "since 1970",
+        ),
     ] {
         let answer = world.admin("POST", path, &[json_type(), bearer()], body);
         assert_eq!(
@@ -355,7 +392,7 @@ fn the_admin_api_is_for_whoever_has_the_token_and_for_no_page() {
     assert!(metrics.contains("\nportcullis_revocations_age_seconds "), "{metrics}");
     let (_, stdout, _) = one.end_by("-TERM");
     let refused = stdout.iter().filter(|line| line.contains(r#""route":"admin""#)).count();
-    assert_eq!(refused, 26, "every call that was refused is an event");
+    assert_eq!(refused, 28, "every call that was refused is an event");
     assert!(
         stdout
             .iter()

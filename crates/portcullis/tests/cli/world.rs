@@ -118,12 +118,21 @@ impl World {
 
     /// An access token of this person's.
     pub(crate) fn token(&self, user: &str) -> String {
+        let answer = self.control("/dev/mint", &json!({ "user": user, "client": "cli" }));
+        answer["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes the provider behave in this way.
+    pub(crate) fn misbehave(&self, how: &Value) {
+        self.control("/dev/behaviour", how);
+    }
+
+    fn control(&self, path: &str, body: &Value) -> Value {
         let address = self.issuer.strip_prefix("http://").unwrap();
         let headers = [("Authorization", format!("Bearer {}", self.idp_token)), json_type()];
-        let body = json!({ "user": user, "client": "cli" }).to_string();
-        let answer = request(address, "POST", "/dev/mint", address, &headers, &body);
-        let answer: Value = serde_json::from_str(&answer.body).unwrap();
-        answer["token"].as_str().unwrap().to_owned()
+        let answer = request(address, "POST", path, address, &headers, &body.to_string());
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        serde_json::from_str(&answer.body).unwrap()
     }
 
     /// What a call with this token is answered: 502 where it passed, since there is no upstream.

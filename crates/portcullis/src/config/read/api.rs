@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use portcullis_guard::SenderConstraint;
+use portcullis_oidc::IssuerRule;
 use toml::de::DeValue;
 use url::Url;
 
@@ -31,6 +32,8 @@ pub(super) struct Around<'a> {
     pub(super) session_client: Option<&'a str>,
     pub(super) frontends: &'a BTreeMap<String, FrontendSettings>,
     pub(super) clients: &'a BTreeMap<String, ClientSettings>,
+    /// Whether a client's certificate can be known.
+    pub(super) certificates: bool,
 }
 
 static PROVIDER_NAME: Kind = Kind::Reference("provider");
@@ -104,6 +107,18 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
             .cx
             .push(fault.help("write accept = [\"bearer\"], or make an [api.NAME] for each of the two"));
     }
+    if let Some(constraint) = constraint
+        .as_ref()
+        .filter(|word| word.value == "mtls" && !around.certificates)
+    {
+        let fault = FaultKind::Contradiction.says(format!(
+            "{} wants tokens that are bound to a certificate, and nobody is asked for one",
+            reader.title()
+        ));
+        let fault = fault.at(constraint.span.clone(), "no call would pass");
+        let help = "add `client_certificates = true` to `tls` of [server], or `client_certificate_header` to [server]";
+        reader.cx.push(fault.help(help));
+    }
     if let Some(frontends) = frontends.as_ref().filter(|_| !session && providers.is_some()) {
         let fault =
             FaultKind::Contradiction.says(format!("{} has `frontend`, and accepts no sessions", reader.title()));
@@ -121,6 +136,7 @@ fn access(reader: &Reader<'_>, around: &Around<'_>, path: Option<&At<String>>) -
     }
     if let Some(providers) = &providers {
         one_is_asked(reader, providers, around);
+        no_issuer_is_named_twice(reader, providers, around);
     }
     // What is there and wrong must not become what is absent.
     if (reader.has("policy") && policy.is_none())
@@ -185,6 +201,33 @@ fn one_is_asked(reader: &Reader<'_>, providers: &At<Vec<String>>, around: &Aroun
         );
         let help = "an opaque token does not say whose it is; make an API for each, or leave `introspection` to one";
         reader.cx.push(fault.help(help));
+    }
+}
+
+/// A token names its issuer, and that has to pick one provider.
+fn no_issuer_is_named_twice(reader: &Reader<'_>, providers: &At<Vec<String>>, around: &Around<'_>) {
+    let rules = providers.value.iter().filter_map(|name| {
+        let provider = around.providers.get(name)?;
+        let rule = match provider.tenants.as_slice() {
+            [] => IssuerRule::exactly(&*provider.issuer),
+            tenants => IssuerRule::tenants(&*provider.issuer, tenants).ok()?,
+        };
+        Some((name, rule))
+    });
+    let rules: Vec<_> = rules.collect();
+    for (index, (name, rule)) in rules.iter().enumerate() {
+        let Some((other, _)) = rules.iter().skip(index + 1).find(|(_, other)| rule.overlaps(other)) else {
+            continue;
+        };
+        let message = format!("{} names two providers of one issuer", reader.title());
+        let fault = FaultKind::Contradiction.says(message);
+        let fault = fault.at(
+            providers.span.clone(),
+            format!("which of `{name}` and `{other}` is to judge its tokens?"),
+        );
+        reader
+            .cx
+            .push(fault.help("name one of them, or make an [api.NAME] for each of the two"));
     }
 }
 

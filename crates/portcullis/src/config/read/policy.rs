@@ -7,7 +7,7 @@ use portcullis_policy::{ClaimPath, Kind as TokenKind, Literal, NamedPolicy, Poli
 use toml::de::DeValue;
 
 use crate::config::faults::FaultKind;
-use crate::config::kinds::{duration, list, one_or_more, reference, scope, scopes, text, word};
+use crate::config::kinds::{duration, list, one_or_more, only_true, reference, scope, scopes, text, word};
 use crate::config::reader::{Context, Item, Reader};
 use crate::config::schema::{AUTHENTICATED, CLAIM, Kind, MEMBER, POLICY};
 
@@ -218,7 +218,11 @@ fn claim_path(cx: &Context<'_>, item: &Item<'_>) -> Option<ClaimPath> {
 
 fn claim(reader: &Reader<'_>) -> Option<Policy> {
     let path = reader.get("path", claim_path);
-    let test = reader.exactly_one(&["equals", "one_of", "contains", "matches"], None)?;
+    let test = reader.exactly_one(&["present", "equals", "one_of", "contains", "matches"], None)?;
+    if test == "present" {
+        reader.get(test, only_true)?;
+        return Some(Policy::claim(path?.value).present());
+    }
     if test == "matches" {
         let policy = reader.get(test, |cx, item| {
             let pattern = text(cx, item)?;

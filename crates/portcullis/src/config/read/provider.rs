@@ -32,10 +32,11 @@ pub(super) fn provider(reader: &Reader<'_>, public_is_loopback: Option<bool>) ->
         false => reader.get("algorithms", algorithms).map(|algorithms| algorithms.value),
     };
     let leeway = reader.get("leeway", duration);
+    let max_token_lifetime = reader.get("max_token_lifetime", duration);
     let ca_file = reader.get("ca_file", existing_file);
     let introspection = reader.get("introspection", introspection);
     let (issuer, keys, algorithms) = (issuer?, keys?, algorithms?);
-    if !template_fits(reader, &issuer) || !secret_fits(reader, &keys, &algorithms) {
+    if !template_fits(reader, &issuer) || !is_an_issuer(reader, &issuer) || !secret_fits(reader, &keys, &algorithms) {
         return None;
     }
     // What is there and wrong must not become what is absent.
@@ -65,6 +66,7 @@ pub(super) fn provider(reader: &Reader<'_>, public_is_loopback: Option<bool>) ->
         },
         algorithms,
         leeway: leeway?.value,
+        max_token_lifetime: max_token_lifetime?.value,
         ca_file: ca_file.map(|file| file.value),
     })
 }
@@ -160,6 +162,32 @@ fn template_fits(reader: &Reader<'_>, issuer: &At<(String, Url)>) -> bool {
         return false;
     }
     true
+}
+
+/// Entra's addresses for several tenants are where people sign in; the `iss` of a token always names one tenant.
+fn is_an_issuer(reader: &Reader<'_>, issuer: &At<(String, Url)>) -> bool {
+    let url = &issuer.value.1;
+    let of_entra = url
+        .host_str()
+        .is_some_and(|host| host.starts_with("login.microsoftonline.") || host == "login.partner.microsoftonline.cn");
+    let first = url.path_segments().and_then(|mut segments| segments.next());
+    let Some(word) = first.filter(|word| of_entra && ["common", "organizations", "consumers"].contains(word)) else {
+        return true;
+    };
+    let message = format!("{} has an `issuer` that no token names", reader.title());
+    let fault = FaultKind::InvalidValue.says(message);
+    let fault = fault.at(
+        issuer.span.clone(),
+        format!("`{word}` is where people of several tenants sign in"),
+    );
+    let fault =
+        fault.expected("the issuer of one tenant, or the template https://login.microsoftonline.com/{tenantid}/v2.0");
+    let help = format!(
+        "with the template, name `tenants`, and let `discovery` be {}",
+        issuer.value.0
+    );
+    reader.cx.push(fault.help(help));
+    false
 }
 
 fn tenants(cx: &Context<'_>, item: &Item<'_>) -> Option<Vec<String>> {

@@ -189,7 +189,9 @@ fn read_certificate_header(reader: &Reader<'_>) -> Option<CertificateHeader> {
     let name = reader.get("name", |cx, item| {
         let name = text(cx, item)?.parse::<HeaderName>().ok();
         // What every request has, or what would be taken from it, is not the proxy's word.
-        let free = name.filter(|name| *name != AUTHORIZATION && *name != COOKIE && *name != HOST);
+        let taken = |name: &HeaderName| [AUTHORIZATION, COOKIE, HOST].contains(name);
+        // A name with `_` is not told from one with `-` by servers behind us, so no call keeps it.
+        let free = name.filter(|name| !taken(name) && !name.as_str().contains('_'));
         if free.is_none() {
             let fault = item.fault(
                 FaultKind::InvalidValue,

@@ -417,6 +417,14 @@ pub(crate) const CLAIM: Table = Table {
         )
         .also(&["name", "claim"]),
         Key::new(
+            "present",
+            Kind::True,
+            Optional,
+            "true",
+            "It is there, and is not `null`, an empty text, list or table.",
+        )
+        .also(&["exists"]),
+        Key::new(
             "equals",
             Other("a text, a whole number, true or false"),
             Optional,

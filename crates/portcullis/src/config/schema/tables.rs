@@ -286,6 +286,9 @@ pub(crate) const PROVIDER: Table = Table {
             .also(&["algs", "signing_algorithms"]),
         Key::new("leeway", Duration(0, 5 * MINUTE), Default(r#""30s""#), r#""5s""#, "How far the provider's clock and ours may differ.")
             .also(&["clock_skew", "skew"]),
+        Key::new("max_token_lifetime", Duration(MINUTE, 31 * 24 * HOUR), Default(r#""1d""#), r#""30d""#,
+            "The longest time from `iat` to `exp` of an access token; one that lives for longer is refused. Revocations of what was issued by now are kept for as long.")
+            .also(&["max_lifetime"]),
         Key::new("ca_file", Path, Optional, r#""corporate-ca.pem""#, "PEM file of the authority that signed the provider's certificate, to trust instead of the system's.")
             .also(&["ca", "ca_cert"]),
     ],

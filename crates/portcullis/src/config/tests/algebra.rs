@@ -136,6 +136,12 @@ fn about_claims() -> Vec<Row> {
             ],
         ),
         (
+            r#"claim = { path = "tenant", present = true }"#,
+            Policy::claim("tenant").present(),
+            vec![json!({"tenant": "acme"}), json!({"tenant": [1]})],
+            vec![json!({}), json!({"tenant": null}), json!({"tenant": ""})],
+        ),
+        (
             r#"claim = { path = "amr", contains = "mfa" }"#,
             Policy::claim("amr").contains("mfa"),
             vec![json!({"amr": ["pwd", "mfa"]}), json!({"amr": "mfa"})],

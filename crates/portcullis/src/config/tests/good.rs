@@ -113,6 +113,7 @@ fn defaults_hold_where_nothing_is_said() {
         [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA]
     );
     assert_eq!(local.leeway, Duration::from_secs(30));
+    assert_eq!(local.max_token_lifetime, Duration::from_secs(24 * 60 * 60));
     let shop = &settings.frontends["shop"];
     assert_eq!(shop.session.idle, Duration::from_secs(30 * 60));
     assert_eq!(shop.refresh_before, Duration::from_secs(60));
@@ -264,6 +265,7 @@ fn every_rule_of_a_policy_becomes_what_it_says() {
             r#"claim = { path = "tenant", one_of = ["a", true] }"#,
             "claim tenant one of \"a\", true",
         ),
+        (r#"claim = { path = "tenant", present = true }"#, "claim tenant present"),
         (r#"claim = { path = "tags", contains = "x" }"#, "claim tags with \"x\""),
     ] {
         let other = "\n[policy.Other]\nany = [{ scope = \"o\" }, { not = { kind = \"user\" } }]\n";

@@ -60,6 +60,57 @@ fn an_api_takes_tokens_of_several_providers() {
 }
 
 #[test]
+fn one_api_has_one_provider_for_each_issuer() {
+    let tenants = format!("tenants = [\"{TENANT}\"]");
+    let template = format!("{TEMPLATE}\n{DISCOVERY}\n{tenants}");
+    let of = |third: &str| {
+        let text = with(&template).replace("provider = \"other\"\n", "provider = [\"other\", \"third\"]\n");
+        format!("{text}\n[provider.third]\n{third}\n")
+    };
+    passes(&of("issuer = \"https://login.example.com\""));
+    let tenant = format!("issuer = \"https://login.microsoftonline.com/{TENANT}/v2.0\"");
+    for third in [template.as_str(), &tenant] {
+        refuses(
+            &of(third),
+            "config.contradiction",
+            &["names two providers of one issuer", "which of `other` and `third`"],
+        );
+    }
+}
+
+#[test]
+fn the_address_for_several_tenants_is_no_issuer() {
+    for word in ["common", "organizations", "consumers"] {
+        refuses(
+            &with(&format!("issuer = \"https://login.microsoftonline.com/{word}/v2.0\"")),
+            "config.invalid_value",
+            &["no token names", word, "{tenantid}"],
+        );
+    }
+    passes(&with("issuer = \"https://login.example.com/common/v2.0\""));
+    passes(&with(&format!(
+        "issuer = \"https://login.microsoftonline.com/{TENANT}/v2.0\""
+    )));
+}
+
+#[test]
+fn a_certificate_can_be_wanted_where_one_is_known() {
+    let wants = with("issuer = \"https://login.example.com\"")
+        .replace("[api.other]\n", "[api.other]\nsender_constrained = \"mtls\"\n");
+    refuses(&wants, "config.contradiction", &["nobody is asked for one"]);
+    let header = "client_certificate_header = { name = \"Client-Cert\", trusted_proxies = [\"::1\"] }";
+    let known = wants.replace("[server]\n", &format!("[server]\n{header}\n"));
+    passes(&known);
+    passes(&wants.replace("\"mtls\"", "\"any\""));
+    // A name that no call keeps.
+    refuses(
+        &known.replace("Client-Cert", "Client_Cert"),
+        "config.invalid_value",
+        &["no name of such a header"],
+    );
+}
+
+#[test]
 fn a_template_has_tenants_and_a_discovery_document() {
     let tenants = format!("tenants = [\"{TENANT}\"]");
     let settings = passes(&with(&format!("{TEMPLATE}\n{DISCOVERY}\n{tenants}")));

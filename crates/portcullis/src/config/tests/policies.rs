@@ -133,13 +133,13 @@ fn a_claim_without_a_test() {
     shows(
         &GOOD.replace(r#"scope = "orders.read""#, r#"claim = { path = "tenant" }"#),
         r#"
-error[config.missing_key]: `claim` in [policy.Read] has none of `equals`, `one_of`, `contains`, `matches`
+error[config.missing_key]: `claim` in [policy.Read] has none of `present`, `equals`, `one_of`, `contains`, `matches`
   --> t.toml:24:1
    |
 24 | claim = { path = "tenant" }
    | ^^^^^ one of them is needed
    |
-   = note: expected exactly one of `equals`, `one_of`, `contains`, `matches`
+   = note: expected exactly one of `present`, `equals`, `one_of`, `contains`, `matches`
 "#,
     );
 }
@@ -160,7 +160,7 @@ error[config.contradiction]: `claim` in [policy.Read] has both `equals` and `con
    |                            |
    |                            this is there already
    |
-   = note: expected exactly one of `equals`, `one_of`, `contains`, `matches`
+   = note: expected exactly one of `present`, `equals`, `one_of`, `contains`, `matches`
 "#,
     );
 }

@@ -31,7 +31,7 @@ error[config.unknown_key]: unknown key `authority` in [provider.local]
 5 | authority = "http://127.0.0.1:9000"
   | ^^^^^^^^^ did you mean `issuer`?
   |
-  = note: expected one of issuer, tenants, discovery, internal_hosts, keys_on_demand, jwks_url, jwks_file, shared_secret, introspection, id_token_algorithm, access_token_type, algorithms, leeway, ca_file
+  = note: expected one of issuer, tenants, discovery, internal_hosts, keys_on_demand, jwks_url, jwks_file, shared_secret, introspection, id_token_algorithm, access_token_type, algorithms, leeway, max_token_lifetime, ca_file
 "#,
     );
 }

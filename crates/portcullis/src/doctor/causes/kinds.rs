@@ -1,6 +1,7 @@
 //! Another kind of token than the one that an API takes.
 
 use super::{Case, Entry, Sign};
+use crate::config::AccessTokenType;
 use crate::doctor::token::Kind;
 
 pub(super) const ENTRIES: &[Entry] = &[
@@ -168,8 +169,9 @@ fn type_not_marked(case: &Case<'_>) -> Option<Sign> {
         .token
         .header("typ")
         .is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
-    let (name, _) = judged.provider(case.token)?;
-    (plain && matches!(case.kind, Kind::Access | Kind::Jwt)).then(|| {
+    let (name, provider) = judged.provider(case.token)?;
+    let asks_for_mark = provider.access_token_type == AccessTokenType::AtJwt;
+    (plain && asks_for_mark && matches!(case.kind, Kind::Access | Kind::Jwt)).then(|| {
         let typ = case.token.header("typ").unwrap_or("absent");
         Sign::at(format!("typ is {typ}"), ["provider", name, "access_token_type"])
     })?
