@@ -65,11 +65,11 @@ export function login(wish = {}) {
   location.assign(`${options.base}/login?${query}`);
 }
 
-export async function logout() {
+export async function logout({ everywhere } = {}) {
   // Asked for anew: an earlier address belongs to a session that another tab may have replaced.
   const current = await user();
   if (current === null) return false;
-  location.assign(current.logout_url);
+  location.assign(current.logout_url + (everywhere ? "&everywhere=true" : ""));
   return true;
 }
 

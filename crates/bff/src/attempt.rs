@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Bff, SameSite, cookies};
 
 /// How long a person may take at the provider, in seconds.
-const LIFETIME: i64 = 600;
+pub(crate) const LIFETIME: i64 = 600;
 /// The cookie lives longer, in seconds: whoever comes back too late still finds the way to where they wanted to go.
 const COOKIE_LIFETIME: i64 = 3600;
 /// The oldest attempt makes room for a ninth, and for one that is too large beside it: the cookies come with every

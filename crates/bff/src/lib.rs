@@ -31,6 +31,7 @@ mod access_token;
 mod administered;
 mod attempt;
 mod backchannel;
+mod callbacks;
 mod carried;
 mod cookies;
 mod copies;
@@ -98,6 +99,7 @@ struct Inner {
     watches: watch::Watches,
     copies: copies::Copies,
     carried: carried::CarriedLately,
+    callbacks: callbacks::Callbacks,
 }
 
 impl Bff {
@@ -120,6 +122,7 @@ impl Bff {
             carrier: Sealer::new(ring, &format!("session cookie {}", settings.name))?,
             copies: copies::Copies::new(settings.grace),
             carried: carried::CarriedLately::default(),
+            callbacks: callbacks::Callbacks::default(),
             origin: settings.origin(),
             session_cookie: settings.session_cookie(),
             settings,

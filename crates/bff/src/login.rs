@@ -3,12 +3,13 @@ use http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use portcullis_audit::{Event, Refused, RequestId};
-use portcullis_jose::{Claims, Refusal, Secret, Verified, random_token};
+use portcullis_jose::{Claims, Refusal, Secret, Verified, random_token, sha256};
 use portcullis_oidc::login::{CallbackParameters, LoginError, LoginRequest, validate_callback};
 use portcullis_oidc::{ProviderError, TokenResponse};
 use portcullis_store::SessionKey;
 
-use crate::attempt::{Pending, Purpose, Silent};
+use crate::attempt::{LIFETIME, Pending, Purpose, Silent};
+use crate::callbacks::Finished;
 use crate::csrf::is_navigation;
 use crate::pages::{self, Frames};
 use crate::session::{SessionData, store_refused};
@@ -173,7 +174,8 @@ impl Bff {
         wish.url(&self.0.settings)
     }
 
-    /// Begins the session. What becomes known on the way is in `progress`, also where it fails.
+    /// Begins the session, or takes the one that the same answer has just begun. What becomes known on the way is in
+    /// `progress`, also where it fails.
     async fn finish_login(
         &self,
         request: &Parts,
@@ -193,7 +195,24 @@ impl Bff {
         })?;
         progress.purpose = Some(pending.purpose.clone());
         progress.set_cookies.extend(used_up);
+        let state = sha256(state.expose().as_bytes());
+        let (bff, request, id) = (self.clone(), request.clone(), id.clone());
+        let work = async move { bff.complete_login(&request, parameters, pending, state, &id).await };
+        let finished = self.0.callbacks.once(state, &self.0.clock, work).await;
+        progress.set_cookies =
+            finished.ok_or_else(|| Refused::new("internal.error").found("the program is ending"))??;
+        Ok(())
+    }
 
+    /// Redeems the code and stores the session. Gives the cookies that it has.
+    async fn complete_login(
+        &self,
+        request: &Parts,
+        parameters: CallbackParameters,
+        pending: Pending,
+        state: [u8; 32],
+        id: &RequestId,
+    ) -> Finished {
         let client = &self.0.settings.client;
         let metadata = client
             .provider()
@@ -204,6 +223,12 @@ impl Bff {
             .map_err(login_refused)?;
         let answered = callback.issuer().map(str::to_owned);
         let asked = self.0.clock.now();
+        // A code that comes twice is one that was stolen, for all that the provider knows: it may revoke what it has given.
+        let expires = pending.attempt.started().plus(2 * LIFETIME);
+        let first = self.0.store.mark("login", &state, expires).await;
+        if !first.map_err(store_refused)? {
+            return Err(Refused::new("login.attempt_expired").found("an answer that was used already"));
+        }
         let response = client
             .exchange_code(callback, &pending.attempt)
             .await
@@ -234,11 +259,8 @@ impl Bff {
         if let Some(replaced) = pending.replaces {
             self.delete(replaced).await?;
         }
-        progress.set_cookies.clear();
-        progress.set_cookies.extend(self.attempt_done(&pending)?);
-        progress
-            .set_cookies
-            .extend(self.0.settings.set_session_cookies(cookie.expose()));
+        let mut set_cookies: Vec<HeaderValue> = self.attempt_done(&pending)?.into_iter().collect();
+        set_cookies.extend(self.0.settings.set_session_cookies(cookie.expose()));
         let Purpose {
             max_age,
             acr_values,
@@ -247,10 +269,10 @@ impl Bff {
         } = pending.purpose;
         if max_age.is_some() || acr_values.is_some() {
             let step_up = StepUp { acr_values, max_age };
-            progress.set_cookies.extend(self.stepped_up(&step_up, &return_to));
+            set_cookies.extend(self.stepped_up(&step_up, &return_to));
         }
         self.tell_login(&data, id);
-        Ok(())
+        Ok(set_cookies)
     }
 
     /// A logout that came in while the login was finished has found no session to end. It was entered first, so it is

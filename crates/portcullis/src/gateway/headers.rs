@@ -154,11 +154,12 @@ pub(super) fn preflight(parts: &Parts, origin: &HeaderValue) -> Response<Body> {
     response
 }
 
-/// Lets a page of this origin read the answer. What an upstream said of it does not count.
+/// Lets a page of this origin read the answer. What an upstream said of origins does not count; which of its own headers
+/// may be read does.
 pub(super) fn allow(headers: &mut HeaderMap, origin: &HeaderValue) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
 }
 
 /// On https alone (RFC 6797 s7.2), and not where the upstream has said it.

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use portcullis_idp::{Behaviour, Endpoint};
+
+use super::raw::{Raw, Reply};
 use super::{Gate, link};
 use crate::demo::{Answer, Browser};
 
@@ -373,4 +376,65 @@ async fn the_part_after_the_hash_is_asked_for_by_a_page() {
         .fetch(&mut browser, "/bff/login?return_to=/app&keep=fragment")
         .await;
     assert_eq!(answer.status, 303);
+}
+
+/// How often a code was redeemed at the provider.
+fn redeemed(gate: &Gate) -> usize {
+    let log = gate.idp.control().request_log();
+    log.iter()
+        .filter(|entry| entry.grant_type == Some("authorization_code"))
+        .count()
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_twice_at_once_is_redeemed_once_and_begins_one_session() {
+    let gate = Gate::start().await;
+    let mut browser = Browser::new();
+    let callback = gate.until_callback(&mut browser).await;
+    gate.idp.control().set_behaviour(Behaviour {
+        latency_ms: 200,
+        latency_at: vec![Endpoint::Token],
+        ..Behaviour::default()
+    });
+    let attempts = browser.cookies.iter().filter(|((_, path), _)| path == "/");
+    let cookies: Vec<String> = attempts.map(|((name, _), value)| format!("{name}={value}")).collect();
+    let cookies = cookies.join("; ");
+    let headers = [("Cookie", cookies.as_str())];
+    let path = format!("{}?{}", callback.path(), callback.query().unwrap());
+    // One gives up before it has an answer, as a page that is loaded again does.
+    let mut given_up = Raw::connect(gate.address).await;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nCookie: {cookies}\r\n\r\n",
+        gate.host()
+    );
+    given_up.send(&request).await;
+    drop(given_up);
+    let (one, two) = tokio::join!(gate.call("GET", &path, &headers), gate.call("GET", &path, &headers));
+    let session = |reply: &Reply| {
+        let mut cookies = reply.all("set-cookie").into_iter();
+        cookies
+            .find(|cookie| cookie.starts_with("portcullis-shop="))
+            .map(str::to_owned)
+    };
+    assert_eq!((one.status, two.status), (303, 303), "{} {}", one.body, two.body);
+    assert!(session(&one).is_some());
+    assert_eq!(session(&one), session(&two), "one session for both");
+    assert_eq!(redeemed(&gate), 1);
+
+    // Its tokens have not been taken back.
+    let session = session(&one).unwrap();
+    let session = session.split(';').next().unwrap();
+    let headers = [("Cookie", session), ("X-CSRF", "1"), ("Origin", &gate.origin)];
+    let refreshed = gate.call("POST", "/bff/refresh", &headers).await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
+
+    // Whoever kept the cookie of the attempt gets no further with it, whenever that is.
+    gate.clock.advance(60);
+    let asked = redeemed(&gate);
+    let replayed = gate.call("GET", &path, &[("Cookie", cookies.as_str())]).await;
+    assert_eq!(
+        (replayed.status, gate.last_code().as_str()),
+        (400, "login.attempt_expired")
+    );
+    assert_eq!(redeemed(&gate), asked);
 }
