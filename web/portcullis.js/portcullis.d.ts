@@ -76,8 +76,11 @@ export function user(options?: { slide?: boolean }): Promise<User | null>;
 /** Leaves the page, signs in at the provider and comes back. */
 export function login(options?: string | LoginOptions): void;
 
-/** Ends the session here and at the provider. `false` where nobody was signed in; otherwise the page is about to be left. */
-export function logout(): Promise<boolean>;
+/**
+ * Ends the session here and at the provider; with `everywhere`, all sessions of the person. `false` where nobody was
+ * signed in; otherwise the page is about to be left.
+ */
+export function logout(options?: { everywhere?: boolean }): Promise<boolean>;
 
 /**
  * Calls back when the session will end in so many seconds (60) unless it is used; again when it was used and comes

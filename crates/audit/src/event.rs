@@ -4,6 +4,7 @@ use portcullis_jose::UnixTime;
 use serde::Serialize;
 
 use crate::refused::Refused;
+use crate::text::tidied;
 
 /// What a call was made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -37,19 +38,14 @@ pub struct CheckLine {
 }
 
 impl CheckLine {
-    /// A check, and how it went.
+    /// A check, and how it went. What was expected and found is capped and escaped as in [`Refused`].
     #[must_use]
-    pub const fn new(
-        check: &'static str,
-        result: &'static str,
-        expected: Option<String>,
-        found: Option<String>,
-    ) -> Self {
+    pub fn new(check: &'static str, result: &'static str, expected: Option<String>, found: Option<String>) -> Self {
         Self {
             check,
             result,
-            expected,
-            found,
+            expected: expected.map(|text| tidied(&text)),
+            found: found.map(|text| tidied(&text)),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A login in progress lives in a cookie of its own, sealed and short-lived, one for each attempt: any number of tabs
 //! can sign in at once, and nothing is stored before a login succeeds.
 
+use std::sync::atomic::Ordering;
+
 use http::{HeaderMap, HeaderValue};
 use portcullis_audit::Refused;
 use portcullis_jose::{Secret, UnixTime, base64url_decode, base64url_encode, sha256};
@@ -62,6 +64,9 @@ struct Sealable {
     /// Empty once the login has succeeded.
     attempt: String,
     started: UnixTime,
+    /// Its place among those that this process has begun, for those of one second.
+    #[serde(default)]
+    number: u64,
     purpose: Purpose,
     #[serde(default)]
     replaces: Option<[u8; 32]>,
@@ -85,16 +90,18 @@ impl Bff {
         let sealable = Sealable {
             attempt: attempt.to_sealable().expose().to_owned(),
             started: attempt.started(),
+            number: self.0.begun.fetch_add(1, Ordering::Relaxed),
             purpose,
             // The answer may come without the session's cookie: as a form that the provider's page posts, for one.
             replaces: self.session_key(headers).map(|key| *key.as_bytes()),
         };
         let mut set: Vec<HeaderValue> = self.attempt_set_cookie(&name, &sealable)?.into_iter().collect();
-        let mut pending: Vec<(UnixTime, &str, usize)> = self
+        let mut pending: Vec<((UnixTime, u64), &str, usize)> = self
             .attempt_cookies(headers)
             .map(|(name, value)| {
-                let started = self.open_attempt(name, value).map(|sealable| sealable.started);
-                (started.unwrap_or_default(), name, name.len() + value.len())
+                let opened = self.open_attempt(name, value);
+                let begun = opened.map(|sealable| (sealable.started, sealable.number));
+                (begun.unwrap_or_default(), name, name.len() + value.len())
             })
             .collect();
         pending.sort();
@@ -147,6 +154,7 @@ impl Bff {
         let sealable = Sealable {
             attempt: String::new(),
             started: pending.attempt.started(),
+            number: 0,
             purpose: pending.purpose.clone(),
             replaces: None,
         };

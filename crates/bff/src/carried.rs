@@ -95,8 +95,13 @@ impl FrontendSettings {
             0 => (name.clone(), format!("{count}.{chunk}")),
             _ => (format!("{name}.{number}"), chunk.to_owned()),
         });
+        // What a larger session left behind would come with every request.
+        let others =
+            (count..MAX_CHUNKS).map(|number| self.set_cookie(&format!("{name}.{number}"), "", Some(0), self.same_site));
         named
-            .filter_map(|(name, value)| self.set_cookie(&name, &value, None, self.same_site))
+            .map(|(name, value)| self.set_cookie(&name, &value, None, self.same_site))
+            .chain(others)
+            .flatten()
             .collect()
     }
 

@@ -159,7 +159,7 @@ impl Bff {
         form: Option<&[u8]>,
         step_up: Option<&StepUp>,
     ) -> Result<Response<Body>, Refused> {
-        let sealed = match form.and_then(|form| std::str::from_utf8(form).ok()) {
+        let sealed = match form.and_then(as_text) {
             Some(body) => self.seal_form(target, body)?,
             None => String::new(),
         };
@@ -239,6 +239,15 @@ pub fn is_form(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
+/// A form that is sent again as it was: what it says in another encoding than UTF-8 would be lost.
+fn as_text(form: &[u8]) -> Option<&str> {
+    let lossy = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
+    let mut fields = form_urlencoded::parse(form);
+    (!fields.any(|(name, value)| lossy(&name) || lossy(&value)))
+        .then(|| std::str::from_utf8(form).ok())
+        .flatten()
+}
+
 /// A name that the person knows themselves by.
 fn who(session: &Session) -> &str {
     let claim = |name: &str| session.data.claims.get(name).and_then(serde_json::Value::as_str);
@@ -302,5 +311,11 @@ mod tests {
         };
         assert!(kind("application/x-www-form-urlencoded; charset=UTF-8"));
         assert!(!kind("multipart/form-data; boundary=x") && !kind("application/json") && !is_form(&HeaderMap::new()));
+        for good in [&b""[..], b"a=1&b=%C3%A9", "a=\u{e9}".as_bytes()] {
+            assert!(as_text(good).is_some(), "{good:?}");
+        }
+        for other in [&b"a=%E9"[..], b"%FF=1", b"a=\xe9"] {
+            assert!(as_text(other).is_none(), "{other:?}");
+        }
     }
 }

@@ -100,6 +100,8 @@ struct Inner {
     copies: copies::Copies,
     carried: carried::CarriedLately,
     callbacks: callbacks::Callbacks,
+    /// How many logins were begun.
+    begun: std::sync::atomic::AtomicU64,
 }
 
 impl Bff {
@@ -123,6 +125,7 @@ impl Bff {
             copies: copies::Copies::new(settings.grace),
             carried: carried::CarriedLately::default(),
             callbacks: callbacks::Callbacks::default(),
+            begun: std::sync::atomic::AtomicU64::new(0),
             origin: settings.origin(),
             session_cookie: settings.session_cookie(),
             settings,
@@ -211,10 +214,14 @@ impl Bff {
             "login" if get => self.login(request, query, false, id).await,
             // OpenID Connect Core 1.0 s4: another party may also send a form.
             "login" if post => self.login(request, body, false, id).await,
-            "silent-login" if get => self.login(request, query, true, id).await,
+            "silent-login" if get => self.silent_login(request, query, id).await,
             "callback" if get => self.callback(request, query, id).await,
             // OAuth 2.0 Form Post Response Mode s2.
-            "callback" if post && self.takes_form_post() => self.callback(request, body, id).await,
+            "callback" if post && self.takes_form_post() => {
+                // What is no form has no fields.
+                let form = if is_form(&request.headers) { body } else { &[] };
+                self.callback(request, form, id).await
+            }
             "user" if get => self.user(request).await,
             "session" if get => self.session_left(request).await,
             "refresh" if post => self.refresh(request, id).await,

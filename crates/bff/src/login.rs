@@ -15,7 +15,7 @@ use crate::pages::{self, Frames};
 use crate::session::{SessionData, store_refused};
 use crate::sessions;
 use crate::wish::Wish;
-use crate::{AccessToken, Bff, Failure, StepUp};
+use crate::{AccessToken, Bff, Failure, SameSite, StepUp};
 
 /// Claims that say something of the token, not of the person.
 const PROTOCOL_CLAIMS: [&str; 12] = [
@@ -117,6 +117,24 @@ impl Bff {
         redirect(url.as_str(), set_cookies)
     }
 
+    /// The same in a frame, which asks nobody. The page around it is told of everything that comes of it.
+    pub(crate) async fn silent_login(
+        &self,
+        request: &Parts,
+        query: &[u8],
+        id: &RequestId,
+    ) -> Result<Response<Body>, Failure> {
+        match self.login(request, query, true, id).await {
+            Err(failure) if failure.refused.code != "csrf.cross_site" => {
+                let (frontend, refused) = (self.0.settings.name.clone(), failure.refused);
+                let code = refused.code;
+                self.0.audit.emit(Some(id), Event::LoginFailed { frontend, refused });
+                Ok(told_in_frame(false, code, failure.set_cookies))
+            }
+            done => done,
+        }
+    }
+
     /// Takes the provider's answer: the query, or the form of a POST.
     pub(crate) async fn callback(
         &self,
@@ -131,7 +149,13 @@ impl Bff {
         let return_to = purpose.map(|purpose| purpose.return_to);
         let refused = match result {
             Ok(()) if silent == Silent::Frame => return Ok(told_in_frame(true, "", set_cookies)),
-            Ok(()) => return redirect(&return_to.unwrap_or_else(|| self.0.settings.home()), set_cookies),
+            Ok(()) => {
+                let to = return_to.unwrap_or_else(|| self.0.settings.home());
+                return match self.0.settings.same_site {
+                    SameSite::Strict => Ok(onward(&to, set_cookies)),
+                    _ => redirect(&to, set_cookies),
+                };
+            }
             // What keeps sessions is at fault: whoever signs in has none that would go on.
             Err(refused) if refused.status() == 503 && refused.code.starts_with("store.") => {
                 let found = refused.found.as_deref().unwrap_or_default();
@@ -413,7 +437,7 @@ impl Bff {
 }
 
 /// The answer inside of a frame that tried to sign in without asking.
-fn told_in_frame(signed_in: bool, error: &str, set_cookies: Vec<HeaderValue>) -> Response<Body> {
+pub(crate) fn told_in_frame(signed_in: bool, error: &str, set_cookies: Vec<HeaderValue>) -> Response<Body> {
     let nonce = random_token(16);
     let page = pages::Silent {
         nonce: &nonce,
@@ -421,6 +445,18 @@ fn told_in_frame(signed_in: bool, error: &str, set_cookies: Vec<HeaderValue>) ->
         error,
     };
     let mut response = pages::response(&page, &nonce, StatusCode::OK, Frames::Own);
+    for cookie in set_cookies {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// A navigation that began at the provider comes without a strict cookie, whatever redirects lead it here. The page begins
+/// another one, which is ours.
+fn onward(to: &str, set_cookies: Vec<HeaderValue>) -> Response<Body> {
+    let nonce = random_token(16);
+    let page = pages::Onward { nonce: &nonce, to };
+    let mut response = pages::response(&page, &nonce, StatusCode::OK, Frames::None);
     for cookie in set_cookies {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -451,7 +487,10 @@ fn login_refused(error: LoginError) -> Refused {
     let refused = Refused::new(error.code());
     match &error {
         LoginError::IssuerMismatch { expected, found } => refused.expected(expected).found(found),
-        LoginError::Provider { error } => refused.found(error),
+        LoginError::Provider { error, description } => match description {
+            Some(description) => refused.found(format!("{error}: {description}")),
+            None => refused.found(error),
+        },
         LoginError::DuplicateParameter(name) => refused.found(name),
         _ => refused,
     }

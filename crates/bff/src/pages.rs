@@ -13,6 +13,14 @@ pub(crate) struct Fragment<'a> {
     pub(crate) login: &'a str,
 }
 
+/// Leads on from the callback by a navigation of its own.
+#[derive(Template)]
+#[template(path = "onward.html")]
+pub(crate) struct Onward<'a> {
+    pub(crate) nonce: &'a str,
+    pub(crate) to: &'a str,
+}
+
 /// Keeps a form in the tab until the person has signed in.
 #[derive(Template)]
 #[template(path = "kept.html")]

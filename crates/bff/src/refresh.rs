@@ -159,7 +159,7 @@ impl Bff {
                 return Ok(session.data.access_token.clone());
             }
             if session.data.refresh_token.is_none() {
-                return self.without_refresh_token(&session, id).await;
+                return self.without_refresh_token(&session);
             }
             // It is never closed. Whoever has waited for it looks again below.
             let slot = flights.slots.acquire().await;
@@ -194,12 +194,9 @@ impl Bff {
         found.ok_or_else(|| Refused::new("session.expired"))
     }
 
-    async fn without_refresh_token(&self, session: &Session, id: &RequestId) -> Result<AccessToken, Refused> {
-        if self.is_alive(session) {
-            return Ok(session.data.access_token.clone());
-        }
-        let refused = Refused::new("session.expired").found("the access token is over and there is no refresh token");
-        self.end(session, refused, id).await
+    /// The session goes on without a token to call APIs with: who the person is has not changed.
+    fn without_refresh_token(&self, session: &Session) -> Result<AccessToken, Refused> {
+        self.alive_or(session, Refused::new("session.token_expired"))
     }
 
     /// Whether an ID token of now is refused for good: not for want of a key, or by keys from before it was issued.
@@ -217,7 +214,7 @@ impl Bff {
     async fn ask_provider(&self, session: &Session, fencing: u64, id: &RequestId) -> Result<AccessToken, Refused> {
         let client = &self.0.settings.client;
         let Some(refresh_token) = &session.data.refresh_token else {
-            return self.without_refresh_token(session, id).await;
+            return self.without_refresh_token(session);
         };
         let asked = self.0.clock.now();
         let response = match client.refresh(refresh_token, self.0.settings.resource.as_deref()).await {

@@ -92,6 +92,12 @@ struct Sealable {
 }
 
 impl Session {
+    /// Whether its access token can be renewed without the person.
+    #[must_use]
+    pub fn is_refreshable(&self) -> bool {
+        self.data.refresh_token.is_some()
+    }
+
     fn of(key: SessionKey, copy: &Opened) -> Session {
         Session {
             key,

@@ -54,7 +54,7 @@ impl Bff {
             "seconds_left": session.seconds_left(now),
             "lifetime_left": session.times.expires.since(now).max(0),
             "token_seconds_left": session.data.access_expires.map(|expires| expires.since(now).max(0)),
-            "refreshable": session.data.refresh_token.is_some(),
+            "refreshable": session.is_refreshable(),
         })
     }
 }

@@ -196,6 +196,8 @@ pub struct CallbackParameters {
     state: Option<Secret>,
     iss: Option<String>,
     error: Option<String>,
+    /// For people; where there are several, the first.
+    description: Option<String>,
 }
 
 impl CallbackParameters {
@@ -218,6 +220,9 @@ impl CallbackParameters {
                 "state" => once(&mut parameters.state, "state", Secret::new(value))?,
                 "iss" => once(&mut parameters.iss, "iss", value.into_owned())?,
                 "error" => once(&mut parameters.error, "error", value.into_owned())?,
+                "error_description" => {
+                    parameters.description.get_or_insert(value.into_owned());
+                }
                 _ => {}
             }
         }
@@ -284,7 +289,10 @@ pub fn validate_callback(
             .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
             .take(64)
             .collect();
-        return Err(LoginError::Provider { error });
+        // It goes to events alone, where it is escaped.
+        let description = parameters.description.filter(|text| !text.is_empty());
+        let description = description.map(|text| text.chars().take(200).collect());
+        return Err(LoginError::Provider { error, description });
     }
     let code = parameters
         .code
@@ -326,6 +334,8 @@ pub enum LoginError {
     Provider {
         /// The error code.
         error: String,
+        /// What it says to people (`error_description`), 200 characters at most, as it came.
+        description: Option<String>,
     },
 }
 
@@ -340,7 +350,7 @@ impl LoginError {
             LoginError::IssuerMismatch { .. } => "login.issuer_mismatch",
             LoginError::DuplicateParameter(_) => "login.duplicate_parameter",
             LoginError::CodeMissing => "login.code_rejected",
-            LoginError::Provider { error } => provider_code(error),
+            LoginError::Provider { error, .. } => provider_code(error),
         }
     }
 }

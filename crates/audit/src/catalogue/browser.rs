@@ -16,6 +16,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Sign in again. If people lose their sessions too early, raise `session = { idle, lifetime }` of the frontend; if all sessions ended at once, the store was emptied or its key ring was replaced.",
     ),
     entry(
+        ("session.token_expired", "session_token_expired"),
+        401,
+        "The session has no access token any more",
+        "The access token of the session has expired, and the provider gave no refresh token to get another one with. The session itself goes on: `/bff/user` answers, and calls that need no token of the person's pass.",
+        "Sign in again, which brings a new token. To spare people that, let the frontend ask for `offline_access` (and the provider grant it), or let access tokens live for as long as the session.",
+    ),
+    entry(
         ("session.not_kept", "session_not_kept"),
         501,
         "Nobody knows of the other sessions",

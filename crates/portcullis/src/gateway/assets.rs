@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, LOCATION, VARY};
+use http::header::{CACHE_CONTROL, IF_RANGE, LOCATION, RANGE, VARY};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use portcullis_audit::{Credential, Refused};
 use portcullis_bff::is_navigation;
@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
 use super::frontends::Frontend;
+use super::ranges;
 use super::{Gateway, Incoming};
 use crate::config::is_within;
 
@@ -49,7 +50,42 @@ impl Files {
     }
 
     async fn get(&self, incoming: &Incoming<'_>, path: &str) -> Response<Body> {
-        let response = self.serve.clone().oneshot(request_for(incoming, path)).await;
+        if !names_a_file(path) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            return response;
+        }
+        let mut request = request_for(incoming, path);
+        let condition = request.headers_mut().remove(IF_RANGE);
+        let range = ranges::wanted(&request);
+        match &range {
+            Some(range) => request.headers_mut().insert(RANGE, range.clone()),
+            None => request.headers_mut().remove(RANGE),
+        };
+        // RFC 9110 s13.1.5: of another version the whole is sent.
+        if range.is_some()
+            && let Some(condition) = condition
+        {
+            let mut head = request.clone();
+            *head.method_mut() = Method::HEAD;
+            head.headers_mut().remove(RANGE);
+            let head = self.ask(head.map(|()| Body::empty())).await;
+            if !ranges::is_same_version(&condition, head.headers()) {
+                request.headers_mut().remove(RANGE);
+            }
+        }
+        let whole = request.clone();
+        let response = self.ask(request.map(|()| Body::empty())).await;
+        if range.is_some_and(|range| ranges::is_of_the_whole(&range, &response)) {
+            let mut whole = whole;
+            whole.headers_mut().remove(RANGE);
+            return self.ask(whole.map(|()| Body::empty())).await;
+        }
+        response
+    }
+
+    async fn ask(&self, request: Request<Body>) -> Response<Body> {
+        let response = self.serve.clone().oneshot(request).await;
         response.unwrap_or_else(|never| match never {}).map(Body::new)
     }
 
@@ -65,7 +101,7 @@ impl Files {
         }
         let path = frontend.inside(incoming.path.as_str());
         if path.is_empty() {
-            return to_first_page(frontend);
+            return to_first_page(frontend, incoming);
         }
         // What begins with a dot is nobody's page (RFC 8615 excepted).
         let hidden = |segment: &str| segment.starts_with('.') && segment != ".well-known";
@@ -87,6 +123,10 @@ impl Files {
         ) {
             // Whatever a request's condition or a fault of ours brought about is nobody else's answer.
             cached = "no-store";
+            // To the directory, with its slash.
+            if response.status().is_redirection() {
+                with_query(&mut response, incoming);
+            }
         } else if self.is_immutable(path) {
             cached = "public, max-age=31536000, immutable";
         }
@@ -142,17 +182,38 @@ impl Assets {
 }
 
 /// Relative addresses of a page lead astray where its own has no slash at the end.
-fn to_first_page(frontend: &Frontend) -> Response<Body> {
+fn to_first_page(frontend: &Frontend, incoming: &Incoming<'_>) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     if let Ok(location) = HeaderValue::from_str(&format!("{}/", frontend.path())) {
         response.headers_mut().insert(LOCATION, location);
     }
+    // A redirect for good is kept for good, unless it is said otherwise.
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    with_query(&mut response, incoming);
     response
 }
 
-fn request_for(incoming: &Incoming<'_>, path: &str) -> Request<Body> {
-    let mut request = Request::new(Body::empty());
+/// Lets a redirect lead on with the query that was asked.
+fn with_query(response: &mut Response<Body>, incoming: &Incoming<'_>) {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    if let (Some(location), Some(query)) = (location, incoming.parts.uri.query())
+        && let Ok(location) = HeaderValue::from_str(&format!("{location}?{query}"))
+    {
+        response.headers_mut().insert(LOCATION, location);
+    }
+}
+
+/// Whether a file may have this name: systems know none whose name has more than 255 bytes, or its path more than 4096.
+fn names_a_file(path: &str) -> bool {
+    let bytes = |segment: &str| segment.len() - 2 * segment.matches('%').count();
+    path.len() <= 3072 && path.split('/').all(|segment| bytes(segment) <= 255)
+}
+
+fn request_for(incoming: &Incoming<'_>, path: &str) -> Request<()> {
+    let mut request = Request::new(());
     *request.method_mut() = incoming.parts.method.clone();
     *request.headers_mut() = incoming.parts.headers.clone();
     // The path is in normal form, so it is a URI.

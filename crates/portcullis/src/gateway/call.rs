@@ -238,7 +238,10 @@ impl Gateway {
             Ok(token) => token,
             Err(GuardError::Token(Refusal::Expired { .. })) => {
                 let found = "the access token has expired, and there is no other";
-                return Err(refuse(Refused::new("refresh.unavailable").found(found)));
+                return Err(refuse(match session.is_refreshable() {
+                    true => Refused::new("refresh.unavailable").found(found),
+                    false => Refused::new("session.token_expired"),
+                }));
             }
             Err(GuardError::Token(refusal @ (Refusal::UnknownKid { .. } | Refusal::SignatureInvalid)))
                 if !Box::pin(bff.keys_are_newer(&session)).await.map_err(&refuse)? =>

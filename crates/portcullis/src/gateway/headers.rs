@@ -162,9 +162,49 @@ pub(super) fn allow(headers: &mut HeaderMap, origin: &HeaderValue) {
     headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
 }
 
-/// On https alone (RFC 6797 s7.2), and not where the upstream has said it.
+/// On https alone (RFC 6797 s7.2), and not where the upstream has said it; but no upstream switches it off for the host.
 pub(super) fn transport(headers: &mut HeaderMap, value: &HeaderValue) {
-    headers
-        .entry(STRICT_TRANSPORT_SECURITY)
-        .or_insert_with(|| value.clone());
+    let mut said = headers.get_all(STRICT_TRANSPORT_SECURITY).iter();
+    let lasts = |value: &HeaderValue| {
+        let mut directives = value.to_str().unwrap_or_default().split(';').map(str::trim);
+        let age = directives.find_map(|directive| {
+            let (name, age) = directive.split_once('=')?;
+            name.trim()
+                .eq_ignore_ascii_case("max-age")
+                .then(|| age.trim().trim_matches('"'))
+        });
+        age.and_then(|age| age.parse::<u64>().ok()).is_some_and(|age| age > 0)
+    };
+    // Browsers read the first.
+    if !said.next().is_some_and(lasts) {
+        headers.insert(STRICT_TRANSPORT_SECURITY, value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_may_say_more_of_transport_security_and_not_switch_it_off() {
+        let ours = HeaderValue::from_static("max-age=31536000");
+        for (said, kept) in [
+            (&[][..], false),
+            (&["max-age=63072000; includeSubDomains; preload"], true),
+            (&["includeSubDomains; MAX-AGE=\"600\""], true),
+            (&["max-age=0"], false),
+            (&["max-age=0; includeSubDomains", "max-age=600"], false),
+            (&["max-age=soon"], false),
+            (&["includeSubDomains"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in said {
+                headers.append(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(value));
+            }
+            transport(&mut headers, &ours);
+            let values: Vec<&HeaderValue> = headers.get_all(STRICT_TRANSPORT_SECURITY).iter().collect();
+            let expected = if kept { said[0] } else { "max-age=31536000" };
+            assert_eq!(values, [expected], "{said:?}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ mod library;
 mod outlived;
 mod own;
 mod providers;
+mod ranges;
 mod revocations;
 mod routes;
 mod sealing;

@@ -67,6 +67,11 @@ pub(super) fn of(code: &str) -> Words {
             "You are not signed in, and this page needs to know who you are.",
             true,
         ),
+        "session.token_expired" => words(
+            "Please sign in again",
+            "You are known here, but what this needs can only be had by signing in once more.",
+            true,
+        ),
         "session.expired" | "session.invalid" | "refresh.rejected" => words(
             "You were signed out",
             "Your session has ended. Please sign in again.",

@@ -98,6 +98,8 @@ pub(crate) fn is_unwanted(name: &str, trusted_peer: bool) -> bool {
             name,
             // RFC 9110 s10.1.1: we answer the expectation ourselves, when the upstream wants the body.
             "expect"
+            // CGI and its heirs take it for the variable that names a proxy to call through (CVE-2016-5385).
+            | "proxy"
             // The path and method that were checked are the path and method that are served.
             | "x-original-url" | "x-rewrite-url" | "x-http-method-override" | "x-http-method" | "x-method-override"
             | "x-original-uri" | "x-original-method" | "x-original-host" | "x-envoy-original-path"
@@ -414,6 +416,7 @@ mod tests {
             ("x-original-method", "DELETE"),
             ("x-original-host", "admin.test"),
             ("x-envoy-original-path", "/admin"),
+            ("proxy", "http://evil.example"),
         ];
         assert_eq!(clean(&sent, Case::default()), ["x-auth-user: alice"]);
     }

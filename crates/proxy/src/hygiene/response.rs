@@ -1,7 +1,10 @@
 //! The response's headers, as the client gets them.
 
 use http::HeaderMap;
-use http::header::{CACHE_CONTROL, CONNECTION, EXPIRES, HeaderName, HeaderValue, LOCATION, SET_COOKIE, UPGRADE, VARY};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, EXPIRES, HeaderName, HeaderValue, LOCATION, SET_COOKIE,
+    TRANSFER_ENCODING, UPGRADE, VARY,
+};
 
 use super::cookies::{self, CookieMatch};
 use super::{is_hop_by_hop, nominated};
@@ -17,12 +20,17 @@ pub(crate) fn clean_response(
     request_id: Option<HeaderValue>,
 ) {
     let mut doomed = Vec::new();
+    // RFC 9112 s6.3: the length is not that of a body that came in chunks.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        doomed.push(CONTENT_LENGTH);
+    }
     for name in headers.keys() {
         let text = name.as_str();
         if text == "connection" {
             nominated(headers, &mut doomed);
         }
-        if is_hop_by_hop(text) {
+        // What a gateway further in says of its refusals is not for callers of this one.
+        if is_hop_by_hop(text) || text == "portcullis-reason" {
             doomed.push(name.clone());
         }
     }
@@ -115,8 +123,10 @@ mod tests {
             ("x-internal", "1"),
             ("keep-alive", "timeout=5"),
             ("transfer-encoding", "chunked"),
+            ("content-length", "2"),
             ("upgrade", "h2c"),
             ("proxy-authenticate", "Basic"),
+            ("portcullis-reason", "token.expired"),
             ("server", "kestrel"),
             ("trailer", "x-sum"),
             ("x-request-id", "upstream's"),
@@ -124,6 +134,14 @@ mod tests {
         assert_eq!(
             clean(&sent),
             ["server: kestrel", "trailer: x-sum", "x-request-id: id-1"]
+        );
+    }
+
+    #[test]
+    fn a_length_alone_is_the_bodys() {
+        assert_eq!(
+            clean(&[("content-length", "2")]),
+            ["content-length: 2", "x-request-id: id-1"]
         );
     }
 

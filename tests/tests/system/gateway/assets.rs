@@ -9,6 +9,7 @@ use super::raw::Reply;
 fn write_pages(dir: &Path) {
     let pages = dir.join("dist");
     std::fs::create_dir_all(pages.join("assets")).unwrap();
+    std::fs::create_dir_all(pages.join("docs")).unwrap();
     for (name, text) in [
         ("index.html", "<!doctype html><title>Shop</title>"),
         ("app.js", "console.log('plain')"),
@@ -16,9 +17,12 @@ fn write_pages(dir: &Path) {
         ("app.js.gz", "(gzip)"),
         ("assets/app-4f2a9c.js", "console.log('hashed')"),
         (".env", "SECRET=1"),
+        ("empty.txt", ""),
+        ("docs/index.html", "<!doctype html><title>Docs</title>"),
     ] {
         std::fs::write(pages.join(name), text).unwrap();
     }
+    std::fs::write(pages.join(format!("{}.txt", "\u{e4}".repeat(125))), "long").unwrap();
 }
 
 async fn with_pages(public: Option<&str>, keys: &str) -> Gate {
@@ -109,6 +113,63 @@ async fn files_are_kept_and_asked_for_again_as_they_should_be() {
         assert_eq!((page.status, page.body.contains("Shop")), (200, true), "{target}");
         assert_eq!(page.header("cache-control"), "no-cache", "{target}");
     }
+}
+
+#[tokio::test]
+async fn a_part_of_a_file_is_sent_where_it_is_one_of_this_version() {
+    let gate = with_pages(None, "").await;
+    let whole = gate.call("GET", "/app.js", &[]).await;
+    let (tag, date) = (whole.header("etag"), whole.header("last-modified"));
+    for (range, condition, expected) in [
+        ("bytes=0-6", "", "console"),
+        ("Bytes=0-6", tag, "console"),
+        ("bytes=8-", date, "log('plain')"),
+        ("bytes=-2", "", "')"),
+        ("bytes=15-99999999999999999999", "", "ain')"),
+        ("bytes=0-6", "\"another\"", "console.log('plain')"),
+        ("bytes=0-6", "Thu, 01 Jan 1970 00:00:00 GMT", "console.log('plain')"),
+        ("bytes=-5000", "", "console.log('plain')"),
+        ("items=0-6", "", "console.log('plain')"),
+        ("bytes=0-1,4-5", "", "console.log('plain')"),
+    ] {
+        let mut headers = vec![("Range", range)];
+        if !condition.is_empty() {
+            headers.push(("If-Range", condition));
+        }
+        let reply = gate.call("GET", "/app.js", &headers).await;
+        let status = if expected == whole.body { 200 } else { 206 };
+        assert_eq!(
+            (reply.status, reply.body.as_str()),
+            (status, expected),
+            "{range} if {condition}"
+        );
+        assert_eq!(reply.header("content-range").is_empty(), status == 200, "{reply:?}");
+    }
+    let head = gate.call("HEAD", "/app.js", &[("Range", "bytes=0-6")]).await;
+    assert_eq!((head.status, head.header("content-length")), (200, "20"));
+    let empty = gate.call("GET", "/empty.txt", &[("Range", "bytes=0-")]).await;
+    assert_eq!((empty.status, empty.header("content-range")), (200, ""));
+    let none = gate.call("GET", "/app.js", &[("Range", "bytes=20-")]).await;
+    assert_eq!(none.status, 416);
+}
+
+#[tokio::test]
+async fn a_path_that_no_file_can_have_is_one_of_the_apps_own() {
+    let gate = with_pages(None, "").await;
+    for path in [format!("/{}", "a".repeat(300)), format!("/{}", "b/".repeat(4_000))] {
+        let page = gate.call("GET", &path, &NAVIGATE).await;
+        assert_eq!((page.status, page.body.contains("Shop")), (200, true));
+        assert_eq!(gate.call("GET", &path, &[]).await.status, 404);
+    }
+    // 255 bytes, as the longest name that there is.
+    let reply = gate.call("GET", &format!("/{}.txt", "%C3%A4".repeat(125)), &[]).await;
+    assert_eq!((reply.status, reply.body.as_str()), (200, "long"));
+    // On the way to a directory's page the query is not lost.
+    let reply = gate.call("GET", "/docs?page=2&a=b", &NAVIGATE).await;
+    assert_eq!(
+        (reply.status, reply.header("location"), reply.header("cache-control")),
+        (307, "/docs/?page=2&a=b", "no-store")
+    );
 }
 
 #[tokio::test]

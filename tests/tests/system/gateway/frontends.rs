@@ -224,6 +224,11 @@ async fn by_path_each_with_its_own_pages_and_endpoints() {
     assert_eq!(gate.call("GET", "/desk/app.js", &[]).await.body, "// Desk");
     let moved = gate.call("GET", "/desk", &navigate).await;
     assert_eq!((moved.status, moved.header("location")), (308, "/desk/"));
+    let moved = gate.call("GET", "/desk?invite=abc", &[]).await;
+    assert_eq!(
+        (moved.status, moved.header("location"), moved.header("cache-control")),
+        (308, "/desk/?invite=abc", "no-store")
+    );
 
     // One browser, signed in to both.
     let mut browser = Browser::new();

@@ -105,6 +105,14 @@ async fn logins_under_way_take_a_bounded_part_of_the_headers() {
         assert_eq!(gate.visit(&mut browser, &small).await.status, 303);
     }
     assert_eq!(pending(&browser).split("; ").count(), 8 + 1);
+    // The oldest have made room, also of those of one second.
+    let begun = browser.set_cookies.iter().filter(|line| !line.contains("Max-Age=0"));
+    let begun: Vec<&str> = begun.filter_map(|line| line.split('=').next()).collect();
+    let (gone, left) = begun.split_at(20 - 8);
+    assert_eq!(begun.len(), 20);
+    let names = pending(&browser);
+    assert!(left.iter().all(|name| names.contains(name)), "{names}");
+    assert!(!gone.iter().any(|name| names.contains(name)), "{names}");
     let (path, class) = ("a".repeat(2_000), "x".repeat(512));
     let large = format!("{}/bff/login?return_to=/app/{path}&acr_values={class}", gate.origin);
     for _ in 0..20 {
@@ -163,6 +171,17 @@ async fn a_silent_login_asks_nobody() {
     assert_eq!((back.status.as_u16(), back.location().unwrap().path()), (303, "/app/x"));
     assert_eq!(gate.last_code(), "login.interaction_required");
     assert!(gate.session(&browser).is_none());
+
+    // What fails at once is told too; the page around the frame would wait for ever.
+    let told = gate
+        .visit(&mut browser, &format!("{frame}?return_to=//evil.example"))
+        .await;
+    assert_eq!(
+        (told.status.as_u16(), link(&told, "data-signed-in=\"").as_str()),
+        (200, "false")
+    );
+    assert_eq!(link(&told, "data-error=\""), "login.return_path_refused");
+    assert_eq!(gate.last_code(), "login.return_path_refused");
 
     let begun = gate.visit(&mut browser, &frame).await;
     let told = gate.go_on(&mut browser, begun).await;
@@ -251,7 +270,11 @@ async fn what_the_provider_says_is_told_in_words_and_starts_nothing() {
             .await;
         let state = query(&begun)["state"].clone();
         let asked = gate.idp.control().request_log().len();
-        let url = format!("{}/bff/callback?error={error}&state={state}&iss={iss}", gate.origin);
+        let said = "error_description=AADSTS65004%3A%20the%20person%20said%0Ano";
+        let url = format!(
+            "{}/bff/callback?error={error}&{said}&state={state}&iss={iss}",
+            gate.origin
+        );
         let answer = gate.visit(&mut browser, &url).await;
         assert_eq!(
             (answer.status.as_u16(), gate.last_code().as_str()),
@@ -274,7 +297,10 @@ async fn what_the_provider_says_is_told_in_words_and_starts_nothing() {
         let event = logged
             .lines()
             .find(|line| line.contains("login_failed") && line.contains(answer.header("x-request-id")));
-        assert!(event.is_some_and(|event| event.contains(code)), "{error}");
+        let event = event.unwrap_or_else(|| panic!("no event of {error}"));
+        let found = format!(r#""found":"{error}: AADSTS65004: the person said\\nno""#);
+        assert!(event.contains(code) && event.contains(&found), "{event}");
+        assert!(!answer.body.contains("AADSTS"), "what came in a URL is shown to nobody");
     }
 }
 

@@ -340,3 +340,36 @@ async fn a_websocket_of_the_app_brings_the_sessions_token_to_a_public_route() {
         assert_eq!(gate.upstream.last().all("authorization").len(), tokens, "{origin}");
     }
 }
+
+#[tokio::test]
+async fn a_session_without_a_refresh_token_outlives_its_access_token() {
+    let gate = Gate::start_with(None, |text, _| {
+        text.replacen("[\"openid\", \"offline_access\", ", "[\"openid\", ", 1)
+    })
+    .await;
+    let mut browser = gate.sign_in().await;
+    assert_eq!(gate.fetch(&mut browser, "/api/orders").await.status, 200);
+    let left = gate.fetch(&mut browser, "/bff/session").await.json();
+    assert_eq!(left["refreshable"], false);
+    let lives = left["token_seconds_left"].as_i64().unwrap();
+    assert!(lives < left["seconds_left"].as_i64().unwrap(), "{left}");
+    gate.clock.advance(lives);
+
+    for _ in 0..2 {
+        let answer = gate.fetch(&mut browser, "/api/orders").await;
+        assert_eq!(
+            (answer.status.as_u16(), gate.last_code().as_str()),
+            (401, "session.token_expired")
+        );
+        assert_eq!(
+            gate.fetch(&mut browser, "/bff/user").await.status,
+            200,
+            "nobody was signed out"
+        );
+    }
+    let page = gate.visit(&mut browser, &format!("{}/app/x", gate.origin)).await;
+    assert_eq!(page.location().unwrap().path(), "/bff/login");
+    let done = gate.go_on(&mut browser, page).await;
+    assert_eq!(done.status, 200, "{}", done.body);
+    assert_eq!(gate.fetch(&mut browser, "/api/orders").await.status, 200);
+}
