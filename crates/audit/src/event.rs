@@ -386,6 +386,18 @@ pub enum Event {
         refused: Refused,
     },
 
+    /// The certificate that the gateway shows was read anew, and new connections get it.
+    ServerCertificateLoaded {
+        /// The file.
+        file: String,
+    },
+    /// Certificate and key were replaced, and cannot be used; those of before are.
+    ServerCertificateRefused {
+        /// Why.
+        #[serde(flatten)]
+        refused: Refused,
+    },
+
     /// Lines were lost because whoever reads them was too slow or stuck.
     EventsDropped {
         /// Routine events that were lost.
@@ -421,6 +433,8 @@ impl Event {
         "revoked",
         "sealing_keys_loaded",
         "sealing_keys_refused",
+        "server_certificate_loaded",
+        "server_certificate_refused",
         "session_expired",
         "started",
         "stopping",

@@ -2,6 +2,9 @@
 //!
 //! The rooms that do the work are crates of their own; here they are put together. See the manual in `docs/`.
 
+#[macro_use]
+mod print;
+
 pub mod admin;
 pub mod cli;
 mod client_certificate;

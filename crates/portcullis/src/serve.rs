@@ -9,12 +9,13 @@ use portcullis_console::{ConsoleInfo, ConsoleState, router_with};
 use portcullis_jose::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::signal::unix::{self, SignalKind};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Settings;
 use crate::gateway::{Extras, Running};
-use crate::server;
+use crate::server::{self, Tls};
 
 /// What is under way when the process is told to stop may go on for so long.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -34,7 +35,12 @@ pub fn run(settings: &Settings) -> Result<(), String> {
         };
         let running = Running::start(settings, &audit, &clock, Extras::default()).map_err(|error| error.to_string())?;
         let (stop, stopping) = watch::channel(false);
-        let servers = listen(settings, &running, &audit, listener, admin, &stopping, DRAIN)?;
+        let (tls, hangups) = (settings.server.tls.as_ref().map(Tls::read).transpose()?, hangups());
+        if let (Some(settings), Some(tls)) = (settings.server.tls.clone(), tls.clone()) {
+            // It ends with the runtime.
+            tokio::spawn(tls.keep_up(settings, hangups, audit.clone()));
+        }
+        let servers = listen(settings, &running, &audit, (listener, tls), admin, &stopping, DRAIN);
         let version = env!("CARGO_PKG_VERSION").to_owned();
         audit.emit(
             None,
@@ -45,7 +51,7 @@ pub fn run(settings: &Settings) -> Result<(), String> {
             },
         );
         eprintln!("{}", serving(settings));
-        let why = signalled().await.to_owned();
+        let why = told_to_stop().await.to_owned();
         audit.emit(
             None,
             Event::Stopping {
@@ -79,12 +85,11 @@ pub(crate) fn listen(
     settings: &Settings,
     running: &Running,
     audit: &Audit,
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<Tls>),
     admin: Option<TcpListener>,
     stopping: &watch::Receiver<bool>,
     drain: Duration,
-) -> Result<Vec<JoinHandle<()>>, String> {
-    let tls = settings.server.tls.as_ref().map(server::tls_acceptor).transpose()?;
+) -> Vec<JoinHandle<()>> {
     let gateway = running.gateway().clone();
     let handler = move |request, peer| {
         let gateway = gateway.clone();
@@ -120,7 +125,7 @@ pub(crate) fn listen(
             handler,
         )));
     }
-    Ok(servers)
+    servers
 }
 
 /// One thread alone needs no hand-over between threads.
@@ -138,18 +143,41 @@ pub(crate) fn runtime(workers: Option<usize>) -> Result<Runtime, String> {
         .map_err(|error| format!("cannot start the runtime: {error}"))
 }
 
-/// Waits for Ctrl-C or SIGTERM; says which.
+/// Waits for Ctrl-C, SIGTERM, or the end of the terminal; says which.
 pub(crate) async fn signalled() -> &'static str {
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
+    tokio::select! {
+        why = told_to_stop() => why,
+        () = signal(SignalKind::hangup()) => "signal",
+    }
+}
+
+/// The same for a service, which no terminal's end concerns: SIGHUP has it look at its files.
+async fn told_to_stop() -> &'static str {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => "ctrl_c",
-        () = terminate => "signal",
+        () = signal(SignalKind::terminate()) => "signal",
     }
+}
+
+async fn signal(kind: SignalKind) {
+    match unix::signal(kind) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Tells of each SIGHUP, which then ends nothing.
+fn hangups() -> Arc<Notify> {
+    let told = Arc::new(Notify::new());
+    if let Ok(mut signal) = unix::signal(SignalKind::hangup()) {
+        let told = told.clone();
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                told.notify_one();
+            }
+        });
+    }
+    told
 }

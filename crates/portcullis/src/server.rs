@@ -26,7 +26,10 @@ use crate::client_certificate::verifier;
 use crate::config::TlsSettings;
 use stall::Unstalled;
 
+mod certificate;
 mod stall;
+
+pub use certificate::Tls;
 
 /// A client that does not finish its request's head, or the TLS handshake, is let go after so long.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,7 +44,7 @@ type Client = Unstalled<TcpStream>;
 /// Serves `handler` on `listener` until `stop` turns true, then for at most `drain` what is under way.
 pub async fn serve<H, F>(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     mut stop: watch::Receiver<bool>,
     drain: Duration,
     handler: H,
@@ -96,7 +99,8 @@ pub async fn serve<H, F>(
                 handler(request, peer.ip())
             })
         };
-        let (tls, builder, watcher) = (tls.clone(), builder.clone(), graceful.watcher());
+        let tls = tls.as_ref().map(Tls::now);
+        let (builder, watcher) = (builder.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _place = place;
             match tls {

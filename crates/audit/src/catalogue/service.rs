@@ -45,6 +45,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Put the keys back: each is 32 random bytes in hexadecimal or base64url, one in a line, in a file that its owner alone can read. The event says what was found.",
     ),
     entry(
+        ("server.certificate_unusable", "certificate_unusable"),
+        500,
+        "The new certificate cannot be used",
+        "`cert`, `key` or `client_ca` of `tls` was replaced, and what is there now cannot be read, or is no pair. Connections are still met with the certificate of before, until that expires; a restart would not find any.",
+        "Put the certificate and the key of one pair there, in PEM form and readable by the gateway's user. They are looked at every ten seconds, and on SIGHUP.",
+    ),
+    entry(
         ("store.conflict", "store_conflict"),
         503,
         "Two replicas changed the same session at once",

@@ -37,6 +37,8 @@ impl Event {
             Self::StoreRecovered { .. } => "store_recovered",
             Self::SealingKeysLoaded { .. } => "sealing_keys_loaded",
             Self::SealingKeysRefused { .. } => "sealing_keys_refused",
+            Self::ServerCertificateLoaded { .. } => "server_certificate_loaded",
+            Self::ServerCertificateRefused { .. } => "server_certificate_refused",
             Self::EventsDropped { .. } => "events_dropped",
         }
     }
@@ -53,6 +55,7 @@ impl Event {
             | Self::UpstreamFailed { refused, .. }
             | Self::ProviderUnavailable { refused, .. }
             | Self::SealingKeysRefused { refused }
+            | Self::ServerCertificateRefused { refused }
             | Self::StoreUnavailable { refused, .. } => Some(refused),
             _ => None,
         }
@@ -249,7 +252,9 @@ impl Event {
                 operation: _,
                 refused,
             }
-            | Self::SealingKeysRefused { refused } => refused.tidy(),
+            | Self::SealingKeysRefused { refused }
+            | Self::ServerCertificateRefused { refused } => refused.tidy(),
+            Self::ServerCertificateLoaded { file } => tidy(file),
             Self::SealingKeysLoaded { keys } => keys.iter_mut().for_each(tidy),
             Self::Revoked {
                 kind: _,

@@ -146,6 +146,8 @@ fn samples() -> Vec<Event> {
         Event::StoreRecovered { store: "sqlite" },
         Event::SealingKeysLoaded { keys: vec![text()] },
         Event::SealingKeysRefused { refused: refused() },
+        Event::ServerCertificateLoaded { file: text() },
+        Event::ServerCertificateRefused { refused: refused() },
         Event::EventsDropped {
             routine: 1,
             security: 0,

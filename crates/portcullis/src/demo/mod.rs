@@ -192,11 +192,11 @@ impl Demo {
             &settings,
             &running,
             &audit,
-            app_listener,
+            (app_listener, None),
             Some(admin_listener),
             &stopping,
             DRAIN,
-        )?;
+        );
         servers.push(tokio::spawn(serve_orders(api_listener, orders, stopping)));
 
         let version = env!("CARGO_PKG_VERSION").to_owned();

@@ -29,6 +29,23 @@ pub(crate) fn portcullis(dir: &Path, arguments: &[&str]) -> Ended {
     }
 }
 
+/// The same with this as its standard output.
+pub(crate) fn portcullis_writes_to(dir: &Path, arguments: &[&str], output: Stdio) -> Ended {
+    let mut child = command(dir, arguments)
+        .stdout(output)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A reader that is gone at once.
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    Ended {
+        status: output.status.code().expect("it ended by itself"),
+        stdout: String::new(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
 /// The same with something on its standard input.
 pub(crate) fn portcullis_reads(dir: &Path, arguments: &[&str], input: &str) -> Ended {
     let mut child = command(dir, arguments)

@@ -213,3 +213,25 @@ fn a_faulty_provider_file_is_status_2_with_its_place() {
     );
     assert!(ended.stderr.contains("line 3"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_hangup_ends_no_service() {
+    let dir = tempfile::tempdir().unwrap();
+    let [app, _, _, console] = with_free_ports(dir.path());
+    let serve = start(dir.path(), &["serve", "--config", "portcullis.toml"]);
+    serve.wait_until("serving", || try_get(&format!("http://{app}/")).is_some());
+    let pid = serve.id().to_string();
+    for _ in 0..2 {
+        assert!(
+            std::process::Command::new("kill")
+                .args(["-HUP", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert!(get(&format!("http://{console}/livez")).status == 200 && get(&format!("http://{app}/")).status < 500);
+    }
+    let (status, lines, _) = serve.end_by("-TERM");
+    assert_eq!(status.code(), Some(0));
+    assert!(lines.last().unwrap().contains("\"event\":\"stopping\""), "{lines:?}");
+}

@@ -186,13 +186,7 @@ impl Gate {
             async move { Ok(gateway.handle(request, peer).await) }
         };
         let stopping = self.stop.subscribe();
-        let tls = settings
-            .server
-            .tls
-            .as_ref()
-            .map(server::tls_acceptor)
-            .transpose()
-            .unwrap();
+        let tls = settings.server.tls.as_ref().map(server::Tls::read).transpose().unwrap();
         tokio::spawn(server::serve(listener, tls, stopping, Duration::ZERO, handler));
         self.running = Some(running);
     }
