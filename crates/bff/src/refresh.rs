@@ -1,26 +1,33 @@
 //! Renewing a session's access token: once for each session, in this process by a lock, over all replicas by a lease
 //! with a fencing number.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use portcullis_audit::{Event, Refused, RequestId};
 use portcullis_jose::{Claims, Refusal, UnixTime, random_token};
 use portcullis_oidc::ProviderError;
-use portcullis_store::{LeaseName, SessionKey, StoreError, Version};
+use portcullis_store::{Lease, LeaseName, SessionKey, SessionRecord, StoreError, Version, Versioned};
 
 use crate::session::{SessionData, store_refused};
 use crate::{AccessToken, Bff, Session};
 
-/// Longer than the provider's time-out (5 s) and a look for its keys, so that no second replica begins while the first still
-/// waits.
+/// So long after a replica was killed another may go on. One that lives extends its lease while it works.
 const LEASE_SECONDS: u32 = 10;
+const EXTEND_EVERY: Duration = Duration::from_secs(3);
+/// Where a lease ran out, its holder may still have the answer, and is given so long to store it: longer than the pause
+/// between its attempts.
+const LAPSED_WAIT: (Duration, u32) = (Duration::from_millis(100), 12);
+/// Whoever wants the token waits for so long. The work goes on without them.
+const PATIENCE: Duration = Duration::from_secs(7);
 /// A token is used for so long, in seconds, or half its life, before it is renewed.
 const SETTLED: i64 = 30;
 /// The same where somebody asks for another one.
 const ASKED_AGAIN: i64 = 5;
 /// How long and how often to look for the result of another replica.
 const WAIT_STEP: Duration = Duration::from_millis(50);
-const WAIT_STEPS: u32 = 140;
+const WAIT_STEPS: u32 = 100;
 /// What the provider answered is kept for so long while the store does not take it.
 const SAVE_FOR: Duration = Duration::from_secs(45);
 /// The pauses between attempts to store it: from, and at most.
@@ -91,9 +98,15 @@ impl Bff {
     /// In a task of its own: a browser that goes away must not drop the answer with the rotated refresh token.
     async fn renew_apart(&self, session: Session, need: Need, id: &RequestId) -> Result<AccessToken, Refused> {
         let (bff, session_there, id) = (self.clone(), session.clone(), id.clone());
-        let renewed = tokio::spawn(async move { bff.renew(session_there, need, &id).await })
-            .await
-            .unwrap_or_else(|_| Err(Refused::new("internal.error").found("refresh")));
+        let work = tokio::spawn(async move { bff.renew(session_there, need, &id).await });
+        let renewed = match tokio::time::timeout(PATIENCE, work).await {
+            Ok(done) => done.unwrap_or_else(|_| Err(Refused::new("internal.error").found("refresh"))),
+            Err(_) => {
+                self.0.refreshing.was_unanswered(session.key, self.0.clock.now());
+                let refused = Refused::new("refresh.unavailable").found("the provider takes too long");
+                return self.alive_or(&session, refused);
+            }
+        };
         match renewed {
             Err(refused) if refused.code.starts_with("store.") && refused.status() >= 500 => {
                 self.alive_or(&session, refused)
@@ -166,14 +179,12 @@ impl Bff {
             let name = LeaseName::session(&session.key);
             let lease = self.0.store.acquire(name, &random_token(8), LEASE_SECONDS).await;
             if let Some(lease) = lease.map_err(store_refused)? {
-                // The lease came after the last look: whoever had it before may have renewed the token.
-                session = self.again(&session).await?;
-                let result = match self.is_needed(&session, need) {
-                    true => self.ask_provider(&session, lease.fencing, id).await,
-                    false => Ok(session.data.access_token.clone()),
+                let asking = pin!(self.ask_alone(&session, &lease, need, id));
+                let result = match select(asking, pin!(self.hold(&lease))).await {
+                    Either::Left((result, _)) | Either::Right((result, _)) => result,
                 };
                 // Not released in time, it ends by itself.
-                let _ = self.0.store.release(lease).await;
+                let _ = self.0.store.release(lease.clone()).await;
                 return result;
             }
             drop(slot);
@@ -187,6 +198,46 @@ impl Bff {
             &session,
             Refused::new("refresh.unavailable").found("another replica holds the refresh"),
         )
+    }
+
+    /// With the lease, which came after the last look at the session: whoever had it before may have renewed the token.
+    async fn ask_alone(
+        &self,
+        session: &Session,
+        lease: &Lease,
+        need: Need,
+        id: &RequestId,
+    ) -> Result<AccessToken, Refused> {
+        let mut session = self.again(session).await?;
+        if lease.lapsed {
+            session = self.unless_stored_late(session, need).await?;
+        }
+        match self.is_needed(&session, need) {
+            true => self.ask_provider(&session, lease.fencing, id).await,
+            false => Ok(session.data.access_token.clone()),
+        }
+    }
+
+    /// Keeps a lease while its holder is at work.
+    async fn hold<T>(&self, lease: &Lease) -> T {
+        loop {
+            tokio::time::sleep(EXTEND_EVERY).await;
+            // A store that is away will be asked again; what is written without the lease is looked at by its version.
+            let _ = self.0.store.extend(lease, LEASE_SECONDS).await;
+        }
+    }
+
+    /// The session as the holder of a lease that ran out may have stored it only now.
+    async fn unless_stored_late(&self, session: Session, need: Need) -> Result<Session, Refused> {
+        let mut session = session;
+        for _ in 0..LAPSED_WAIT.1 {
+            if !self.is_needed(&session, need) {
+                break;
+            }
+            tokio::time::sleep(LAPSED_WAIT.0).await;
+            session = self.again(&session).await?;
+        }
+        Ok(session)
     }
 
     async fn again(&self, session: &Session) -> Result<Session, Refused> {
@@ -275,18 +326,29 @@ impl Bff {
     /// that is away for a moment is waited for.
     async fn save(&self, session: &Session, fencing: u64, data: &SessionData) -> Result<(), Refused> {
         let record = self.record(session.key, data, session.times)?;
-        let (mut version, mut pause) = (session.version, SAVE_PAUSE.0);
+        let (mut version, mut pause, mut fenced) = (session.version, SAVE_PAUSE.0, true);
         let until = tokio::time::Instant::now() + SAVE_FOR;
         loop {
             let store = &self.0.store;
-            match store.update_fenced(session.key, version, fencing, record.clone()).await {
+            let stored = match fenced {
+                true => store.update_fenced(session.key, version, fencing, record.clone()).await,
+                false => store.update(session.key, version, record.clone()).await,
+            };
+            match stored {
                 Ok(_) => return Ok(()),
                 // Logged out meanwhile: what came is worth nothing any more, and is not used.
                 Err(StoreError::Gone) => return Err(Refused::new("session.expired")),
+                // The lease ran out while the store was away. What the provider has given is good all the same, unless
+                // somebody else has another answer of its by now.
+                Err(StoreError::LeaseLost) if fenced => {
+                    fenced = false;
+                    continue;
+                }
                 // Whoever has no lease may have sealed it anew; or an attempt of ours was done and its answer lost.
                 Err(StoreError::Conflict) => match store.get(session.key).await {
                     Ok(Some(found)) if found.value.sealed == record.sealed => return Ok(()),
-                    Ok(Some(found)) => version = found.version,
+                    Ok(Some(found)) if fenced || !self.has_newer_token(session, &found) => version = found.version,
+                    Ok(Some(_)) => return Err(store_refused(StoreError::Conflict)),
                     Ok(None) => return Err(Refused::new("session.expired")),
                     Err(_) => {}
                 },
@@ -303,6 +365,12 @@ impl Bff {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(SAVE_PAUSE.1);
         }
+    }
+
+    /// Whether somebody else has renewed the token since the session was read.
+    fn has_newer_token(&self, session: &Session, found: &Versioned<SessionRecord>) -> bool {
+        let now = self.open(session.key, found);
+        now.is_ok_and(|now| now.data.generation > session.data.generation)
     }
 
     async fn refresh_failed(

@@ -18,6 +18,11 @@ pub trait HttpClient: Send + Sync + std::fmt::Debug {
     ) -> BoxFuture<'_, Result<http::Response<Bytes>, HttpError>>;
 }
 
+/// Put into a request's extensions: this one may take so long where that is longer than the time that it is given otherwise,
+/// since its answer is worth waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience(pub std::time::Duration);
+
 /// A request that got no complete answer. It says where to and why, and nothing of what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -14,10 +14,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::reach::Reach;
-use crate::{BoxFuture, HttpClient, HttpError};
+use crate::{BoxFuture, HttpClient, HttpError, Patience};
 
 const CONNECT: Duration = Duration::from_secs(2);
 const TOTAL: Duration = Duration::from_secs(5);
+/// How often an HTTP/2 connection in use is asked for a sign of life, and how long it may take to give one.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 
 /// The default [`HttpClient`]: hyper with rustls, the platform's trust store, HTTP/1.1 and HTTP/2.
 ///
@@ -95,6 +97,10 @@ impl HyperClient {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(4)
+            // A host that has vanished keeps no connection that all calls would go on.
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(KEEP_ALIVE.0)
+            .http2_keep_alive_timeout(KEEP_ALIVE.1)
             .build(connector);
         HyperClient {
             client,
@@ -143,6 +149,8 @@ impl HttpClient for HyperClient {
         limit: usize,
     ) -> BoxFuture<'_, Result<http::Response<Bytes>, HttpError>> {
         Box::pin(async move {
+            let patience = request.extensions().get::<Patience>().copied();
+            let total = patience.map_or(self.total, |Patience(patience)| patience.max(self.total));
             let agent = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
             request
                 .headers_mut()
@@ -163,9 +171,9 @@ impl HttpClient for HyperClient {
                 })?;
                 Ok(http::Response::from_parts(parts, body.to_bytes()))
             };
-            tokio::time::timeout(self.total, exchange)
+            tokio::time::timeout(total, exchange)
                 .await
-                .unwrap_or(Err(HttpError::TimedOut(self.total.as_secs())))
+                .unwrap_or(Err(HttpError::TimedOut(total.as_secs())))
         })
     }
 }

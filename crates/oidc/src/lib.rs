@@ -55,7 +55,7 @@ pub use client::{Client, ClientOptions};
 pub use client_auth::ClientAuth;
 pub use doubt::Doubt;
 pub use error::{OAuthError, ProviderError};
-pub use http_client::{BoxFuture, HttpClient, HttpError};
+pub use http_client::{BoxFuture, HttpClient, HttpError, Patience};
 pub use hyper_client::HyperClient;
 pub use introspection::Introspection;
 pub use issuer::{IssuerError, IssuerRule};

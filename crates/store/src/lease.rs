@@ -15,6 +15,8 @@ pub struct Lease {
     pub fencing: u64,
     /// From then on somebody else can have the lease.
     pub expires: UnixTime,
+    /// Whether the one before it ran out and was not given back: its holder may still be at work.
+    pub lapsed: bool,
 }
 
 /// Hands out leases.
@@ -28,6 +30,10 @@ pub trait LeaseStore: Send + Sync + Debug {
     /// `holder` is for people who look into the store: the replica and what it does.
     fn acquire(&self, name: LeaseName, holder: &str, ttl_secs: u32)
     -> BoxFuture<'_, Result<Option<Lease>, StoreError>>;
+
+    /// Lets the lease last for so long from now on. Returns `false`, and changes nothing, if somebody else has had it since;
+    /// one that has only run out lasts again.
+    fn extend(&self, lease: &Lease, ttl_secs: u32) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Gives the lease back. Returns `false`, and changes nothing, if it was no longer ours.
     fn release(&self, lease: Lease) -> BoxFuture<'_, Result<bool, StoreError>>;

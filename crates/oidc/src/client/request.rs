@@ -1,6 +1,7 @@
 //! Requests in the client's own name: to the token, revocation and introspection endpoint.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use form_urlencoded::Serializer;
@@ -9,7 +10,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use super::{Client, Form};
 use crate::client_auth::{Asking, AssertionAudience, AuthMethod, Carried, Credential};
 use crate::token_response::{self, error_of};
-use crate::{HttpClient, HttpsUrl, Metadata, ProviderError};
+use crate::{HttpClient, HttpsUrl, Metadata, Patience, ProviderError};
 use portcullis_jose::Secret;
 
 /// An endpoint that clients prove themselves at.
@@ -65,6 +66,10 @@ pub(super) const USERINFO: Endpoint = Endpoint {
     own: |metadata| metadata.userinfo_endpoint.as_ref(),
     alias: |metadata| metadata.mtls_aliases.userinfo.as_ref(),
 };
+
+/// A refresh token that rotates is spent as soon as it was sent: an answer that nobody waits for would be the only one, and
+/// whoever asked again with the old token would be taken for a thief.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Endpoint {
     /// Its address for a client of this method.
@@ -157,6 +162,9 @@ impl Client {
         let bound = endpoint.member == TOKEN.member;
         if let Some(proof) = self.proof("POST", url, None)?.filter(|_| bound) {
             request = request.header("dpop", proof);
+        }
+        if form.contains(&("grant_type", "refresh_token")) {
+            request = request.extension(Patience(REFRESH_PATIENCE));
         }
         let request = request
             .body(Bytes::from(body))

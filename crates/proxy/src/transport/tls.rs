@@ -101,6 +101,9 @@ impl Tls {
             .timer(TokioTimer::new())
             .pool_idle_timeout(self.idle_time)
             .pool_max_idle_per_host(self.idle_connections)
+            // A host that has vanished keeps no connection that all calls would go on.
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .http2_keep_alive_timeout(Duration::from_secs(5))
             .build(builder().enable_all_versions().wrap_connector(connector()));
         Ok(Clients {
             pooled,

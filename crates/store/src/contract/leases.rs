@@ -6,6 +6,8 @@ use crate::{LeaseName, StoreError};
 pub(super) async fn all(fresh: &impl AsyncFn() -> Fixture) {
     a_lease_has_one_holder(fresh().await).await;
     a_lease_runs_out(fresh().await).await;
+    a_lease_that_was_not_given_back_is_told(fresh().await).await;
+    the_holder_alone_extends(fresh().await).await;
     only_the_holder_gives_a_lease_back(fresh().await).await;
     numbers_grow_for_ever(fresh().await).await;
     the_holder_updates(fresh().await).await;
@@ -45,6 +47,40 @@ async fn a_lease_runs_out(f: Fixture) {
     f.clock.advance(1);
     let second = f.store.acquire(name, "two", 30).await.unwrap().unwrap();
     assert!(second.fencing > first.fencing);
+}
+
+async fn a_lease_that_was_not_given_back_is_told(f: Fixture) {
+    let name = LeaseName::job("purge");
+    let first = f.store.acquire(name, "one", 30).await.unwrap().unwrap();
+    assert!(!first.lapsed, "there was none before");
+    assert!(f.store.release(first).await.unwrap());
+    let second = f.store.acquire(name, "two", 30).await.unwrap().unwrap();
+    assert!(!second.lapsed, "the one before was given back");
+    f.clock.advance(30);
+    let third = f.store.acquire(name, "three", 30).await.unwrap().unwrap();
+    assert!(third.lapsed);
+    assert!(f.store.release(third).await.unwrap());
+    f.clock.advance(30);
+    assert!(!f.store.acquire(name, "four", 30).await.unwrap().unwrap().lapsed);
+}
+
+async fn the_holder_alone_extends(f: Fixture) {
+    let name = LeaseName::job("purge");
+    let first = f.store.acquire(name, "one", 30).await.unwrap().unwrap();
+    f.clock.advance(20);
+    assert!(f.store.extend(&first, 30).await.unwrap());
+    f.clock.advance(29);
+    assert_eq!(f.store.acquire(name, "two", 30).await.unwrap(), None);
+    // One that has run out and that nobody else has had.
+    f.clock.advance(1);
+    assert!(f.store.extend(&first, 30).await.unwrap());
+    assert_eq!(f.store.acquire(name, "two", 30).await.unwrap(), None);
+    f.clock.advance(30);
+    let second = f.store.acquire(name, "two", 30).await.unwrap().unwrap();
+    assert!(!f.store.extend(&first, 30).await.unwrap(), "somebody else has it");
+    assert!(f.store.release(second.clone()).await.unwrap());
+    assert!(!f.store.extend(&second, 30).await.unwrap(), "it was given back");
+    assert!(f.store.acquire(name, "three", 30).await.unwrap().is_some());
 }
 
 async fn only_the_holder_gives_a_lease_back(f: Fixture) {

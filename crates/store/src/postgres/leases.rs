@@ -25,24 +25,41 @@ impl LeaseStore for PostgresStore {
             let rows = self
                 .pool
                 .query(
-                    "INSERT INTO portcullis_leases AS held (name, fencing, holder, expires)
+                    "WITH before AS (SELECT holder FROM portcullis_leases WHERE name = $1)
+                     INSERT INTO portcullis_leases AS held (name, fencing, holder, expires)
                      VALUES ($1, nextval('portcullis_fencing'), $2, $3)
                      ON CONFLICT (name) DO UPDATE
                      SET fencing = nextval('portcullis_fencing'), holder = excluded.holder, expires = excluded.expires
                      WHERE held.expires <= $4
-                     RETURNING fencing",
+                     RETURNING fencing, coalesce((SELECT holder <> '' FROM before), false)",
                     &[&name.as_bytes().as_slice(), &holder, &expires.as_secs(), &now.as_secs()],
                 )
                 .await?;
             let Some(row) = rows.first() else { return Ok(None) };
-            let fencing: i64 = row
-                .try_get(0)
-                .map_err(|_| StoreError::corrupt("a row of portcullis_leases is not what it must be"))?;
+            let corrupt = |_| StoreError::corrupt("a row of portcullis_leases is not what it must be");
+            let fencing: i64 = row.try_get(0).map_err(corrupt)?;
+            let lapsed: bool = row.try_get(1).map_err(corrupt)?;
             Ok(Some(Lease {
                 name,
                 fencing: unsigned(fencing)?,
                 expires,
+                lapsed,
             }))
+        })
+    }
+
+    fn extend(&self, lease: &Lease, ttl_secs: u32) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let (name, fencing) = (lease.name, lease.fencing);
+        Box::pin(async move {
+            let expires = self.clock.now().plus(i64::from(ttl_secs)).as_secs();
+            let extended = self
+                .pool
+                .execute(
+                    "UPDATE portcullis_leases SET expires = $3 WHERE name = $1 AND fencing = $2 AND holder <> ''",
+                    &[&name.as_bytes().as_slice(), &number(fencing), &expires],
+                )
+                .await?;
+            Ok(extended > 0)
         })
     }
 
@@ -52,7 +69,8 @@ impl LeaseStore for PostgresStore {
             let released = self
                 .pool
                 .execute(
-                    "UPDATE portcullis_leases SET expires = $3 WHERE name = $1 AND fencing = $2 AND expires > $3",
+                    "UPDATE portcullis_leases SET expires = $3, holder = ''
+                     WHERE name = $1 AND fencing = $2 AND expires > $3",
                     &[&lease.name.as_bytes().as_slice(), &number(lease.fencing), &self.now()],
                 )
                 .await?;

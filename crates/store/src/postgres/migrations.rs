@@ -44,6 +44,8 @@ pub(super) async fn migrate(client: &mut Client, name: &str) -> Result<(), Faile
         .query_one("SELECT version FROM portcullis_schema", &[])
         .await?
         .try_get(0)?;
+    // Another version may have been faster.
+    too_new(found, name)?;
     for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
         transaction.batch_execute(migration).await?;
     }
@@ -56,14 +58,19 @@ pub(super) async fn migrate(client: &mut Client, name: &str) -> Result<(), Faile
 async fn found(client: &Client, name: &str) -> Result<i64, Failed> {
     let row = client.query_one("SELECT version FROM portcullis_schema", &[]).await?;
     let found: i64 = row.try_get(0)?;
-    if found > known() {
-        return Err(Failed::Store(StoreError::SchemaTooNew {
+    too_new(found, name)?;
+    Ok(found)
+}
+
+fn too_new(found: i64, name: &str) -> Result<(), Failed> {
+    match found > known() {
+        true => Err(Failed::Store(StoreError::SchemaTooNew {
             path: name.into(),
             found,
             known: known(),
-        }));
+        })),
+        false => Ok(()),
     }
-    Ok(found)
 }
 
 fn known() -> i64 {

@@ -84,6 +84,8 @@ impl Pool {
             .dbname(&settings.database)
             .application_name("portcullis")
             .connect_timeout(Duration::from_secs(2))
+            .keepalives_idle(Duration::from_secs(10))
+            .tcp_user_timeout(Duration::from_secs(10))
             .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .ssl_mode(if settings.tls {
                 SslMode::Require
@@ -141,7 +143,7 @@ impl Pool {
             let statement = wire.statement(sql).await?;
             wire.client.query(&statement, parameters).await
         };
-        self.settle(timeout(ANSWER, run).await)
+        self.settle(slot, &wire, timeout(ANSWER, run).await)
     }
 
     /// Runs a statement, once. Returns how many rows it changed.
@@ -152,14 +154,29 @@ impl Pool {
             let statement = wire.statement(sql).await?;
             wire.client.execute(&statement, parameters).await
         };
-        self.settle(timeout(ANSWER, run).await)
+        self.settle(slot, &wire, timeout(ANSWER, run).await)
     }
 
-    fn settle<T, E>(&self, answer: Result<Result<T, tokio_postgres::Error>, E>) -> Result<T, StoreError> {
+    fn settle<T, E>(
+        &self,
+        slot: &Slot,
+        wire: &Arc<Wire>,
+        answer: Result<Result<T, tokio_postgres::Error>, E>,
+    ) -> Result<T, StoreError> {
         match answer {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(self.translate(&error)),
-            Err(_) => Err(self.unavailable(&format!("no answer within {} s", ANSWER.as_secs()))),
+            Ok(Err(error)) => {
+                // It was a primary and is none any more: there is another by now, or will be.
+                if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
+                    slot.forget(wire);
+                }
+                Err(self.translate(&error))
+            }
+            Err(_) => {
+                // The host may have vanished, which no connection notices by itself for a long time.
+                slot.forget(wire);
+                Err(self.unavailable(&format!("no answer within {} s", ANSWER.as_secs())))
+            }
         }
     }
 
@@ -267,6 +284,14 @@ impl fmt::Debug for Pool {
 // === impl Slot ===
 
 impl Slot {
+    /// Has a connection made anew, if it is still this one.
+    fn forget(&self, wire: &Arc<Wire>) {
+        let mut current = lock(&self.wire);
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, wire)) {
+            *current = None;
+        }
+    }
+
     fn alive(&self) -> Option<Arc<Wire>> {
         lock(&self.wire)
             .as_ref()

@@ -17,7 +17,7 @@ impl LeaseStore for RedisStore {
         Box::pin(async move {
             let key = self.lease(&name);
             let now = self.clock.now();
-            let fencing: Option<u64> = self
+            let given: Option<(u64, bool)> = self
                 .link
                 .script(|attempt| {
                     let mut call = self.scripts.acquire.key(&key);
@@ -29,11 +29,28 @@ impl LeaseStore for RedisStore {
                     call
                 })
                 .await?;
-            Ok(fencing.map(|fencing| Lease {
+            Ok(given.map(|(fencing, lapsed)| Lease {
                 name,
                 fencing,
                 expires: now.plus(i64::from(ttl_secs)),
+                lapsed,
             }))
+        })
+    }
+
+    fn extend(&self, lease: &Lease, ttl_secs: u32) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let (key, fencing) = (self.lease(&lease.name), lease.fencing);
+        Box::pin(async move {
+            let expires = self.clock.now().plus(i64::from(ttl_secs)).as_secs();
+            self.link
+                .script(|_| {
+                    let mut call = self.scripts.extend.key(&key);
+                    call.arg(fencing)
+                        .arg(expires)
+                        .arg(i64::from(ttl_secs) + REMEMBERED_SECS);
+                    call
+                })
+                .await
         })
     }
 

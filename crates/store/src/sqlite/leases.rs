@@ -25,11 +25,24 @@ impl LeaseStore for SqliteStore {
         }))
     }
 
+    fn extend(&self, lease: &Lease, ttl_secs: u32) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let (name, fencing) = (lease.name, lease.fencing);
+        Box::pin(self.write(Relaxed, move |connection, now| {
+            let expires = now.plus(i64::from(ttl_secs));
+            let extended = connection
+                .prepare_cached("UPDATE leases SET expires = ?3 WHERE name = ?1 AND fencing = ?2 AND holder <> ''")?
+                .execute((name.as_bytes(), Number(fencing), expires.as_secs()))?;
+            Ok(extended > 0)
+        }))
+    }
+
     fn release(&self, lease: Lease) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(self.write(Relaxed, move |connection, now| {
             // The row stays: its number is still needed to know a latecomer.
             let released = connection
-                .prepare_cached("UPDATE leases SET expires = ?3 WHERE name = ?1 AND fencing = ?2 AND expires > ?3")?
+                .prepare_cached(
+                    "UPDATE leases SET expires = ?3, holder = '' WHERE name = ?1 AND fencing = ?2 AND expires > ?3",
+                )?
                 .execute((lease.name.as_bytes(), Number(lease.fencing), now.as_secs()))?;
             Ok(released > 0)
         }))
@@ -59,10 +72,11 @@ fn acquire(
     holder: &str,
     expires: UnixTime,
 ) -> Result<Option<Lease>, StoreError> {
-    let held = connection
-        .prepare_cached("SELECT 1 FROM leases WHERE name = ?1 AND expires > ?2")?
-        .exists((name.as_bytes(), now.as_secs()))?;
-    if held {
+    let before: Option<(i64, String)> = connection
+        .prepare_cached("SELECT expires, holder FROM leases WHERE name = ?1")?
+        .query_row([name.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if before.as_ref().is_some_and(|(expires, _)| *expires > now.as_secs()) {
         return Ok(None);
     }
     // One counter for all names: the number of a name grows even if its row was purged in between.
@@ -80,5 +94,6 @@ fn acquire(
         name,
         fencing: fencing.0,
         expires,
+        lapsed: before.is_some_and(|(_, holder)| !holder.is_empty()),
     }))
 }

@@ -8,6 +8,7 @@ use portcullis_store::contract::servers::{Certificates, Postgres};
 use portcullis_store::{
     PostgresSettings, PostgresStore, SessionKey, SessionRecord, SessionStore, Store, StoreError, contract,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(UnixTime::from_secs(1_800_000_000)))
@@ -147,4 +148,57 @@ async fn tls_checks_certificate_and_name() {
         PostgresStore::new(&settings, clock()).unwrap_err().code(),
         "store.cannot_open"
     );
+}
+
+/// What leads to the server. Connections that were made before some moment swallow what is sent, as those to a host that
+/// has vanished do.
+async fn leading_to(port: u16) -> (u16, Arc<AtomicU64>, Arc<AtomicU64>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = listener.local_addr().unwrap().port();
+    let (vanished, made) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (shared, counted) = (vanished.clone(), made.clone());
+    tokio::spawn(async move {
+        while let Ok((from, _)) = listener.accept().await {
+            let number = counted.fetch_add(1, Ordering::Relaxed);
+            let to = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let (from, to) = (from.into_split(), to.into_split());
+            for (mut from, mut to) in [(from.0, to.1), (to.0, from.1)] {
+                let vanished = shared.clone();
+                tokio::spawn(async move {
+                    let mut piece = [0; 4096];
+                    while let Ok(count) = from.read(&mut piece).await {
+                        if count == 0 {
+                            break;
+                        }
+                        let swallows = number < vanished.load(Ordering::Relaxed);
+                        if !swallows && to.write_all(&piece[..count]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        }
+    });
+    (here, vanished, made)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_to_a_host_that_has_vanished_is_made_anew() {
+    let server = Postgres::start();
+    let (port, vanished, made) = leading_to(server.port()).await;
+    let mut settings = PostgresSettings::parse(&format!("postgres://127.0.0.1:{port}/postgres")).unwrap();
+    settings.password = Some(Secret::new(Postgres::PASSWORD));
+    let store = PostgresStore::new(&settings, clock()).unwrap();
+    let key = SessionKey::from_cookie("a");
+    store.create(key, record()).await.unwrap();
+    assert!(store.get(key).await.unwrap().is_some());
+
+    // All that were made so far lead nowhere from now on; new ones find the host that has taken its place.
+    vanished.store(made.load(Ordering::Relaxed), Ordering::Relaxed);
+    assert!(store.get(key).await.unwrap().is_some(), "a read is sent once more");
+    contract::servers::until(async || store.ping().await.is_ok()).await;
+    for number in 0..8 {
+        let key = SessionKey::from_cookie(&number.to_string());
+        contract::servers::until(async || store.create(key, record()).await.is_ok()).await;
+    }
 }

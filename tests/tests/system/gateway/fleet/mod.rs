@@ -2,6 +2,7 @@
 //! family when one comes back.
 
 mod killed;
+mod late;
 mod provider;
 mod soak;
 
