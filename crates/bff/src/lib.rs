@@ -52,6 +52,7 @@ mod settings;
 mod user;
 mod watch;
 mod wish;
+mod work;
 
 use std::sync::Arc;
 
@@ -100,6 +101,7 @@ struct Inner {
     copies: copies::Copies,
     carried: carried::CarriedLately,
     callbacks: callbacks::Callbacks,
+    work: work::Work,
     /// How many logins were begun.
     begun: std::sync::atomic::AtomicU64,
 }
@@ -125,6 +127,7 @@ impl Bff {
             copies: copies::Copies::new(settings.grace),
             carried: carried::CarriedLately::default(),
             callbacks: callbacks::Callbacks::default(),
+            work: work::Work::default(),
             begun: std::sync::atomic::AtomicU64::new(0),
             origin: settings.origin(),
             session_cookie: settings.session_cookie(),
@@ -264,6 +267,11 @@ impl Bff {
     /// asked and the token is over, `store.unavailable`.
     pub async fn access_token(&self, session: &Session, id: &RequestId) -> Result<AccessToken, Refused> {
         self.fresh_access_token(session, id).await
+    }
+
+    /// Waits until no token is being renewed, no login finished and nothing revoked at the provider: before the program ends.
+    pub async fn finish(&self) {
+        self.0.work.done().await;
     }
 
     /// Every cookie of this frontend's, by the start of its name: none of them goes to an upstream.

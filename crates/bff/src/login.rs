@@ -222,6 +222,7 @@ impl Bff {
         let state = sha256(state.expose().as_bytes());
         let (bff, request, id) = (self.clone(), request.clone(), id.clone());
         let work = async move { bff.complete_login(&request, parameters, pending, state, &id).await };
+        let work = self.0.work.counted(work);
         let finished = self.0.callbacks.once(state, &self.0.clock, work).await;
         progress.set_cookies =
             finished.ok_or_else(|| Refused::new("internal.error").found("the program is ending"))??;

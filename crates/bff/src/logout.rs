@@ -79,7 +79,7 @@ impl Bff {
             return;
         };
         let (bff, id) = (self.clone(), id.clone());
-        tokio::spawn(async move {
+        let work = async move {
             let client = &bff.0.settings.client;
             if let Err(error) = client.revoke(&token, "refresh_token").await {
                 let refused = Refused::new(error.code()).found(error.to_string());
@@ -91,7 +91,8 @@ impl Bff {
                 };
                 bff.0.audit.emit(Some(&id), event);
             }
-        });
+        };
+        tokio::spawn(self.0.work.counted(work));
     }
 }
 

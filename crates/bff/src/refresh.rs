@@ -98,7 +98,8 @@ impl Bff {
     /// In a task of its own: a browser that goes away must not drop the answer with the rotated refresh token.
     async fn renew_apart(&self, session: Session, need: Need, id: &RequestId) -> Result<AccessToken, Refused> {
         let (bff, session_there, id) = (self.clone(), session.clone(), id.clone());
-        let work = tokio::spawn(async move { bff.renew(session_there, need, &id).await });
+        let work = async move { bff.renew(session_there, need, &id).await };
+        let work = tokio::spawn(self.0.work.counted(work));
         let renewed = match tokio::time::timeout(PATIENCE, work).await {
             Ok(done) => done.unwrap_or_else(|_| Err(Refused::new("internal.error").found("refresh"))),
             Err(_) => {

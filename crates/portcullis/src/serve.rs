@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::gateway::{Extras, Running};
 use crate::server::{self, Tls};
 
-/// What is under way when the process is told to stop may go on for so long.
+/// What is under way when the process is told to stop may go on for so long; what outlives its calls, for so long again.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Runs the gateway.
@@ -63,6 +63,8 @@ pub fn run(settings: &Settings) -> Result<(), String> {
         for server in servers {
             let _ = server.await;
         }
+        // What outlives its calls, such as a token that is being renewed.
+        let _ = tokio::time::timeout(DRAIN, running.finish()).await;
         drop(running);
         let _ = audit.flush(Duration::from_secs(1));
         Ok(())

@@ -206,6 +206,13 @@ impl Running {
         &self.store
     }
 
+    /// Waits for what outlives the calls that asked for it: tokens that are renewed, logins that are finished.
+    pub async fn finish(&self) {
+        for frontend in self.gateway.0.frontends.iter() {
+            frontend.bff.finish().await;
+        }
+    }
+
     /// What the admin address changes.
     #[must_use]
     pub fn admin(&self) -> &Admin {

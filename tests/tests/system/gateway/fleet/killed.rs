@@ -23,13 +23,13 @@ fn gateway_process() {
 }
 
 /// A gateway that can be killed.
-struct Victim {
+pub(super) struct Victim {
     process: Child,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
 }
 
 impl Victim {
-    async fn start(fleet: &Fleet) -> Victim {
+    pub(super) async fn start(fleet: &Fleet) -> Victim {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
@@ -50,6 +50,18 @@ impl Victim {
         let listens = async || tokio::net::TcpStream::connect(address).await.is_ok();
         until(listens).await;
         Victim { process, address }
+    }
+
+    pub(super) fn tell_to_stop(&self) {
+        let told = Command::new("kill")
+            .args(["-TERM", &self.process.id().to_string()])
+            .status();
+        assert!(told.unwrap().success());
+    }
+
+    /// Waits until it has ended; whether it says that all went well.
+    pub(super) fn ends_well(&mut self) -> bool {
+        self.process.wait().unwrap().success()
     }
 
     /// As `kill -9` does.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use portcullis_store::contract::servers::until;
 
 use super::Fleet;
+use super::killed::Victim;
 use super::provider::Hold;
 
 const LIFETIME: i64 = 8;
@@ -71,4 +72,26 @@ async fn an_answer_that_outlived_its_lease_while_the_store_was_away_is_stored() 
     fleet.redis.resume();
     until(async || calls(&fleet, &person).await == [200, 200]).await;
     assert_eq!(fleet.idp.control().token_counts().reuses, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_told_to_stop_stores_what_it_was_renewing() {
+    let (fleet, person) = fleet().await;
+    let mut victim = Victim::start(&fleet).await;
+    fleet.relay.hold(Hold::Answer);
+    tokio::select! {
+        reply = fleet.at(victim.address, "GET", "/api/page", &person) => panic!("nothing held it: {reply:?}"),
+        () = fleet.relay.until_held() => {}
+    }
+    // Whoever asked is gone, and nothing else is under way.
+    victim.tell_to_stop();
+    let refuses = async || tokio::net::TcpStream::connect(victim.address).await.is_err();
+    until(refuses).await;
+    fleet.relay.hold(Hold::Nothing);
+    let ended = tokio::task::spawn_blocking(move || victim.ends_well());
+    let ended = tokio::time::timeout(super::START, ended).await;
+    assert!(ended.expect("it ends").unwrap());
+    assert_eq!(calls(&fleet, &person).await, [200, 200]);
+    let counts = fleet.idp.control().token_counts();
+    assert_eq!((counts.refreshes, counts.reuses), (1, 0));
 }
