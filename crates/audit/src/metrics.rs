@@ -30,7 +30,7 @@ const NEVER: i64 = i64::MIN;
 /// or a key's id.
 ///
 /// Events count themselves when they are emitted. Only what has no event is counted by hand: requests, with the handle of
-/// [`Metrics::route`], the number of sessions, with [`Metrics::set_sessions`], and the fetches of keys.
+/// [`Metrics::route`], and the fetches of keys.
 #[derive(Debug)]
 pub struct Metrics {
     data: Arc<Data>,
@@ -79,8 +79,6 @@ struct Frontend {
     started: AtomicU64,
     ended: AtomicU64,
     from_copy: AtomicU64,
-    /// One more than the number of sessions, so that 0 says that nobody has set it.
-    current: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -140,16 +138,6 @@ impl Metrics {
     #[must_use]
     pub fn route(&self, name: &str) -> RouteMetrics {
         RouteMetrics(self.data.routes.get(name))
-    }
-
-    /// Says how many sessions a frontend has now.
-    pub fn set_sessions(&self, frontend: &str, count: u64) {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.data
-            .frontends
-            .get(frontend)
-            .current
-            .store(count.saturating_add(1), Ordering::Relaxed);
     }
 
     /// Counts a request that was served with a copy of its session, since the store did not answer.
@@ -418,7 +406,6 @@ mod tests {
         for event in &events {
             metrics.observe(event);
         }
-        metrics.set_sessions("shop", 0);
         metrics.session_from_copy("shop");
         metrics.revocations_read(12);
         metrics.served_with_stale_revocations();
@@ -435,7 +422,6 @@ mod tests {
         );
         has(&text, r#"portcullis_sessions_started_total{frontend="shop"} 2"#);
         has(&text, r#"portcullis_sessions_ended_total{frontend="shop"} 1"#);
-        has(&text, r#"portcullis_sessions{frontend="shop"} 0"#);
         has(&text, r#"portcullis_sessions_from_copy_total{frontend="shop"} 1"#);
         has(&text, r#"portcullis_provider_key_age_seconds{provider="entra"} 90"#);
         has(&text, r#"portcullis_provider_keys{provider="entra"} 3"#);
@@ -464,7 +450,6 @@ mod tests {
         });
         metrics.provider_failed("entra");
         let text = metrics.render();
-        assert!(!text.contains("portcullis_sessions{"), "{text}");
         assert!(!text.contains("key_age_seconds{"), "{text}");
         assert!(!text.contains("revocations_age_seconds "), "{text}");
     }

@@ -1,5 +1,6 @@
 //! `print!` and `println!` of this crate: as those of the standard library, but a reader that goes away ends the program in
 //! silence, as it does others in a pipe, and a full disk ends it with words. The standard ones panic.
+#![expect(clippy::print_stderr, reason = "it is the command's output")]
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write, stdout};

@@ -130,14 +130,7 @@ fn sessions(data: &Data, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Erro
         .iter()
         .map(|(name, f)| ([("frontend", &**name)], f.from_copy.load(Ordering::Relaxed)));
     let help = "Requests with a copy of their session while the store did not answer, by frontend";
-    counters(encoder, "sessions_from_copy", help, rows)?;
-    let known = frontends
-        .iter()
-        .map(|(name, f)| (name, f.current.load(Ordering::Relaxed).saturating_sub(1)));
-    let rows = known
-        .filter(|(_, now)| *now >= 0)
-        .map(|(name, now)| ([("frontend", &**name)], now));
-    gauges(encoder, "sessions", "Sessions in the store, by frontend", None, rows)
+    counters(encoder, "sessions_from_copy", help, rows)
 }
 
 fn providers(data: &Data, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {

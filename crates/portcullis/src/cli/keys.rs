@@ -1,5 +1,4 @@
 //! `portcullis keys`: the key pairs that Portcullis makes for its clients, and the keys that seal sessions.
-#![expect(clippy::print_stdout, reason = "it is the command's output")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;

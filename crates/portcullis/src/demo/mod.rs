@@ -1,6 +1,5 @@
 //! `portcullis demo`: the whole way on one machine. The development provider, an API, and the gateway with the BFF and
 //! its pages, each on a loopback port of its own; no account, no container, no root.
-#![expect(clippy::print_stdout, reason = "it is the command's output")]
 
 mod files;
 mod orders;

@@ -171,7 +171,7 @@ async fn leading_to(port: u16) -> (u16, Arc<AtomicU64>, Arc<AtomicU64>) {
                             break;
                         }
                         let swallows = number < vanished.load(Ordering::Relaxed);
-                        if !swallows && to.write_all(&piece[..count]).await.is_err() {
+                        if !swallows && to.write_all(piece.get(..count).unwrap_or_default()).await.is_err() {
                             break;
                         }
                     }

@@ -87,6 +87,8 @@ async fn a_gateway_that_is_told_to_stop_stores_what_it_was_renewing() {
     victim.tell_to_stop();
     let refuses = async || tokio::net::TcpStream::connect(victim.address).await.is_err();
     until(refuses).await;
+    // The provider takes its time; a program that does not wait for it would be gone.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     fleet.relay.hold(Hold::Nothing);
     let ended = tokio::task::spawn_blocking(move || victim.ends_well());
     let ended = tokio::time::timeout(super::START, ended).await;
