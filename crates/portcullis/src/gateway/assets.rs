@@ -208,7 +208,7 @@ fn with_query(response: &mut Response<Body>, incoming: &Incoming<'_>) {
 
 /// Whether a file may have this name: systems know none whose name has more than 255 bytes, or its path more than 4096.
 fn names_a_file(path: &str) -> bool {
-    let bytes = |segment: &str| segment.len() - 2 * segment.matches('%').count();
+    let bytes = |segment: &str| segment.len().saturating_sub(2 * segment.matches('%').count());
     path.len() <= 3072 && path.split('/').all(|segment| bytes(segment) <= 255)
 }
 
