@@ -88,6 +88,18 @@ pub fn router_with(state: ConsoleState, more: Router) -> Router {
         .with_state(state)
 }
 
+/// What a probe or a collector of metrics asks, and nothing else: `/livez`, `/readyz` and `/metrics`, under any name.
+pub fn probes(state: ConsoleState) -> Router {
+    Router::new()
+        .route("/metrics", get(pages::metrics))
+        .route("/livez", get(pages::livez))
+        .route("/readyz", get(pages::readyz))
+        .fallback(problem::no_probe)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::map_response(guard::safe_headers))
+        .with_state(Arc::new(state))
+}
+
 // === impl ConsoleInfo ===
 
 impl ConsoleInfo {

@@ -24,7 +24,15 @@ pub(crate) async fn not_found() -> Response {
     problem(
         StatusCode::NOT_FOUND,
         "not_found",
-        "There is no such page. The admin address has /, /events.json, /metrics, /livez, /readyz and /admin/v1/revocations.",
+        "There is no such page. The admin address has /, /events.json, /metrics, /livez, /readyz, /admin/v1/revocations and /admin/v1/sessions.",
+    )
+}
+
+pub(crate) async fn no_probe() -> Response {
+    problem(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "There is no such page. This address has /livez, /readyz and /metrics.",
     )
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_audit::{Audit, AuditSettings, Event};
-use portcullis_console::{ConsoleInfo, ConsoleState, router_with};
+use portcullis_console::{Check, ConsoleInfo, ConsoleState, Readiness, probes, router_with};
 use portcullis_jose::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -33,6 +33,10 @@ pub fn run(settings: &Settings) -> Result<(), String> {
             Some(address) => Some(server::bind(address).await?),
             None => None,
         };
+        let probes = match settings.server.probes {
+            Some(address) => Some(server::bind(address).await?),
+            None => None,
+        };
         let running = Running::start(settings, &audit, &clock, Extras::default()).map_err(|error| error.to_string())?;
         let (stop, stopping) = watch::channel(false);
         let (tls, hangups) = (settings.server.tls.as_ref().map(Tls::read).transpose()?, hangups());
@@ -41,6 +45,12 @@ pub fn run(settings: &Settings) -> Result<(), String> {
             tokio::spawn(tls.keep_up(settings, hangups, audit.clone()));
         }
         let servers = listen(settings, &running, &audit, (listener, tls), admin, &stopping, DRAIN);
+        // Asked until the very end: alive, and no longer ready.
+        let (end, ending) = watch::channel(false);
+        if let Some(probes) = probes {
+            let router = router_for_probes(&running, &audit, stopping);
+            tokio::spawn(serve_router(probes, router, ending, Duration::ZERO));
+        }
         let version = env!("CARGO_PKG_VERSION").to_owned();
         audit.emit(
             None,
@@ -65,6 +75,7 @@ pub fn run(settings: &Settings) -> Result<(), String> {
         }
         // What outlives its calls, such as a token that is being renewed.
         let _ = tokio::time::timeout(DRAIN, running.finish()).await;
+        let _ = end.send(true);
         drop(running);
         let _ = audit.flush(Duration::from_secs(1));
         Ok(())
@@ -112,22 +123,30 @@ pub(crate) fn listen(
             info,
         };
         let console = router_with(state, running.admin().router());
-        let handler = move |request: http::Request<hyper::body::Incoming>, _| {
-            let console = console.clone();
-            async move {
-                let request = request.map(axum::body::Body::new);
-                tower::ServiceExt::oneshot(console, request).await
-            }
-        };
-        servers.push(tokio::spawn(server::serve(
-            admin,
-            None,
-            stopping.clone(),
-            drain,
-            handler,
-        )));
+        servers.push(tokio::spawn(serve_router(admin, console, stopping.clone(), drain)));
     }
     servers
+}
+
+async fn serve_router(listener: TcpListener, router: axum::Router, stop: watch::Receiver<bool>, drain: Duration) {
+    let handler = move |request: http::Request<hyper::body::Incoming>, _| {
+        let router = router.clone();
+        async move { tower::ServiceExt::oneshot(router, request.map(axum::body::Body::new)).await }
+    };
+    server::serve(listener, None, stop, drain, handler).await;
+}
+
+fn router_for_probes(running: &Running, audit: &Audit, stopping: watch::Receiver<bool>) -> axum::Router {
+    let ready = running.readiness();
+    let readiness = move || match *stopping.borrow() {
+        false => ready(),
+        true => Readiness::of(vec![Check::failed("the gateway", "it is ending")]),
+    };
+    let info = ConsoleInfo::new("gateway", env!("CARGO_PKG_VERSION"), Arc::new(readiness));
+    probes(ConsoleState {
+        audit: audit.clone(),
+        info,
+    })
 }
 
 /// One thread alone needs no hand-over between threads.

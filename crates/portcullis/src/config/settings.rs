@@ -53,6 +53,8 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
     /// Where console, metrics and health checks listen: always loopback.
     pub admin: Option<SocketAddr>,
+    /// Where health checks and metrics listen too, for whoever asks from elsewhere.
+    pub probes: Option<SocketAddr>,
     /// Whether refusals tell their code; on loopback alone.
     pub development: bool,
     /// Number of threads; all cores where it is absent.

@@ -1,12 +1,14 @@
 //! `portcullis serve` and `portcullis idp`, from the files that `demo --write` makes.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::process::{free_ports, get, portcullis, start, try_get};
+use crate::world::request;
 
 /// What the demo's files say, and the free port that stands there afterwards.
 fn with_free_ports(dir: &Path) -> [String; 4] {
@@ -234,4 +236,65 @@ fn a_hangup_ends_no_service() {
     let (status, lines, _) = serve.end_by("-TERM");
     assert_eq!(status.code(), Some(0));
     assert!(lines.last().unwrap().contains("\"event\":\"stopping\""), "{lines:?}");
+}
+
+#[test]
+fn probes_are_answered_under_any_name_and_tell_when_the_gateway_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let [app, ..] = with_free_ports(dir.path());
+    let [probes] = free_ports::<1>().map(|port| format!("127.0.0.1:{port}"));
+    let config = dir.path().join("portcullis.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let taken = text.replacen("[server]\n", &format!("[server]\nprobes = \"{app}\"\n"), 1);
+    fs::write(&config, &taken).unwrap();
+    let ended = portcullis(dir.path(), &["check", "--config", "portcullis.toml"]);
+    assert_eq!(ended.status, 2, "{}", ended.stdout);
+    assert!(
+        ended.stderr.contains("one address has one listener"),
+        "{}",
+        ended.stderr
+    );
+    fs::write(
+        &config,
+        taken.replacen(&format!("probes = \"{app}\""), &format!("probes = \"{probes}\""), 1),
+    )
+    .unwrap();
+
+    let serve = start(dir.path(), &["serve", "--config", "portcullis.toml"]);
+    serve.wait_until("alive", || {
+        try_get(&format!("http://{probes}/livez")).is_some_and(|answer| answer.status == 200)
+    });
+    let ask = |path: &str| request(&probes, "GET", path, "gateway.internal.example", &[], "");
+    assert_eq!(
+        (ask("/livez").status, ask("/readyz").status),
+        (200, 503),
+        "there is no provider"
+    );
+    assert!(ask("/metrics").body.contains("portcullis_start_time_seconds"));
+    for path in ["/", "/events.json", "/admin/v1/revocations", "/bff/user"] {
+        assert_eq!(ask(path).status, 404, "{path}");
+    }
+    assert_eq!(request(&probes, "POST", "/readyz", "x.example", &[], "").status, 405);
+    assert_eq!(request(&app, "GET", "/livez", &app, &[], "").status, 404);
+
+    // A call that takes its time keeps it alive: its body is waited for.
+    let mut slow = TcpStream::connect(&app).unwrap();
+    let head = format!(
+        "POST /bff/backchannel-logout HTTP/1.1\r\nHost: {app}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Expect: 100-continue\r\nContent-Length: 50\r\n\r\n"
+    );
+    slow.write_all(head.as_bytes()).unwrap();
+    let mut goes_on = [0; 12];
+    slow.read_exact(&mut goes_on).unwrap();
+    assert_eq!(&goes_on, b"HTTP/1.1 100");
+    let told = std::process::Command::new("kill")
+        .args(["-TERM", &serve.id().to_string()])
+        .status();
+    assert!(told.unwrap().success());
+    serve.wait_until("ending", || {
+        try_get(&format!("http://{probes}/readyz")).is_some_and(|answer| answer.body.contains("it is ending"))
+    });
+    assert_eq!(ask("/livez").status, 200);
+    drop(slow);
+    assert_eq!(serve.ended().status, 0);
 }

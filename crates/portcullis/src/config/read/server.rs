@@ -23,6 +23,7 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
     let listen = reader.get("listen", address);
     let tls = reader.table("tls", &TLS).map(|tls| read_tls(&tls));
     let admin = reader.get("admin", loopback_address);
+    let probes = reader.get("probes", address);
     let development = reader.get("development", switch);
     let workers = reader.get("workers", count);
     let token_cache = reader.get("token_cache", count);
@@ -50,6 +51,19 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
             .says(format!("`admin` in {} is the address of `listen`", reader.title()))
             .at(admin.span.clone(), "the console must not be on the public listener")
             .related(listen.span.clone(), "the same");
+        reader.cx.push(fault.expected("another port"));
+    }
+    if let Some(probes) = &probes
+        && let Some(other) = [&listen, &admin]
+            .into_iter()
+            .flatten()
+            .find(|other| other.value == probes.value)
+        && probes.value.port() != 0
+    {
+        let fault = FaultKind::Contradiction
+            .says(format!("`probes` in {} is an address that is taken", reader.title()))
+            .at(probes.span.clone(), "one address has one listener")
+            .related(other.span.clone(), "the same");
         reader.cx.push(fault.expected("another port"));
     }
     let public_url = public_url?.value;
@@ -88,6 +102,7 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
             None => None,
         },
         admin: admin.map(|admin| admin.value),
+        probes: probes.map(|probes| probes.value),
         workers: workers.map(|workers| workers.value),
         token_cache: token_cache?.value.saturating_mul(1024 * 1024),
         client_certificate_header: match certificate_header {

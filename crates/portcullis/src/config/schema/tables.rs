@@ -138,6 +138,14 @@ pub(crate) const SERVER: Table = Table {
             "Console, `/metrics`, `/livez`, `/readyz` and the admin API. Always a loopback address. Absent: none of them is served.",
         ),
         Key::new(
+            "probes",
+            Address,
+            Optional,
+            r#""0.0.0.0:9091""#,
+            "`/livez`, `/readyz` and `/metrics` alone, under any name: for load balancers, a kubelet and Prometheus. They tell names of the configuration (routes, providers) and counts; let only those reach it who may know. While the gateway ends, it is alive and not ready there.",
+        )
+        .also(&["health", "metrics"]),
+        Key::new(
             "development",
             Switch,
             Default("false"),
