@@ -55,6 +55,8 @@ pub struct ServerSettings {
     pub admin: Option<SocketAddr>,
     /// Where health checks and metrics listen too, for whoever asks from elsewhere.
     pub probes: Option<SocketAddr>,
+    /// Proxies in front that say in `X-Forwarded-For` where a call comes from.
+    pub trusted_proxies: Vec<Network>,
     /// Whether refusals tell their code; on loopback alone.
     pub development: bool,
     /// Number of threads; all cores where it is absent.

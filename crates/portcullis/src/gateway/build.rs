@@ -154,6 +154,7 @@ impl Running {
             limits: HeadLimits::default(),
             own: own.clone(),
             clock: clock.clone(),
+            trusted_proxies: settings.server.trusted_proxies.clone(),
             certificates: Certificates::new(settings.server.client_certificate_header.clone()),
             discloses_reason: settings.server.development,
             audit: audit.clone(),

@@ -10,6 +10,7 @@ pub(crate) mod body;
 mod build;
 mod call;
 mod certificate;
+mod client_address;
 mod credentials;
 mod expiry;
 mod frontends;
@@ -39,6 +40,7 @@ use tower::ServiceExt;
 
 use answer::{Answer, Form};
 use certificate::Certificates;
+use client_address::client_address;
 use frontends::{Frontend, Frontends};
 use routes::{Api, Routes};
 
@@ -69,6 +71,8 @@ struct Inner {
     forwarder: Forwarder,
     limits: HeadLimits,
     certificates: Certificates,
+    /// Whose word counts about where a call comes from.
+    trusted_proxies: Vec<crate::config::Network>,
     /// Key pairs of clients that are made here.
     own: own::Own,
     clock: Arc<dyn portcullis_jose::Clock>,
@@ -101,6 +105,7 @@ impl Gateway {
         let id = RequestId::new();
         let (mut parts, body) = request.into_parts();
         self.0.certificates.settle(&mut parts, peer);
+        let peer = client_address(&parts.headers, peer, &self.0.trusted_proxies);
         parts.extensions.insert(Peer(peer));
         // A clone of the URI shares its text: the path can be looked at while the head goes on its way.
         let uri = parts.uri.clone();

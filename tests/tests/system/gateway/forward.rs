@@ -244,3 +244,31 @@ async fn an_upstream_that_fails_is_told_apart() {
     }
     assert_eq!(gate.bearer("GET", "/api/machine", &token).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_proxy_that_is_trusted_says_who_calls() {
+    let mut gate = Gate::start().await;
+    let call = async |gate: &Gate| {
+        let headers = [("X-Forwarded-For", "6.6.6.6, 198.51.100.7"), ("X-Real-IP", "6.6.6.6")];
+        let reply = gate.call("GET", "/api/public", &headers).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        gate.upstream.last().all("x-forwarded-for").join(", ")
+    };
+    assert_eq!(call(&gate).await, "127.0.0.1", "nobody is trusted");
+    gate.text = gate
+        .text
+        .replacen("[server]", "[server]\n        trusted_proxies = [\"127.0.0.0/8\"]", 1);
+    gate.restart().await;
+    assert_eq!(call(&gate).await, "198.51.100.7");
+    let browser = gate.sign_in().await;
+    let cookie = gate.cookie(&browser);
+    let sessions = gate
+        .call("GET", "/bff/sessions", &[("Cookie", &cookie), ("X-CSRF", "1")])
+        .await;
+    assert_eq!(
+        sessions.json()["sessions"][0]["address"],
+        "127.0.0.1",
+        "the proxy's own call: {}",
+        sessions.body
+    );
+}

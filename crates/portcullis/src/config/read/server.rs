@@ -18,6 +18,8 @@ use crate::config::settings::{
 };
 use crate::config::urls::{is_loopback, origin};
 
+const NETWORK: Kind = Kind::Other("an IP address, or a network such as \"10.0.0.0/8\"");
+
 pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
     let public_url = reader.get("public_url", origin);
     let listen = reader.get("listen", address);
@@ -27,6 +29,11 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
     let development = reader.get("development", switch);
     let workers = reader.get("workers", count);
     let token_cache = reader.get("token_cache", count);
+    let trusted_proxies = reader.get("trusted_proxies", |cx, item| {
+        list(cx, item, &NETWORK, |cx, item| {
+            network(cx, item, "who could then say to be anywhere")
+        })
+    });
     let certificate_header = reader
         .table("client_certificate_header", &CERTIFICATE_HEADER)
         .map(|header| read_certificate_header(&header));
@@ -103,6 +110,9 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
         },
         admin: admin.map(|admin| admin.value),
         probes: probes.map(|probes| probes.value),
+        trusted_proxies: trusted_proxies
+            .map(|proxies| proxies.value.into_iter().map(|network| network.value).collect())
+            .unwrap_or_default(),
         workers: workers.map(|workers| workers.value),
         token_cache: token_cache?.value.saturating_mul(1024 * 1024),
         client_certificate_header: match certificate_header {
@@ -218,24 +228,9 @@ fn read_certificate_header(reader: &Reader<'_>) -> Option<CertificateHeader> {
         free
     });
     let proxies = reader.get("trusted_proxies", |cx, item| {
-        list(
-            cx,
-            item,
-            &Kind::Other("an IP address, or a network such as \"10.0.0.0/8\""),
-            |cx, item| {
-                let network = Network::parse(&text(cx, item)?);
-                match network {
-                    None => cx.push(item.fault(FaultKind::InvalidValue, format!("{} is no network", item.what), "")),
-                    Some(network) if network.is_everybody() => {
-                        let says = format!("{} is everybody, who could then call with any certificate", item.what);
-                        let fault = item.fault(FaultKind::InvalidValue, says, "");
-                        cx.push(fault.expected("the networks of the proxies alone"));
-                    }
-                    Some(_) => {}
-                }
-                network
-            },
-        )
+        list(cx, item, &NETWORK, |cx, item| {
+            network(cx, item, "who could then call with any certificate")
+        })
     });
     Some(CertificateHeader {
         name: name?.value,
@@ -243,7 +238,20 @@ fn read_certificate_header(reader: &Reader<'_>) -> Option<CertificateHeader> {
     })
 }
 
-/// A file that is there and can be read.
+fn network(cx: &Context<'_>, item: &Item<'_>, why_not: &str) -> Option<Network> {
+    let network = Network::parse(&text(cx, item)?);
+    match network {
+        None => cx.push(item.fault(FaultKind::InvalidValue, format!("{} is no network", item.what), "")),
+        Some(network) if network.is_everybody() => {
+            let says = format!("{} is everybody, {why_not}", item.what);
+            let fault = item.fault(FaultKind::InvalidValue, says, "");
+            cx.push(fault.expected("the networks of the proxies alone"));
+        }
+        Some(_) => {}
+    }
+    network
+}
+
 /// A file that others cannot read.
 pub(super) fn private_file(cx: &Context<'_>, item: &Item<'_>) -> Option<PathBuf> {
     existing_file(cx, item).filter(|file| is_private(cx, item, file))

@@ -146,6 +146,14 @@ pub(crate) const SERVER: Table = Table {
         )
         .also(&["health", "metrics"]),
         Key::new(
+            "trusted_proxies",
+            List("IP addresses or networks in quotes"),
+            Optional,
+            r#"["10.0.0.0/8", "::1"]"#,
+            "Proxies in front whose `X-Forwarded-For` says where a call comes from: for upstreams, and for `address` of a person's sessions. From anybody else it means nothing.",
+        )
+        .also(&["proxies", "forwarded_allow"]),
+        Key::new(
             "development",
             Switch,
             Default("false"),
