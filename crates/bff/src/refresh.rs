@@ -448,3 +448,49 @@ fn failed_a_moment_ago() -> Refused {
 fn wrong_id_token(found: &str) -> Refused {
     Refused::new("refresh.rejected").found(format!("the refreshed ID token: {found}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use portcullis_jose::{Limits, Object, Secret, danger};
+    use serde_json::json;
+
+    use super::*;
+
+    /// OpenID Connect Core 1.0 s12.2.
+    #[test]
+    fn a_refreshed_id_token_keeps_issuer_subject_and_nonce() {
+        let data = SessionData {
+            issuer: "https://issuer.test".into(),
+            subject: "alice".into(),
+            sid: None,
+            claims: json!({}),
+            id_token: Secret::new("i"),
+            access_token: AccessToken::new(Secret::new("a")),
+            access_expires: None,
+            access_issued: UnixTime::from_secs(0),
+            refresh_token: None,
+            nonce: Some("n-1".into()),
+            device: None,
+            address: None,
+            generation: 0,
+        };
+        let judged = |claims: serde_json::Value| {
+            let object = Object::parse(claims.to_string().as_bytes(), "claims", &Limits::default()).unwrap();
+            differs(&danger::vouched_by_introspection(object, [0; 32]), &data)
+        };
+        let good = json!({"iss": "https://issuer.test", "sub": "alice"});
+        assert_eq!(judged(good.clone()), None, "it need not have a nonce");
+        for (member, value, expected) in [
+            ("nonce", json!("n-1"), None),
+            ("nonce", json!("n-2"), Some("another nonce")),
+            ("sub", json!("mallory"), Some("another subject")),
+            ("sub", json!(null), Some("another subject")),
+            ("iss", json!("https://evil.test"), Some("another issuer")),
+            ("iss", json!("https://issuer.test/"), Some("another issuer")),
+        ] {
+            let mut claims = good.clone();
+            claims[member] = value.clone();
+            assert_eq!(judged(claims), expected, "{member} {value}");
+        }
+    }
+}
