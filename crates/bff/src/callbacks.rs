@@ -9,7 +9,8 @@ use portcullis_audit::Refused;
 use portcullis_jose::{Clock, UnixTime};
 use tokio::sync::watch;
 
-/// For so many seconds what came of a login is there for a browser that gave up waiting and asked again.
+/// For so many seconds what came of a login is there for a browser that gave up waiting and asked again. It goes with the
+/// next login after that.
 const KEPT: i64 = 10;
 
 /// What came of a login: the `Set-Cookie` values of the new session.

@@ -438,18 +438,14 @@ impl Bff {
 }
 
 /// The answer inside of a frame that tried to sign in without asking.
-pub(crate) fn told_in_frame(signed_in: bool, error: &str, set_cookies: Vec<HeaderValue>) -> Response<Body> {
+fn told_in_frame(signed_in: bool, error: &str, set_cookies: Vec<HeaderValue>) -> Response<Body> {
     let nonce = random_token(16);
     let page = pages::Silent {
         nonce: &nonce,
         signed_in,
         error,
     };
-    let mut response = pages::response(&page, &nonce, StatusCode::OK, Frames::Own);
-    for cookie in set_cookies {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
-    response
+    with_cookies(pages::response(&page, &nonce, StatusCode::OK, Frames::Own), set_cookies)
 }
 
 /// A navigation that began at the provider comes without a strict cookie, whatever redirects lead it here. The page begins
@@ -457,7 +453,13 @@ pub(crate) fn told_in_frame(signed_in: bool, error: &str, set_cookies: Vec<Heade
 fn onward(to: &str, set_cookies: Vec<HeaderValue>) -> Response<Body> {
     let nonce = random_token(16);
     let page = pages::Onward { nonce: &nonce, to };
-    let mut response = pages::response(&page, &nonce, StatusCode::OK, Frames::None);
+    with_cookies(
+        pages::response(&page, &nonce, StatusCode::OK, Frames::None),
+        set_cookies,
+    )
+}
+
+fn with_cookies(mut response: Response<Body>, set_cookies: Vec<HeaderValue>) -> Response<Body> {
     for cookie in set_cookies {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -473,10 +475,7 @@ pub(crate) fn redirect(location: &str, set_cookies: Vec<HeaderValue>) -> Result<
     headers.insert(LOCATION, location);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    for cookie in set_cookies {
-        headers.append(SET_COOKIE, cookie);
-    }
-    Ok(response)
+    Ok(with_cookies(response, set_cookies))
 }
 
 pub(crate) fn provider_refused(error: &ProviderError) -> Refused {

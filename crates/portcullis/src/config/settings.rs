@@ -69,14 +69,6 @@ pub struct ServerSettings {
     pub dpop_nonce: bool,
 }
 
-impl ServerSettings {
-    /// Whether a client's certificate can be known: from its connection, or by a proxy's word.
-    pub(crate) fn knows_certificates(&self) -> bool {
-        let asked = |tls: &TlsSettings| tls.client_certificates != ClientCertificates::NotAsked;
-        self.client_certificate_header.is_some() || self.tls.as_ref().is_some_and(asked)
-    }
-}
-
 /// `tls` of `[server]`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

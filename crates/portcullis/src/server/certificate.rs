@@ -1,6 +1,5 @@
 //! The certificate of our own: what is shown to whom connects, and replaced while connections go on.
 
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,7 +15,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// What new connections are met with.
 #[derive(Clone)]
-pub struct Tls(Arc<RwLock<TlsAcceptor>>);
+pub struct Tls {
+    acceptor: Arc<RwLock<TlsAcceptor>>,
+    /// The files as they were before they were read.
+    files: Vec<Hash>,
+}
+
+/// `None` for a file that cannot be read.
+type Hash = Option<[u8; 32]>;
 
 // === impl Tls ===
 
@@ -26,28 +32,30 @@ impl Tls {
     /// # Errors
     /// Which file cannot be used, and why.
     pub fn read(settings: &TlsSettings) -> Result<Tls, String> {
-        Ok(Tls(Arc::new(RwLock::new(tls_acceptor(settings)?))))
+        let files = hashes(settings);
+        let acceptor = Arc::new(RwLock::new(tls_acceptor(settings)?));
+        Ok(Tls { acceptor, files })
     }
 
     pub(super) fn now(&self) -> TlsAcceptor {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.acceptor.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn replace(&self, acceptor: TlsAcceptor) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+        *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
     }
 
     /// Takes over other files as soon as they are there, or `at_once` when that is called for. Files that cannot be used
     /// change nothing, and are told once: at the second look, as certificate and key are seldom replaced in one moment.
     pub(crate) async fn keep_up(self, settings: TlsSettings, at_once: Arc<tokio::sync::Notify>, audit: Audit) {
-        let mut known = read(&settings).await;
+        let mut known = self.files.clone();
         let (mut seen, mut told) = (None, None);
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = at_once.notified() => {}
             }
-            let files = read(&settings).await;
+            let files = hashes(&settings);
             if files == known {
                 (seen, told) = (None, None);
                 continue;
@@ -71,21 +79,15 @@ impl Tls {
     }
 }
 
-/// A hash of each file; `None` for one that cannot be read.
-async fn read(settings: &TlsSettings) -> Vec<Option<[u8; 32]>> {
+fn hashes(settings: &TlsSettings) -> Vec<Hash> {
     let authority = match &settings.client_certificates {
-        ClientCertificates::IssuedBy(file) => Some(file.clone()),
+        ClientCertificates::IssuedBy(file) => Some(file),
         ClientCertificates::Any | ClientCertificates::NotAsked => None,
     };
-    let files: Vec<PathBuf> = [settings.cert.clone(), settings.key.clone()]
-        .into_iter()
-        .chain(authority)
-        .collect();
-    let mut hashes = Vec::new();
-    for file in files {
-        hashes.push(tokio::fs::read(file).await.ok().map(|bytes| sha256(&bytes)));
-    }
-    hashes
+    let files = [&settings.cert, &settings.key].into_iter().chain(authority);
+    files
+        .map(|file| std::fs::read(file).ok().map(|bytes| sha256(&bytes)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -150,8 +152,6 @@ mod tests {
         let audit = Audit::new(AuditSettings::in_memory(), Arc::new(SystemClock));
         let (tls, called) = (Tls::read(&settings).unwrap(), Arc::new(tokio::sync::Notify::new()));
         tokio::spawn(tls.clone().keep_up(settings, called.clone(), audit.clone()));
-        // It has read what is there before anything changes.
-        tokio::time::sleep(LOOK_EVERY * 3).await;
         assert!(trusts(&tls, "localhost.pem").await);
 
         // Half of a pair, which is told once and shown to nobody.

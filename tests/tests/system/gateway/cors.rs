@@ -67,6 +67,12 @@ async fn a_listed_origin_may_call_with_the_session() {
     // What an upstream says of origins does not count beside the list.
     let reply = gate.call("GET", "/api/page/cors", &headers).await;
     assert_eq!(allowed(&reply), [PORTAL, "true"]);
+    // Which of its own headers may be read is its own affair, beside ours.
+    let exposed = reply.all("access-control-expose-headers").join(", ");
+    assert!(
+        exposed.contains("X-Total-Count") && exposed.contains("x-request-id"),
+        "{exposed}"
+    );
 
     // A WebSocket too.
     let mut raw = Raw::connect(gate.address).await;

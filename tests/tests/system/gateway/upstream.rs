@@ -195,7 +195,9 @@ async fn answer(
                 .unwrap()
         }
         Some("cors") => {
-            let response = response.header("access-control-allow-origin", "https://evil.example");
+            let response = response
+                .header("access-control-allow-origin", "https://evil.example")
+                .header("access-control-expose-headers", "X-Total-Count");
             response.body(Body::from("arrived")).unwrap()
         }
         Some("never") => std::future::pending().await,

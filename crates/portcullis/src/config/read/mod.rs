@@ -25,7 +25,7 @@ use super::faults::FaultKind;
 use super::nearest::nearest;
 use super::reader::{Context, Reader, found, schema_of, shown};
 use super::schema::{self, SECTIONS, Table};
-use super::settings::{DangerSettings, FrontendSettings, ServerSettings, Settings};
+use super::settings::{DangerSettings, FrontendSettings, Settings};
 
 pub(crate) use overlap::is_within;
 pub(crate) use store::lines as sealing_keys;
@@ -73,7 +73,7 @@ pub(crate) fn settings<'a>(cx: &'a Context<'a>, tree: &'a DeTable<'a>) -> Option
         session_client: one_client(&frontends),
         frontends: &frontends,
         clients: &clients,
-        certificates: server.as_ref().is_none_or(ServerSettings::knows_certificates),
+        certificates: server.as_ref().is_none_or(server::knows_certificates),
     };
     let mut paths = overlap::Paths::default();
     let apis = named(cx, tree, "api", |reader, name| {

@@ -123,6 +123,12 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
     })
 }
 
+/// Whether a client's certificate can be known: from its connection, or by a proxy's word.
+pub(super) fn knows_certificates(server: &ServerSettings) -> bool {
+    let asked = |tls: &TlsSettings| tls.client_certificates != ClientCertificates::NotAsked;
+    server.client_certificate_header.is_some() || server.tls.as_ref().is_some_and(asked)
+}
+
 /// Reads `[admin]`. `admin` is whether there is an admin address.
 pub(super) fn admin(
     reader: &Reader<'_>,
