@@ -31,6 +31,9 @@ use crate::{IndexKey, SessionKey, SessionRecord, Store};
 
 pub use durable::run_durable;
 
+/// Makes a server's leases older by so many seconds.
+pub type Ages = Arc<dyn Fn(u32) + Send + Sync>;
+
 const ISSUER: &str = "https://id.example.test";
 
 /// Runs the contract. `make` returns a new, empty store on the clock that it is given.
@@ -38,17 +41,35 @@ const ISSUER: &str = "https://id.example.test";
 /// # Panics
 /// Where the store breaks the contract.
 pub async fn run(make: impl AsyncFn(Arc<ManualClock>) -> Arc<dyn Store>) {
-    run_without_purging(&make).await;
-    purging(&fresh_of(&make)).await;
+    let ages: Ages = Arc::new(|_| ());
+    let fresh = fresh_of(&make, &ages);
+    all(&fresh).await;
+    purging(&fresh).await;
 }
 
-/// The same for an engine whose server removes what has expired by itself, on a clock of its own: there is nothing
-/// left to count.
+/// The same for an engine with a server, whose leases go by the server's clock: `ages` makes all its leases older by so
+/// many seconds.
 ///
 /// # Panics
 /// Where the store breaks the contract.
-pub async fn run_without_purging(make: &impl AsyncFn(Arc<ManualClock>) -> Arc<dyn Store>) {
-    let fresh = fresh_of(make);
+pub async fn run_on_server(make: impl AsyncFn(Arc<ManualClock>) -> Arc<dyn Store>, ages: Ages) {
+    let fresh = fresh_of(&make, &ages);
+    all(&fresh).await;
+    leases::clocks_that_differ_agree(fresh().await).await;
+    purging(&fresh).await;
+}
+
+/// The same for an engine whose server also removes what has expired by itself: there is nothing left to count.
+///
+/// # Panics
+/// Where the store breaks the contract.
+pub async fn run_without_purging(make: impl AsyncFn(Arc<ManualClock>) -> Arc<dyn Store>, ages: Ages) {
+    let fresh = fresh_of(&make, &ages);
+    all(&fresh).await;
+    leases::clocks_that_differ_agree(fresh().await).await;
+}
+
+async fn all(fresh: &impl AsyncFn() -> Fixture) {
     sessions::all(&fresh).await;
     leases::all(&fresh).await;
     replay::all(&fresh).await;
@@ -69,12 +90,13 @@ async fn purging(fresh: &impl AsyncFn() -> Fixture) {
     replay::an_old_mark_is_removed(fresh().await).await;
 }
 
-fn fresh_of(make: &impl AsyncFn(Arc<ManualClock>) -> Arc<dyn Store>) -> impl AsyncFn() -> Fixture {
+fn fresh_of(make: &impl AsyncFn(Arc<ManualClock>) -> Arc<dyn Store>, ages: &Ages) -> impl AsyncFn() -> Fixture {
     async || {
         let clock = Arc::new(ManualClock::at(UnixTime::from_secs(1_800_000_000)));
         Fixture {
             store: make(Arc::clone(&clock)).await,
             clock,
+            ages: Arc::clone(ages),
         }
     }
 }
@@ -83,11 +105,18 @@ fn fresh_of(make: &impl AsyncFn(Arc<ManualClock>) -> Arc<dyn Store>) -> impl Asy
 struct Fixture {
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
+    ages: Ages,
 }
 
 impl Fixture {
     fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Lets so many seconds pass, for leases too.
+    fn pass(&self, seconds: u32) {
+        self.clock.advance(i64::from(seconds));
+        (self.ages)(seconds);
     }
 
     /// A session that is idle after half an hour and over after twelve.

@@ -88,7 +88,7 @@ impl Store for PostgresStore {
         Box::pin(async {
             let now = self.now();
             let sessions = self.purge(sessions::PURGE, now).await?;
-            let leases = self.purge(leases::PURGE, now - leases::REMEMBERED_SECS).await?;
+            let leases = self.purge(leases::PURGE, leases::REMEMBERED_SECS).await?;
             let marks = self.purge(replay::PURGE, now).await?;
             let revocations = self.purge(revocations::PURGE, now).await?;
             Ok(sessions + leases + marks + revocations)

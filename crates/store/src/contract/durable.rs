@@ -17,6 +17,7 @@ pub async fn run_durable(open: impl AsyncFn(Arc<ManualClock>) -> Arc<dyn Store>)
     let reopened = async || Fixture {
         store: open(Arc::clone(&clock)).await,
         clock: Arc::clone(&clock),
+        ages: Arc::new(|_| ()),
     };
 
     let before = reopened().await;

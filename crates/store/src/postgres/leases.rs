@@ -1,4 +1,4 @@
-//! Leases in PostgreSQL.
+//! Leases in PostgreSQL, by the server's clock: replicas whose clocks differ agree on who has one.
 
 use super::{PostgresStore, number, unsigned};
 use crate::{BoxFuture, Lease, LeaseName, LeaseStore, StoreError};
@@ -8,7 +8,8 @@ pub(super) const REMEMBERED_SECS: i64 = 3_600;
 
 /// Removes leases that ran out long ago.
 pub(super) const PURGE: &str = "DELETE FROM portcullis_leases WHERE name IN
-    (SELECT name FROM portcullis_leases WHERE expires <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    (SELECT name FROM portcullis_leases WHERE expires <= floor(extract(epoch FROM clock_timestamp()))::bigint - $1
+     LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 impl LeaseStore for PostgresStore {
     fn acquire(
@@ -19,20 +20,20 @@ impl LeaseStore for PostgresStore {
     ) -> BoxFuture<'_, Result<Option<Lease>, StoreError>> {
         let holder = holder.to_owned();
         Box::pin(async move {
-            let now = self.clock.now();
-            let expires = now.plus(i64::from(ttl_secs));
+            let expires = self.clock.now().plus(i64::from(ttl_secs));
             // The number of a lease that is taken over is drawn when its row is locked, so it is greater than the last.
             let rows = self
                 .pool
                 .query(
-                    "WITH before AS (SELECT holder FROM portcullis_leases WHERE name = $1)
+                    "WITH before AS (SELECT holder FROM portcullis_leases WHERE name = $1),
+                          time AS (SELECT floor(extract(epoch FROM clock_timestamp()))::bigint AS now)
                      INSERT INTO portcullis_leases AS held (name, fencing, holder, expires)
-                     VALUES ($1, nextval('portcullis_fencing'), $2, $3)
+                     SELECT $1, nextval('portcullis_fencing'), $2, now + $3 FROM time
                      ON CONFLICT (name) DO UPDATE
                      SET fencing = nextval('portcullis_fencing'), holder = excluded.holder, expires = excluded.expires
-                     WHERE held.expires <= $4
+                     WHERE held.expires <= (SELECT now FROM time)
                      RETURNING fencing, coalesce((SELECT holder <> '' FROM before), false)",
-                    &[&name.as_bytes().as_slice(), &holder, &expires.as_secs(), &now.as_secs()],
+                    &[&name.as_bytes().as_slice(), &holder, &i64::from(ttl_secs)],
                 )
                 .await?;
             let Some(row) = rows.first() else { return Ok(None) };
@@ -51,12 +52,12 @@ impl LeaseStore for PostgresStore {
     fn extend(&self, lease: &Lease, ttl_secs: u32) -> BoxFuture<'_, Result<bool, StoreError>> {
         let (name, fencing) = (lease.name, lease.fencing);
         Box::pin(async move {
-            let expires = self.clock.now().plus(i64::from(ttl_secs)).as_secs();
             let extended = self
                 .pool
                 .execute(
-                    "UPDATE portcullis_leases SET expires = $3 WHERE name = $1 AND fencing = $2 AND holder <> ''",
-                    &[&name.as_bytes().as_slice(), &number(fencing), &expires],
+                    "UPDATE portcullis_leases SET expires = floor(extract(epoch FROM clock_timestamp()))::bigint + $3
+                     WHERE name = $1 AND fencing = $2 AND holder <> ''",
+                    &[&name.as_bytes().as_slice(), &number(fencing), &i64::from(ttl_secs)],
                 )
                 .await?;
             Ok(extended > 0)
@@ -69,9 +70,10 @@ impl LeaseStore for PostgresStore {
             let released = self
                 .pool
                 .execute(
-                    "UPDATE portcullis_leases SET expires = $3, holder = ''
-                     WHERE name = $1 AND fencing = $2 AND expires > $3",
-                    &[&lease.name.as_bytes().as_slice(), &number(lease.fencing), &self.now()],
+                    "WITH time AS (SELECT floor(extract(epoch FROM clock_timestamp()))::bigint AS now)
+                     UPDATE portcullis_leases SET expires = now, holder = '' FROM time
+                     WHERE name = $1 AND fencing = $2 AND expires > now",
+                    &[&lease.name.as_bytes().as_slice(), &number(lease.fencing)],
                 )
                 .await?;
             Ok(released > 0)

@@ -1,4 +1,4 @@
-//! Leases in Redis.
+//! Leases in Redis, by the server's clock: replicas whose clocks differ agree on who has one.
 
 use super::RedisStore;
 use crate::{BoxFuture, Lease, LeaseName, LeaseStore, StoreError};
@@ -21,11 +21,7 @@ impl LeaseStore for RedisStore {
                 .link
                 .script(|attempt| {
                     let mut call = self.scripts.acquire.key(&key);
-                    call.arg(now.as_secs())
-                        .arg(&holder)
-                        .arg(ttl_secs)
-                        .arg(REMEMBERED_SECS)
-                        .arg(attempt);
+                    call.arg(&holder).arg(ttl_secs).arg(REMEMBERED_SECS).arg(attempt);
                     call
                 })
                 .await?;
@@ -41,13 +37,10 @@ impl LeaseStore for RedisStore {
     fn extend(&self, lease: &Lease, ttl_secs: u32) -> BoxFuture<'_, Result<bool, StoreError>> {
         let (key, fencing) = (self.lease(&lease.name), lease.fencing);
         Box::pin(async move {
-            let expires = self.clock.now().plus(i64::from(ttl_secs)).as_secs();
             self.link
                 .script(|_| {
                     let mut call = self.scripts.extend.key(&key);
-                    call.arg(fencing)
-                        .arg(expires)
-                        .arg(i64::from(ttl_secs) + REMEMBERED_SECS);
+                    call.arg(fencing).arg(ttl_secs).arg(REMEMBERED_SECS);
                     call
                 })
                 .await
@@ -60,7 +53,7 @@ impl LeaseStore for RedisStore {
             self.link
                 .script(|_| {
                     let mut call = self.scripts.release.key(&key);
-                    call.arg(self.now()).arg(lease.fencing);
+                    call.arg(lease.fencing);
                     call
                 })
                 .await

@@ -38,14 +38,16 @@ fn open(server: &Postgres, database: &str) -> PostgresStore {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_the_contract() {
-    let server = Postgres::start();
-    let number = AtomicU64::new(0);
-    contract::run(async |clock| {
-        let name = format!("test{}", number.fetch_add(1, Ordering::Relaxed));
+    let server = Arc::new(Postgres::start());
+    let number = Arc::new(AtomicU64::new(0));
+    let make = async |clock: Arc<ManualClock>| {
+        let name = format!("test{}", number.fetch_add(1, Ordering::Relaxed) + 1);
         server.create_database(&name);
         Arc::new(PostgresStore::new(&settings(&server, &name), clock).unwrap()) as Arc<dyn Store>
-    })
-    .await;
+    };
+    let (aged, last) = (Arc::clone(&server), Arc::clone(&number));
+    let ages = move |seconds| aged.age_leases(&format!("test{}", last.load(Ordering::Relaxed)), seconds);
+    contract::run_on_server(make, Arc::new(ages)).await;
     server.create_database("durable");
     contract::run_durable(async |clock| {
         Arc::new(PostgresStore::new(&settings(&server, "durable"), clock).unwrap()) as Arc<dyn Store>

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis_jose::{Clock, ManualClock, Secret, UnixTime};
+use portcullis_store::contract::Ages;
 use portcullis_store::contract::servers::{Certificates, Redis, RedisCluster, RedisSentinel};
 use portcullis_store::{
     IndexKey, LeaseName, LeaseStore, RedisSettings, RedisStore, Revocation, RevocationStore, RevocationTarget,
@@ -33,14 +34,14 @@ fn open(url: &str, change: impl FnOnce(&mut RedisSettings)) -> RedisStore {
 }
 
 /// The contract, each store under a prefix of its own.
-async fn keeps_the_contract(url: &str) {
+async fn keeps_the_contract(url: &str, ages: Ages) {
     let number = AtomicU64::new(0);
-    contract::run_without_purging(&async |clock: Arc<ManualClock>| {
+    let make = async |clock: Arc<ManualClock>| {
         let url = format!("{url}?prefix=test-{}", number.fetch_add(1, Ordering::Relaxed));
         let store = RedisStore::new(&RedisSettings::parse(&url).unwrap(), clock).unwrap();
         Arc::new(store) as Arc<dyn Store>
-    })
-    .await;
+    };
+    contract::run_without_purging(make, ages).await;
     contract::run_durable(async |clock| {
         let settings = RedisSettings::parse(&format!("{url}?prefix=durable")).unwrap();
         Arc::new(RedisStore::new(&settings, clock).unwrap()) as Arc<dyn Store>
@@ -51,14 +52,14 @@ async fn keeps_the_contract(url: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_server_keeps_the_contract() {
     let redis = Redis::start(&[]);
-    keeps_the_contract(&format!("redis://127.0.0.1:{}", redis.port())).await;
+    keeps_the_contract(&format!("redis://127.0.0.1:{}", redis.port()), redis.ages()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_keeps_the_contract() {
     let cluster = RedisCluster::start();
     let nodes: Vec<String> = cluster.ports().iter().map(|port| format!("127.0.0.1:{port}")).collect();
-    keeps_the_contract(&format!("redis+cluster://{}", nodes.join(","))).await;
+    keeps_the_contract(&format!("redis+cluster://{}", nodes.join(",")), cluster.ages()).await;
     assert!(cluster.sizes().iter().all(|size| *size > 0), "{:?}", cluster.sizes());
     // One node that answers is enough to find the others.
     let store = open(&format!("redis+cluster://127.0.0.1:1,{}", nodes[2]), |_| {});
@@ -73,7 +74,7 @@ async fn a_master_that_died_is_followed() {
         sentinel.port(),
         RedisSentinel::MASTER
     );
-    keeps_the_contract(&url).await;
+    keeps_the_contract(&url, sentinel.ages()).await;
 
     let store = open(&url, |_| {});
     let (before, after) = (SessionKey::from_cookie("before"), SessionKey::from_cookie("after"));

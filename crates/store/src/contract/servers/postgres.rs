@@ -117,6 +117,15 @@ impl Postgres {
         self.sql("postgres", &format!("CREATE DATABASE {name}")).unwrap();
     }
 
+    /// Makes the leases in a database older.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub fn age_leases(&self, database: &str, seconds: u32) {
+        let statement = format!("UPDATE portcullis_leases SET expires = expires - {seconds}");
+        self.sql(database, &statement).unwrap();
+    }
+
     /// What `psql` prints for a statement.
     ///
     /// # Errors

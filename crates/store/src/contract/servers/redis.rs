@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
 
 use super::{Certificates, Directory, Process, accepts, free_port, run, wait};
+use crate::contract::Ages;
 
 /// One Redis server. What was answered is on its disk.
 #[derive(Debug)]
@@ -104,17 +106,18 @@ impl Redis {
     /// What `redis-cli` prints for a command.
     #[must_use]
     pub fn cli(&self, command: &[&str]) -> String {
-        let mut cli = Command::new("redis-cli");
-        cli.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        let mut options = vec![];
         if self.arguments.iter().any(|argument| argument == "--tls") {
-            cli.args(["--tls", "--insecure"]);
+            options = vec!["--tls", "--insecure"];
         }
-        let output = cli.args(command).output().unwrap();
-        format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        )
+        options.extend(command);
+        cli(self.port, &options)
+    }
+
+    /// Makes the leases here older.
+    #[must_use]
+    pub fn ages(&self) -> Ages {
+        ages(vec![self.port])
     }
 
     fn command(&self) -> Command {
@@ -208,6 +211,12 @@ impl RedisSentinel {
         self.sentinel.port
     }
 
+    /// Makes the leases of the master older.
+    #[must_use]
+    pub fn ages(&self) -> Ages {
+        ages(self.servers.first().map(Redis::port).into_iter().collect())
+    }
+
     /// Kills the master and waits until another one was chosen.
     ///
     /// # Panics
@@ -251,10 +260,38 @@ impl RedisCluster {
         self.nodes.iter().map(Redis::port).collect()
     }
 
+    /// Makes the leases of all nodes older.
+    #[must_use]
+    pub fn ages(&self) -> Ages {
+        ages(self.ports())
+    }
+
     /// How many keys each node has.
     #[must_use]
     pub fn sizes(&self) -> Vec<u64> {
         let size = |node: &Redis| node.cli(&["DBSIZE"]).trim().parse().unwrap();
         self.nodes.iter().map(size).collect()
     }
+}
+
+fn cli(port: u16, command: &[&str]) -> String {
+    let mut cli = Command::new("redis-cli");
+    cli.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+    let output = cli.args(command).output().unwrap();
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn ages(ports: Vec<u16>) -> Ages {
+    let script = "for _, key in ipairs(redis.call('KEYS', '*:lease')) do
+        redis.call('HINCRBY', key, 'expires', -tonumber(ARGV[1])) end return 'aged'";
+    Arc::new(move |seconds| {
+        for port in &ports {
+            let answer = cli(*port, &["EVAL", script, "0", &seconds.to_string()]);
+            assert_eq!(answer.trim(), "aged");
+        }
+    })
 }
