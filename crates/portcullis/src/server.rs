@@ -45,12 +45,28 @@ type Client = Unstalled<TcpStream>;
 pub async fn serve<H, F>(
     listener: TcpListener,
     tls: Option<Tls>,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
     drain: Duration,
     handler: H,
 ) where
     H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
     // As hyper wants it: a block around it would make twice the future of it, which is moved for each request.
+    F: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    serve_in(places, listener, tls, stop, drain, handler).await;
+}
+
+/// The same with so many connections at once.
+async fn serve_in<H, F>(
+    places: Arc<Semaphore>,
+    listener: TcpListener,
+    tls: Option<Tls>,
+    mut stop: watch::Receiver<bool>,
+    drain: Duration,
+    handler: H,
+) where
+    H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
 {
     let graceful = GracefulShutdown::new();
@@ -70,15 +86,15 @@ pub async fn serve<H, F>(
         // What a client that does not read makes us keep, for each stream.
         .max_send_buf_size(32 * 1024)
         .keep_alive_interval(Some(Duration::from_secs(30)));
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = places.clone().acquire_owned().await else {
-            break;
+        let next = async {
+            // The semaphore is never closed.
+            let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+            Ok((place, listener.accept().await?))
         };
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
+        let (place, (stream, peer)) = tokio::select! {
+            next = next => match next {
+                Ok(next) => next,
                 Err(error) => {
                     after_accept_error(&error).await;
                     continue;
@@ -206,4 +222,34 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
         io::ErrorKind::AddrInUse => format!("{address} is in use by another program; stop it, or choose another port"),
         _ => format!("cannot listen on {address}: {error}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_that_is_full_can_be_stopped() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopping) = watch::channel(false);
+        let busy = Arc::new(Notify::new());
+        let told = busy.clone();
+        let handler = move |_: Request<Incoming>, _: IpAddr| {
+            told.notify_one();
+            std::future::pending()
+        };
+        let places = Arc::new(Semaphore::new(1));
+        let server = tokio::spawn(serve_in(places, listener, None, stopping, Duration::ZERO, handler));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        busy.notified().await;
+
+        stop.send(true).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(60), server).await;
+        ended.expect("it still waits for a place").unwrap();
+    }
 }
