@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_audit::{Audit, AuditSettings, Event};
-use portcullis_console::{Check, ConsoleInfo, ConsoleState, Readiness, probes, router_with};
+use portcullis_console::{Check, ConsoleInfo, ConsoleState, Readiness, ReadinessCheck, probes, router_with};
 use portcullis_jose::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{self, SignalKind};
+use tokio::signal::unix::{self, Signal, SignalKind};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -17,8 +17,8 @@ use crate::config::Settings;
 use crate::gateway::{Extras, Running};
 use crate::server::{self, Tls};
 
-/// What is under way when the process is told to stop may go on for so long; what outlives its calls, for so long again.
-const DRAIN: Duration = Duration::from_secs(10);
+/// What outlives its calls may go on for so long.
+const AFTERWARDS: Duration = Duration::from_secs(10);
 
 /// Runs the gateway.
 ///
@@ -27,6 +27,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub fn run(settings: &Settings) -> Result<(), String> {
     runtime(settings.server.workers)?.block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut told = Told::listen()?;
         let audit = Audit::new(AuditSettings::default(), clock.clone());
         let listener = server::bind(settings.server.listen).await?;
         let admin = match settings.server.admin {
@@ -44,11 +45,15 @@ pub fn run(settings: &Settings) -> Result<(), String> {
             // It ends with the runtime.
             tokio::spawn(tls.keep_up(settings, hangups, audit.clone()));
         }
-        let servers = listen(settings, &running, &audit, (listener, tls), admin, &stopping, DRAIN);
+        let (leave, leaving) = watch::channel(false);
+        let ready = ready_until(&running, leaving);
+        let drain = settings.server.drain;
+        let console = admin.map(|admin| (admin, ready.clone()));
+        let servers = listen(settings, &running, &audit, (listener, tls), console, &stopping, drain);
         // Asked until the very end: alive, and no longer ready.
         let (end, ending) = watch::channel(false);
         if let Some(probes) = probes {
-            let router = router_for_probes(&running, &audit, stopping);
+            let router = router_for_probes(ready, &audit);
             tokio::spawn(serve_router(probes, router, ending, Duration::ZERO));
         }
         let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -61,7 +66,7 @@ pub fn run(settings: &Settings) -> Result<(), String> {
             },
         );
         eprintln!("{}", serving(settings));
-        let why = told_to_stop().await.to_owned();
+        let why = told.stop().await.to_owned();
         audit.emit(
             None,
             Event::Stopping {
@@ -69,12 +74,17 @@ pub fn run(settings: &Settings) -> Result<(), String> {
                 why,
             },
         );
+        let _ = leave.send(true);
+        tokio::select! {
+            () = tokio::time::sleep(settings.server.stop_delay) => {}
+            _ = told.stop() => {}
+        }
         let _ = stop.send(true);
         for server in servers {
             let _ = server.await;
         }
         // What outlives its calls, such as a token that is being renewed.
-        let _ = tokio::time::timeout(DRAIN, running.finish()).await;
+        let _ = tokio::time::timeout(AFTERWARDS, running.finish()).await;
         let _ = end.send(true);
         drop(running);
         let _ = audit.flush(Duration::from_secs(1));
@@ -99,7 +109,7 @@ pub(crate) fn listen(
     running: &Running,
     audit: &Audit,
     (listener, tls): (TcpListener, Option<Tls>),
-    admin: Option<TcpListener>,
+    console: Option<(TcpListener, ReadinessCheck)>,
     stopping: &watch::Receiver<bool>,
     drain: Duration,
 ) -> Vec<JoinHandle<()>> {
@@ -115,9 +125,8 @@ pub(crate) fn listen(
         drain,
         handler,
     ))];
-    if let Some(admin) = admin {
-        let info =
-            ConsoleInfo::new("gateway", env!("CARGO_PKG_VERSION"), running.readiness()).dangers(settings.dangers());
+    if let Some((admin, ready)) = console {
+        let info = ConsoleInfo::new("gateway", env!("CARGO_PKG_VERSION"), ready).dangers(settings.dangers());
         let state = ConsoleState {
             audit: audit.clone(),
             info,
@@ -136,16 +145,19 @@ async fn serve_router(listener: TcpListener, router: axum::Router, stop: watch::
     server::serve(listener, None, stop, drain, handler).await;
 }
 
-fn router_for_probes(running: &Running, audit: &Audit, stopping: watch::Receiver<bool>) -> axum::Router {
+/// Whether the gateway is ready; no longer as soon as `leaving` turns true.
+fn ready_until(running: &Running, leaving: watch::Receiver<bool>) -> ReadinessCheck {
     let ready = running.readiness();
-    let readiness = move || match *stopping.borrow() {
+    Arc::new(move || match *leaving.borrow() {
         false => ready(),
         true => Readiness::of(vec![Check::failed("the gateway", "it is ending")]),
-    };
-    let info = ConsoleInfo::new("gateway", env!("CARGO_PKG_VERSION"), Arc::new(readiness));
+    })
+}
+
+fn router_for_probes(ready: ReadinessCheck, audit: &Audit) -> axum::Router {
     probes(ConsoleState {
         audit: audit.clone(),
-        info,
+        info: ConsoleInfo::new("gateway", env!("CARGO_PKG_VERSION"), ready),
     })
 }
 
@@ -166,26 +178,46 @@ pub(crate) fn runtime(workers: Option<usize>) -> Result<Runtime, String> {
 
 /// Waits for Ctrl-C, SIGTERM, or the end of the terminal; says which.
 pub(crate) async fn signalled() -> &'static str {
-    tokio::select! {
-        why = told_to_stop() => why,
-        () = signal(SignalKind::hangup()) => "signal",
-    }
-}
-
-/// The same for a service, which no terminal's end concerns: SIGHUP has it look at its files.
-async fn told_to_stop() -> &'static str {
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => "ctrl_c",
-        () = signal(SignalKind::terminate()) => "signal",
-    }
-}
-
-async fn signal(kind: SignalKind) {
-    match unix::signal(kind) {
-        Ok(mut signal) => {
-            signal.recv().await;
+    let hangup = async {
+        match unix::signal(SignalKind::hangup()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
         }
-        Err(_) => std::future::pending().await,
+    };
+    let told = async {
+        match Told::listen() {
+            Ok(mut told) => told.stop().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        why = told => why,
+        _ = hangup => "signal",
+    }
+}
+
+/// What ends a service: Ctrl-C and SIGTERM. No terminal's end concerns it: SIGHUP has it look at its files.
+struct Told {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Told {
+    /// From now on the process is not just killed by them.
+    fn listen() -> Result<Told, String> {
+        let signal = |kind| unix::signal(kind).map_err(|error| format!("cannot listen to signals: {error}"));
+        Ok(Told {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for one of them; says which.
+    async fn stop(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "ctrl_c",
+            _ = self.terminate.recv() => "signal",
+        }
     }
 }
 

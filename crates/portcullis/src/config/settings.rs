@@ -1,11 +1,10 @@
 //! The configuration as types. Who holds a [`Settings`] holds one without a known fault.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use portcullis_guard::SenderConstraint;
 use portcullis_jose::{Algorithm, Secret, UnixTime};
 use portcullis_oidc::TokenTarget;
@@ -14,7 +13,9 @@ use portcullis_policy::{Decision, NamedPolicy, RouteTable};
 use portcullis_store::{PostgresSettings, RedisSettings};
 use url::Url;
 
-use super::network::Network;
+mod server;
+
+pub use self::server::{CertificateHeader, ClientCertificates, ServerSettings, TlsSettings};
 pub use crate::secret_source::SecretSource;
 
 /// The whole configuration. Every name that one part uses for another exists.
@@ -39,68 +40,6 @@ pub struct Settings {
     pub policies: BTreeMap<String, NamedPolicy>,
     /// What `[danger]` weakens.
     pub danger: DangerSettings,
-}
-
-/// `[server]`.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ServerSettings {
-    /// The origin that browsers see: https, or http on loopback.
-    pub public_url: Url,
-    /// Where the gateway listens.
-    pub listen: SocketAddr,
-    /// The certificate to serve, where this process ends TLS.
-    pub tls: Option<TlsSettings>,
-    /// Where console, metrics and health checks listen: always loopback.
-    pub admin: Option<SocketAddr>,
-    /// Where health checks and metrics listen too, for whoever asks from elsewhere.
-    pub probes: Option<SocketAddr>,
-    /// Proxies in front that say in `X-Forwarded-For` where a call comes from.
-    pub trusted_proxies: Vec<Network>,
-    /// Whether refusals tell their code; on loopback alone.
-    pub development: bool,
-    /// Number of threads; all cores where it is absent.
-    pub workers: Option<usize>,
-    /// Bytes of memory for verified tokens, over all APIs.
-    pub token_cache: usize,
-    /// The header in which a proxy in front passes the client's certificate on.
-    pub client_certificate_header: Option<CertificateHeader>,
-    /// Whether DPoP proofs need a nonce of ours.
-    pub dpop_nonce: bool,
-}
-
-/// `tls` of `[server]`.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TlsSettings {
-    /// PEM file of the certificate chain.
-    pub cert: PathBuf,
-    /// PEM file of its private key.
-    pub key: PathBuf,
-    /// Whether clients are asked for a certificate.
-    pub client_certificates: ClientCertificates,
-}
-
-/// `client_certificates` and `client_ca` of `tls`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClientCertificates {
-    /// They are not asked.
-    NotAsked,
-    /// Any certificate whose key the client proves to have (RFC 8705 s2.2).
-    Any,
-    /// One that an authority of this PEM file issued (RFC 8705 s2.1).
-    IssuedBy(PathBuf),
-}
-
-/// `client_certificate_header` of `[server]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CertificateHeader {
-    /// The header's name.
-    pub name: HeaderName,
-    /// Where the proxy's requests come from.
-    pub trusted_proxies: Vec<Network>,
 }
 
 /// `[store]`.

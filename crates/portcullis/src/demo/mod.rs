@@ -192,7 +192,7 @@ impl Demo {
             &running,
             &audit,
             (app_listener, None),
-            Some(admin_listener),
+            Some((admin_listener, running.readiness())),
             &stopping,
             DRAIN,
         );

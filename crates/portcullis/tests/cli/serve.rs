@@ -298,3 +298,37 @@ fn probes_are_answered_under_any_name_and_tell_when_the_gateway_ends() {
     drop(slow);
     assert_eq!(serve.ended().status, 0);
 }
+
+#[test]
+fn a_gateway_that_is_told_to_stop_takes_calls_while_load_balancers_notice() {
+    let dir = tempfile::tempdir().unwrap();
+    let [app, ..] = with_free_ports(dir.path());
+    let [probes] = free_ports::<1>().map(|port| format!("127.0.0.1:{port}"));
+    let config = dir.path().join("portcullis.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let server = format!("[server]\nprobes = \"{probes}\"\nstop_delay = \"5m\"\n");
+    fs::write(&config, text.replacen("[server]\n", &server, 1)).unwrap();
+
+    let serve = start(dir.path(), &["serve", "--config", "portcullis.toml"]);
+    serve.wait_until("alive", || {
+        try_get(&format!("http://{probes}/livez")).is_some_and(|answer| answer.status == 200)
+    });
+    let terminate = || {
+        let pid = serve.id().to_string();
+        let told = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(told.unwrap().success());
+    };
+    terminate();
+    serve.wait_until("not ready", || {
+        try_get(&format!("http://{probes}/readyz")).is_some_and(|answer| answer.body.contains("it is ending"))
+    });
+    // A call over a new connection.
+    assert_eq!(
+        request(&app, "GET", "/bff/user", &app, &[("X-CSRF", "1".to_owned())], "").status,
+        401
+    );
+
+    // Who does not want to wait says so.
+    terminate();
+    assert_eq!(serve.ended().status, 0);
+}

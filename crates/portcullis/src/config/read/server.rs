@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use super::secret::{DevOnly, is_private, secret};
 use crate::config::faults::FaultKind;
-use crate::config::kinds::{address, count, list, only_true, path, switch, text, texts};
+use crate::config::kinds::{address, count, duration, list, only_true, path, switch, text, texts};
 use crate::config::network::Network;
 use crate::config::reader::{Context, Item, Reader};
 use crate::config::schema::{CERTIFICATE_HEADER, Kind, TLS};
@@ -26,6 +26,7 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
     let tls = reader.table("tls", &TLS).map(|tls| read_tls(&tls));
     let admin = reader.get("admin", loopback_address);
     let probes = reader.get("probes", address);
+    let (stop_delay, drain) = (reader.get("stop_delay", duration), reader.get("drain", duration));
     let development = reader.get("development", switch);
     let workers = reader.get("workers", count);
     let token_cache = reader.get("token_cache", count);
@@ -110,6 +111,8 @@ pub(super) fn server(reader: &Reader<'_>) -> Option<ServerSettings> {
         },
         admin: admin.map(|admin| admin.value),
         probes: probes.map(|probes| probes.value),
+        stop_delay: stop_delay?.value,
+        drain: drain?.value,
         trusted_proxies: trusted_proxies
             .map(|proxies| proxies.value.into_iter().map(|network| network.value).collect())
             .unwrap_or_default(),

@@ -146,6 +146,22 @@ pub(crate) const SERVER: Table = Table {
         )
         .also(&["health", "metrics"]),
         Key::new(
+            "stop_delay",
+            Duration(0, 5 * MINUTE),
+            Default(r#""0s""#),
+            r#""5s""#,
+            "When it is told to stop (SIGTERM), the gateway takes new calls for so long, while `/readyz` says that it is not ready: time for a load balancer to notice. A second signal ends the wait.",
+        )
+        .also(&["shutdown_delay", "pre_stop"]),
+        Key::new(
+            "drain",
+            Duration(1, HOUR),
+            Default(r#""10s""#),
+            r#""30s""#,
+            "How long calls that are under way may go on after that. WebSockets and event streams have no end of their own, and are cut then.",
+        )
+        .also(&["shutdown_timeout", "grace_period"]),
+        Key::new(
             "trusted_proxies",
             List("IP addresses or networks in quotes"),
             Optional,
