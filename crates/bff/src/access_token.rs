@@ -14,7 +14,9 @@ struct Held {
 }
 
 impl AccessToken {
-    pub(crate) fn new(token: Secret) -> AccessToken {
+    /// The header is made when it is asked for.
+    #[must_use]
+    pub fn new(token: Secret) -> AccessToken {
         AccessToken(Arc::new(Held {
             token,
             bearer: OnceLock::new(),
@@ -38,6 +40,15 @@ impl AccessToken {
             value
         });
         made.clone()
+    }
+
+    /// `Authorization` with the token as one that is bound to a key (RFC 9449 s7.1).
+    #[must_use]
+    pub fn dpop(&self) -> HeaderValue {
+        let value = HeaderValue::from_str(&format!("DPoP {}", self.0.token.expose()));
+        let mut value = value.unwrap_or_else(|_| HeaderValue::from_static("DPoP"));
+        value.set_sensitive(true);
+        value
     }
 }
 

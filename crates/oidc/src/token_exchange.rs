@@ -32,11 +32,12 @@ struct Kept {
 // === impl TokenExchange ===
 
 impl TokenExchange {
-    /// Tokens for this target, by this client.
+    /// Tokens for this target, by this client. Where it has a DPoP key, they are bound to that (RFC 9449 s5): whoever
+    /// presents one proves the key.
     #[must_use]
     pub fn new(client: Client, target: TokenTarget) -> TokenExchange {
         TokenExchange(Arc::new(Inner {
-            client: client.without_dpop(),
+            client,
             target,
             kept: Mutex::default(),
         }))

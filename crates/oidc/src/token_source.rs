@@ -54,10 +54,17 @@ pub struct RenewalTask(tokio::task::JoinHandle<()>);
 // === impl TokenSource ===
 
 impl TokenSource {
-    /// Tokens by the Client Credentials grant of `client`.
+    /// Bearer tokens by the Client Credentials grant of `client`.
     #[must_use]
     pub fn client_credentials(client: Client) -> TokenSource {
         TokenSource::with(client.without_dpop(), TokenTarget::default())
+    }
+
+    /// The same, bound to the client's DPoP key where it has one (RFC 9449 s5): whoever presents such a token proves the
+    /// key.
+    #[must_use]
+    pub fn bound_client_credentials(client: Client) -> TokenSource {
+        TokenSource::with(client, TokenTarget::default())
     }
 
     /// The same for this target, and with an empty cache.
@@ -191,8 +198,12 @@ impl TokenSource {
         if let Some(newer) = self.0.cached.load_full().filter(|cached| asked < cached.expires)
             && seen.is_none_or(|seen| !Arc::ptr_eq(&seen, &newer))
         {
-            // Another flight ended between the look and this one.
+            // Another flight ended between the look and this one,
             return Ok(newer);
+        }
+        if let Some(error) = self.outage(asked) {
+            // also without a token.
+            return Err(error);
         }
         let result = self.0.client.client_credentials_for(&self.0.target).await;
         let mut outage = self.0.outage.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,11 +1,11 @@
 //! Which token the upstream gets.
 
-use http::HeaderValue;
 use http::header::{AUTHORIZATION, UPGRADE};
 use http::request::Parts;
 use portcullis_audit::{Audit, Refused};
-use portcullis_bff::{Bff, Session};
+use portcullis_bff::{AccessToken, Bff, Session};
 use portcullis_jose::Secret;
+use portcullis_oidc::dpop::DpopKey;
 use portcullis_oidc::{Client, ProviderError, RenewalTask, TokenExchange, TokenSource};
 use portcullis_proxy::AuthorizationHeader;
 
@@ -18,7 +18,7 @@ use crate::config::{AskedToken, Settings, UpstreamToken};
 #[derive(Debug)]
 pub(crate) enum Attach {
     Caller,
-    Exchanged(TokenExchange),
+    Exchanged(TokenExchange, Option<DpopKey>),
     Client(Own),
     CallerOrClient(Own),
     CallerOrNone,
@@ -29,6 +29,7 @@ pub(crate) enum Attach {
 #[derive(Debug)]
 pub(crate) struct Own {
     tokens: TokenSource,
+    key: Option<DpopKey>,
     /// The first call finds a token, and none waits for a renewal.
     _fresh: RenewalTask,
 }
@@ -38,9 +39,14 @@ pub(super) struct Attached {
     pub(super) authorization: AuthorizationHeader,
     /// The client's token, if it is that: where the upstream refuses it there may be another.
     pub(super) own: Option<Secret>,
+    /// The key that the token is bound to, where it is.
+    pub(super) bound: Option<Bound>,
     /// The session that the token is of, where the route goes without as well.
     pub(super) session: Option<Session>,
 }
+
+/// A token, and the key that it is bound to.
+pub(super) type Bound = (DpopKey, Secret);
 
 impl Attach {
     pub(super) fn of(
@@ -54,7 +60,9 @@ impl Attach {
         Ok(match configured {
             UpstreamToken::Caller => Attach::Caller,
             UpstreamToken::Exchanged(asked) => {
-                Attach::Exchanged(TokenExchange::new(client(asked)?, asked.target.clone()))
+                let client = client(asked)?;
+                let key = client.options().dpop.clone();
+                Attach::Exchanged(TokenExchange::new(client, asked.target.clone()), key)
             }
             UpstreamToken::Client(asked) => Attach::Client(own(asked)?),
             UpstreamToken::CallerOrClient(asked) => Attach::CallerOrClient(own(asked)?),
@@ -63,37 +71,39 @@ impl Attach {
         })
     }
 
-    /// The token for a call that has passed. `users` is the header that it passed with.
+    /// The token for a call that has passed. `users` is the header that it passed with, and the key of ours that its token
+    /// is bound to.
     pub(super) async fn attach(
         &self,
-        users: AuthorizationHeader,
+        (users, bound): (AuthorizationHeader, Option<Bound>),
         incoming: &Incoming<'_>,
         bff: Option<&Bff>,
     ) -> Result<Attached, Refused> {
-        let authorization = match self {
-            Attach::Caller => users,
-            Attach::None => AuthorizationHeader::Remove,
-            Attach::Exchanged(exchange) => {
-                let token = users_token(&users, &incoming.parts)
+        match self {
+            Attach::Caller => Ok(Attached {
+                authorization: users,
+                own: None,
+                bound,
+                session: None,
+            }),
+            Attach::None => Ok(Attached::NOTHING),
+            Attach::Exchanged(exchange, key) => {
+                // A token that is bound to a key of the caller's own is for whoever has that key.
+                let token = bound
+                    .map(|(_, token)| token)
+                    .or_else(|| users_token(&users, &incoming.parts));
+                let token = token
                     .ok_or_else(|| Refused::new("token.binding_required").found("a bound token cannot be exchanged"))?;
-                let narrowed = exchange.token_for(&token).await;
-                bearer(&narrowed.map_err(|error| refused(&error))?)
+                let narrowed = exchange.token_for(&token).await.map_err(|error| refused(&error))?;
+                Ok(Attached::token(&narrowed, key.as_ref()))
             }
-            Attach::Client(own) => return own.attach().await,
+            Attach::Client(own) => own.attach().await,
             Attach::CallerOrClient(own) => match of_session(incoming, bff).await? {
-                Some(attached) => return Ok(attached),
-                None => return own.attach().await,
+                Some(attached) => Ok(attached),
+                None => own.attach().await,
             },
-            Attach::CallerOrNone => match of_session(incoming, bff).await? {
-                Some(attached) => return Ok(attached),
-                None => AuthorizationHeader::Remove,
-            },
-        };
-        Ok(Attached {
-            authorization,
-            own: None,
-            session: None,
-        })
+            Attach::CallerOrNone => Ok(of_session(incoming, bff).await?.unwrap_or(Attached::NOTHING)),
+        }
     }
 
     /// Whether what a browser gets depends on its cookie, although it needs none.
@@ -104,7 +114,7 @@ impl Attach {
     /// Whether a session's token reaches the upstream, itself or exchanged; `own`: the client's own was taken.
     pub(super) fn sends_session(&self, own: bool) -> bool {
         match self {
-            Attach::Caller | Attach::Exchanged(_) => true,
+            Attach::Caller | Attach::Exchanged(..) => true,
             Attach::CallerOrClient(_) | Attach::CallerOrNone => !own,
             Attach::Client(_) | Attach::None => false,
         }
@@ -117,30 +127,54 @@ impl Attach {
         };
         // What is wrong with the provider is told when there is no token at all.
         let other = own.tokens.instead_of(refused).await.ok()??;
-        Some(Attached {
-            authorization: bearer(&other),
-            own: Some(other),
-            session: None,
-        })
+        Some(own.attached(&other))
+    }
+}
+
+impl Attached {
+    const NOTHING: Attached = Attached {
+        authorization: AuthorizationHeader::Remove,
+        own: None,
+        bound: None,
+        session: None,
+    };
+
+    /// A token of ours, and the key that it is bound to.
+    fn token(token: &Secret, key: Option<&DpopKey>) -> Attached {
+        let access_token = AccessToken::new(token.clone());
+        let authorization = match key {
+            None => access_token.bearer(),
+            Some(_) => access_token.dpop(),
+        };
+        Attached {
+            authorization: AuthorizationHeader::Set(authorization),
+            bound: key.map(|key| (key.clone(), token.clone())),
+            ..Attached::NOTHING
+        }
     }
 }
 
 impl Own {
     fn new(client: Client, asked: &AskedToken) -> Own {
-        let tokens = TokenSource::client_credentials(client).target(asked.target.clone());
+        let key = client.options().dpop.clone();
+        let tokens = TokenSource::bound_client_credentials(client).target(asked.target.clone());
         Own {
             _fresh: tokens.keep_fresh(),
             tokens,
+            key,
         }
     }
 
     async fn attach(&self) -> Result<Attached, Refused> {
         let token = self.tokens.token().await.map_err(|error| refused(&error))?;
-        Ok(Attached {
-            authorization: bearer(&token),
-            own: Some(token),
-            session: None,
-        })
+        Ok(self.attached(&token))
+    }
+
+    fn attached(&self, token: &Secret) -> Attached {
+        Attached {
+            own: Some(token.clone()),
+            ..Attached::token(token, self.key.as_ref())
+        }
     }
 }
 
@@ -161,10 +195,11 @@ async fn of_session(incoming: &Incoming<'_>, bff: Option<&Bff>) -> Result<Option
             return Ok(None);
         };
         let token = bff.access_token(&session, incoming.id).await?;
+        // Where it is bound, it is bound to this key: an answer without is not taken.
+        let key = bff.settings().client.options().dpop.as_ref();
         Ok(Some(Attached {
-            authorization: AuthorizationHeader::Set(token.bearer()),
-            own: None,
             session: Some(session),
+            ..Attached::token(token.secret(), key)
         }))
     };
     attached.await.or_else(|refused: Refused| match refused.status() {
@@ -185,16 +220,6 @@ fn users_token(users: &AuthorizationHeader, parts: &Parts) -> Option<Secret> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then(|| Secret::new(token.trim_start_matches(' ')))
-}
-
-fn bearer(token: &Secret) -> AuthorizationHeader {
-    match HeaderValue::from_str(&format!("Bearer {}", token.expose())) {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            AuthorizationHeader::Set(value)
-        }
-        Err(_) => AuthorizationHeader::Remove,
-    }
 }
 
 /// The caller has done nothing wrong: whatever the provider says about our own request is our fault.

@@ -10,14 +10,14 @@ use portcullis_audit::{Credential, Event, Refused, RequestId};
 use portcullis_bff::{AccessToken, Bff, Failure, Session, StepUp, is_navigation};
 use portcullis_guard::{Call, Guard, GuardError, Presented, Scheme, VerifiedToken};
 use portcullis_jose::{Refusal, Secret};
-use portcullis_oidc::dpop::{DpopKey, asks_for_nonce};
+use portcullis_oidc::dpop::asks_for_nonce;
 use portcullis_policy::{Authorized, NamedPolicy};
 use portcullis_proxy::{AuthorizationHeader, ForwardError, ForwardHead};
 use std::sync::Arc;
 
 use super::again::{self, Outcome};
 use super::answer::{Answer, Form};
-use super::attach::Attach;
+use super::attach::{Attach, Bound};
 use super::outlived;
 use super::routes::{Api, GuardedApi};
 use super::{Gateway, Incoming};
@@ -35,8 +35,8 @@ struct Pass {
     session: Option<(Bff, Session)>,
     /// The client's own token, where the upstream gets that.
     own: Option<Secret>,
-    /// The key that the session's token is bound to, and the token.
-    bound: Option<(DpopKey, Secret)>,
+    /// The key that the upstream's token is bound to, and the token.
+    bound: Option<Bound>,
 }
 
 enum Permit {
@@ -106,13 +106,14 @@ impl Gateway {
         incoming: &Incoming<'_>,
         mut pass: Pass,
     ) -> Result<Pass, (Credential, Box<Response<Body>>)> {
-        let users = std::mem::take(&mut pass.authorization);
+        let users = (std::mem::take(&mut pass.authorization), pass.bound.take());
         let frontend = self.0.frontends.of_api(api, incoming.host);
         let bff = frontend.map(|frontend| &frontend.bff);
         match api.attach.attach(users, incoming, bff).await {
             Ok(attached) => {
                 pass.authorization = attached.authorization;
                 pass.own = attached.own;
+                pass.bound = attached.bound;
                 if let Some((session, bff)) = attached.session.zip(bff.cloned()) {
                     pass.credential = Credential::Session;
                     pass.session = Some((bff, session));
@@ -289,13 +290,7 @@ impl Gateway {
             .filter(|_| token.binding().jkt().is_some());
         let header = match &dpop {
             None => access_token.bearer(),
-            Some(_) => {
-                // A token that was verified is visible ASCII.
-                let mut header = HeaderValue::from_str(&format!("DPoP {}", access_token.secret().expose()))
-                    .unwrap_or_else(|_| HeaderValue::from_static("DPoP"));
-                header.set_sensitive(true);
-                header
-            }
+            Some(_) => access_token.dpop(),
         };
         let authorization = AuthorizationHeader::Set(header);
         Ok(Pass {
@@ -410,21 +405,18 @@ impl Gateway {
             head
         };
         let target = format!("{}{}", api.address, path.as_str());
-        let clock = pass
-            .session
-            .as_ref()
-            .map(|(bff, _)| bff.settings().client.provider().clock());
-        let bound = pass.bound.as_ref().filter(|_| matches!(api.attach, Attach::Caller));
+        let bound = pass.bound.as_ref();
         // RFC 9449 s7: our proof, for the upstream's own address.
-        let prove = |parts: &mut Parts| {
-            let Some(((key, token), clock)) = bound.zip(clock) else {
+        let prove = |parts: &mut Parts, bound: Option<&Bound>| {
+            let Some((key, token)) = bound else {
                 return Some(String::new());
             };
-            let proof = key.proof(method.as_str(), &target, Some(token), clock.now()).ok()?;
+            let now = self.0.clock.now();
+            let proof = key.proof(method.as_str(), &target, Some(token), now).ok()?;
             parts.headers.insert("dpop", HeaderValue::try_from(&proof).ok()?);
             Some(proof)
         };
-        let Some(mut proof) = prove(&mut parts) else {
+        let Some(mut proof) = prove(&mut parts, bound) else {
             let refused = Refused::new("internal.error").found("the DPoP proof cannot be made");
             let mut response = Answer::new(&refused, StatusCode::INTERNAL_SERVER_ERROR, Form::Problem, id).response();
             self.disclose(&refused, &mut response);
@@ -450,7 +442,7 @@ impl Gateway {
         };
         if wants_another(&proof, &answer)
             && let (Some(mut parts), Some(authorization)) = (again.take(), authorization)
-            && let Some(second) = prove(&mut parts)
+            && let Some(second) = prove(&mut parts, bound)
         {
             proof = second;
             let request = Request::from_parts(parts, Body::empty());
@@ -460,7 +452,8 @@ impl Gateway {
         if let (Ok(response), Some(own)) = (&answer, &pass.own)
             && response.status() == StatusCode::UNAUTHORIZED
             && let Some(other) = Box::pin(api.attach.instead_of(own)).await
-            && let Some(parts) = again
+            && let Some(mut parts) = again
+            && prove(&mut parts, other.bound.as_ref()).is_some()
         {
             let request = Request::from_parts(parts, Body::empty());
             answer = Box::pin(forwarder.forward(&api.upstream, request, head_with(other.authorization))).await;

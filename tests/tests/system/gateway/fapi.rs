@@ -1,12 +1,12 @@
 //! Logins that leave nothing to the browser: pushed, signed and answered by a form; tokens that are bound to a key.
 
-use portcullis_idp::{Behaviour, Client};
-use portcullis_jose::{Algorithm, Clock, SigningKey};
+use portcullis_idp::{Behaviour, Client, GrantType};
+use portcullis_jose::{Algorithm, Clock, SigningKey, base64url_decode};
 use portcullis_oidc::dpop::{DpopKey, Proof, ProofRules, TargetUri};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Gate;
 use super::raw::{self, Reply};
+use super::{AUDIENCE, BILLING, Gate};
 use crate::demo::{Answer, Browser};
 
 const INLINE: &str = "secret = { env = \"WEB_SECRET\" }";
@@ -307,6 +307,89 @@ async fn tokens_are_bound_to_a_key_and_the_upstream_gets_a_proof() {
     let rules = ProofRules::new("GET", &target, gate.clock.now()).with_token(token, &thumbprint);
     let proofs = seen.all("dpop");
     Proof::check(proofs.iter().map(|proof| proof.as_bytes()), &rules).unwrap();
+}
+
+/// The token that reached the upstream, which is bound to our key; its proof is good for the address that was asked.
+fn bound_token(gate: &Gate, path: &str, thumbprint: &str) -> Value {
+    let seen = gate.upstream.last();
+    let target = TargetUri::parse(&format!("http://{}{path}", gate.upstream.address)).unwrap();
+    let authorization = seen.all("authorization");
+    let token = authorization[0].strip_prefix("DPoP ").expect("it is bound");
+    let rules = ProofRules::new("GET", &target, gate.clock.now()).with_token(token, thumbprint);
+    let proofs = seen.all("dpop");
+    Proof::check(proofs.iter().map(|proof| proof.as_bytes()), &rules).unwrap();
+    let payload = token.split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&base64url_decode(payload).unwrap()).unwrap();
+    assert_eq!(claims["cnf"]["jkt"], *thumbprint);
+    claims
+}
+
+#[tokio::test]
+async fn each_kind_of_token_for_an_upstream_is_bound_where_the_client_has_a_key() {
+    let mut gate = gate(false, "dpop_key = { file = \"dpop.pem\" }", |client| {
+        client.dpop_bound_access_tokens = true;
+        client.grants.push(GrantType::ClientCredentials);
+    })
+    .await;
+    let upstream = format!("http://{}", gate.upstream.address);
+    let guarded = format!("provider = \"dev\"\naudience = \"{AUDIENCE}\"\npolicy = \"authenticated\"");
+    let narrow = format!("{{ from = \"exchange\", audience = \"{BILLING}\", scopes = [\"billing.read\"] }}");
+    for (name, access, token) in [
+        ("narrow", guarded.as_str(), narrow.as_str()),
+        (
+            "own",
+            "accept = [\"anyone\"]",
+            "{ from = \"client\", client = \"web\", scopes = [\"orders.read\"] }",
+        ),
+        (
+            "either",
+            "accept = [\"anyone\"]",
+            "{ from = \"caller_or_client\", client = \"web\", scopes = [\"orders.read\"] }",
+        ),
+        ("perhaps", "accept = [\"anyone\"]", "{ from = \"caller_or_none\" }"),
+    ] {
+        gate.text.push_str(&format!(
+            "\n[api.{name}]\npath = \"/api/{name}\"\nupstream = \"{upstream}\"\n{access}\ntoken = {token}\n"
+        ));
+    }
+    let scopes = "\"orders.read\", \"orders.write\"";
+    gate.text = gate
+        .text
+        .replacen(&format!("{scopes}]"), &format!("{scopes}, \"billing.read\"]"), 1);
+    gate.restart().await;
+    let pem = std::fs::read_to_string(gate.dir.path().join("dpop.pem")).unwrap();
+    let thumbprint = DpopKey::new(SigningKey::from_pem(&pem, Algorithm::ES256).unwrap()).thumbprint();
+
+    let mut browser = gate.sign_in().await;
+    // (path, whose token, for which audience)
+    for (path, subject, audience) in [
+        ("/api/narrow/1", "alice", BILLING),
+        ("/api/own/1", "web", AUDIENCE),
+        ("/api/either/1", "alice", AUDIENCE),
+        ("/api/perhaps/1", "alice", AUDIENCE),
+    ] {
+        let answer = gate.fetch(&mut browser, path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        let claims = bound_token(&gate, path, &thumbprint);
+        assert_eq!(
+            (&claims["sub"], &claims["aud"]),
+            (&json!(subject), &json!(audience)),
+            "{path}"
+        );
+    }
+    // An upstream that wants a nonce gets it with a second proof of the same token.
+    let hits = gate.upstream.hits();
+    assert_eq!(gate.fetch(&mut browser, "/api/narrow/nonce-a").await.status, 200);
+    assert_eq!(gate.upstream.hits() - hits, 2);
+    bound_token(&gate, "/api/narrow/nonce-a", &thumbprint);
+
+    // Without a session: the client's own, or none.
+    let mut stranger = Browser::new();
+    assert_eq!(gate.fetch(&mut stranger, "/api/either/1").await.status, 200);
+    assert_eq!(bound_token(&gate, "/api/either/1", &thumbprint)["sub"], "web");
+    assert_eq!(gate.fetch(&mut stranger, "/api/perhaps/1").await.status, 200);
+    let seen = gate.upstream.last();
+    assert!(seen.all("authorization").is_empty() && seen.all("dpop").is_empty());
 }
 
 #[tokio::test]

@@ -32,9 +32,6 @@ pub(super) fn token(api: &Reader<'_>, around: &Around<'_>, public: bool) -> Opti
         "caller_or_client" | "caller_or_none" if !around.has_frontend => {
             Some("needs a [frontend.NAME], which has the sessions")
         }
-        "caller_or_client" | "caller_or_none" | "exchange" if sessions_are_bound(around) => {
-            Some("is not for sessions whose tokens are bound by `dpop_key`")
-        }
         "exchange" if public => Some("needs a token of the caller's, which nobody looks at on a public route"),
         _ => None,
     };
@@ -51,15 +48,6 @@ pub(super) fn token(api: &Reader<'_>, around: &Around<'_>, public: bool) -> Opti
         "none" => UpstreamToken::None,
         _ => UpstreamToken::Caller,
     })
-}
-
-/// Whether some session's token is bound to a key.
-fn sessions_are_bound(around: &Around<'_>) -> bool {
-    let mut clients = around
-        .frontends
-        .values()
-        .filter_map(|frontend| around.clients.get(&frontend.client));
-    clients.any(|client| client.dpop_key.is_some())
 }
 
 /// `None` where nothing is to be asked for, or it is wrong, which is then told.

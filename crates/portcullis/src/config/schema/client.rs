@@ -106,7 +106,7 @@ pub(crate) const CLIENT: Table = Table {
             Secret,
             Optional,
             r#"{ file = "/run/secrets/dpop.pem" }"#,
-            "The key, as PEM or JWK, that people's access tokens are bound to (DPoP, RFC 9449), so that nobody else can use them. The same in all replicas.",
+            "The key, as PEM or JWK, that the access tokens of this client are bound to (DPoP, RFC 9449), so that nobody else can use them. The same in all replicas.",
         ),
         Key::new(
             "pushed_requests",
