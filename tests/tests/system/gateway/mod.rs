@@ -27,6 +27,8 @@ mod provider_down;
 mod raw;
 mod restart;
 mod rotation;
+mod scripted;
+mod step_up;
 mod stores;
 mod streams;
 mod tenants;
