@@ -334,6 +334,15 @@ impl Gate {
         format!("{}={}", self.cookie_name(), self.session(browser).unwrap())
     }
 
+    /// The `Cookie` header of a session that may have several cookies.
+    fn cookies(&self, browser: &Browser) -> String {
+        let (name, parts) = (self.cookie_name(), format!("{}.", self.cookie_name()));
+        let ours = |found: &str| found == name || found.starts_with(&parts);
+        let pairs = browser.cookies.iter().filter(|((name, _), _)| ours(name));
+        let pairs: Vec<String> = pairs.map(|((name, _), value)| format!("{name}={value}")).collect();
+        pairs.join("; ")
+    }
+
     /// The time, in seconds since 1970.
     fn now(&self) -> i64 {
         self.clock.now().as_secs()

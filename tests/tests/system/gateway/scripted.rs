@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use portcullis_jose::{Algorithm, Clock, SigningKey, UnixTime, base64url_decode, base64url_encode, random_token};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
 use super::{AUDIENCE, Gate};
@@ -34,6 +34,8 @@ struct Script {
     since: Option<UnixTime>,
     /// The classes of authentication that can be had.
     classes: Vec<&'static str>,
+    /// What ID tokens say besides.
+    more: Map<String, Value>,
     pushed: BTreeMap<String, Form>,
     authorizations: Vec<Form>,
 }
@@ -99,6 +101,11 @@ impl Scripted {
         self.state.lock().unwrap().classes = classes.to_vec();
     }
 
+    /// ID tokens say this besides.
+    pub(super) fn says(&self, claim: &str, value: Value) {
+        self.state.lock().unwrap().more.insert(claim.to_owned(), value);
+    }
+
     /// The parameters of the newest authorization request, wherever they came from.
     pub(super) fn asked(&self) -> Form {
         self.state.lock().unwrap().authorizations.last().cloned().unwrap()
@@ -157,10 +164,12 @@ async fn token(State(provider): State<Scripted>, body: String) -> Json<Value> {
         "jti": random_token(9), "scope": "orders.read orders.write", "acr": claims["acr"],
         "auth_time": claims["auth_time"],
     });
-    let id = json!({
+    let mut id = json!({
         "iss": provider.base, "sub": "alice", "aud": "web", "iat": now, "exp": now.plus(300),
         "nonce": claims["nonce"], "acr": claims["acr"], "auth_time": claims["auth_time"],
     });
+    let state = provider.state.lock().unwrap();
+    id.as_object_mut().unwrap().extend(state.more.clone());
     Json(json!({
         "token_type": "Bearer", "expires_in": 300, "access_token": provider.key.sign_jwt("at+jwt", &access).unwrap(),
         "id_token": provider.key.sign_jwt("JWT", &id).unwrap(),
