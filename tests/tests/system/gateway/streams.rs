@@ -135,6 +135,49 @@ async fn streams_end_with_their_session() {
     }
 }
 
+/// However much it is used; where the store is, and where the browser carries it.
+#[tokio::test]
+async fn streams_end_when_their_session_comes_to_its_age() {
+    for store in ["", "url = \"cookie\"\nkeys = [{ file = \"seal.key\" }]"] {
+        let gate = Gate::start_with(None, |text, _| {
+            let usual = "url = \"sqlite:sessions.db\"";
+            let session = "session = { idle = \"40m\", lifetime = \"1h\" }";
+            text.replacen(usual, if store.is_empty() { usual } else { store }, 1)
+                .replacen("[frontend.shop]", &format!("[frontend.shop]\n{session}"), 1)
+        })
+        .await;
+        let mut alice = gate.sign_in().await;
+        gate.clock.advance(30 * 60);
+        let mut later = gate.sign_in().await;
+        assert_eq!(gate.fetch(&mut alice, "/bff/user").await.status, 200);
+        let (cookie, others) = (gate.cookies(&alice), gate.cookies(&later));
+        let mut socket = websocket(&gate, &cookie).await;
+        let mut unaffected = websocket(&gate, &others).await;
+        let (mut stream, _) = open(&gate, &cookie, "/api/page/stream").await;
+        gate.upstream.pieces.send("data: one\n\n").unwrap();
+        stream.until("data: one\n\n").await;
+        let (mut told, _) = open(&gate, &cookie, "/bff/events").await;
+        told.until("{\"seconds_left\":1800}\n\n").await;
+        // Without the age it would be good for ten minutes more.
+        gate.clock.advance(30 * 60 + 1);
+        assert_eq!(socket.end().await, "");
+        let rest = stream.end().await;
+        assert!(!rest.contains("\r\n0\r\n"), "it breaks off: {rest:?}");
+        let rest = told.end().await;
+        assert!(
+            rest.contains("event: ended\ndata: {\"reason\":\"expired\"}\n\n"),
+            "{rest:?}"
+        );
+        unaffected.send("pong").await;
+        unaffected.until("pong").await;
+        assert_eq!(gate.fetch(&mut later, "/bff/user").await.status, 200);
+        assert_eq!(
+            gate.fetch(&mut alice, "/bff/user").await.json()["code"],
+            "session.expired"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_websocket_ends_when_its_token_is_revoked() {
     let gate = Gate::start().await;
