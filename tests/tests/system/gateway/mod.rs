@@ -29,6 +29,7 @@ mod restart;
 mod rotation;
 mod scripted;
 mod step_up;
+mod store_away;
 mod stores;
 mod streams;
 mod tenants;

@@ -29,7 +29,7 @@ pub(super) fn write_key(dir: &Path, keys: &[&str]) {
     std::fs::rename(draft, dir.join("seal.key")).unwrap();
 }
 
-fn on(url: &str) -> String {
+pub(super) fn on(url: &str) -> String {
     format!("url = \"{url}\"\nkeys = [{{ file = \"seal.key\" }}]")
 }
 
