@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use portcullis_audit::{Event, rfc3339};
 use portcullis_idp::Client;
-use portcullis_jose::{Algorithm, Clock, Secret, SigningKey};
+use portcullis_jose::{Algorithm, Clock, Secret, SigningKey, base64url_encode, sha256};
+use portcullis_oidc::client_auth::AuthMethod;
 use serde_json::json;
 
 use super::mtls::{ISSUED, SELF_SIGNED, SERVER_CA};
+use super::scripted::Scripted;
 use super::{Gate, START, STEP, WEB_SECRET};
+use crate::demo::Browser;
 
 const INLINE: &str = "secret = { env = \"WEB_SECRET\" }";
 
@@ -205,7 +208,7 @@ async fn people_sign_in_through_a_client_with_a_key() {
     web(&gate, |client| {
         client.jwks = Some(json!({ "keys": [next.public_jwk()] }))
     });
-    let mut browser = crate::demo::Browser::new();
+    let mut browser = Browser::new();
     let callback = gate.until_callback(&mut browser).await;
     let answer = gate.visit(&mut browser, callback.as_str()).await;
     assert_eq!(
@@ -242,6 +245,91 @@ async fn people_sign_in_through_a_client_with_a_certificate() {
     put(&gate, "client.key", ISSUED.1);
     put(&gate, "client.pem", ISSUED.0);
     drop(gate.sign_in().await);
+}
+
+/// RFC 8705 s2.1: an authority vouches for it, and it has the name that is registered.
+#[tokio::test]
+async fn people_sign_in_through_a_client_whose_certificate_an_authority_has_issued() {
+    let setting = "certificate = { cert = \"client.pem\", key = \"client.key\" }";
+    let files = [
+        ("client.pem", ISSUED.0),
+        ("client.key", ISSUED.1),
+        ("ca.pem", SERVER_CA),
+    ];
+    let mut gate = gate(setting, &files).await;
+    let with_ca = "ca_file = \"ca.pem\"\n        id_token_algorithm";
+    gate.text = gate.text.replacen("id_token_algorithm", with_ca, 1);
+    gate.restart().await;
+    let registered = |name: &str| {
+        web(&gate, |client| {
+            client.token_endpoint_auth_method = Some(AuthMethod::Tls);
+            client.tls_client_auth_san_dns = Some(name.into());
+        });
+    };
+    let refused = async || {
+        let mut browser = Browser::new();
+        let callback = gate.until_callback(&mut browser).await;
+        let answer = gate.visit(&mut browser, callback.as_str()).await;
+        assert_eq!(
+            (answer.status.as_u16(), gate.last_code().as_str()),
+            (502, "provider.client_rejected")
+        );
+        assert!(gate.session(&browser).is_none());
+    };
+    registered("client.test");
+    let mut browser = gate.sign_in().await;
+    assert_eq!(gate.fetch(&mut browser, "/api/orders").await.status, 200);
+    // Its certificate renews a token too.
+    gate.clock.advance(290);
+    assert_eq!(gate.fetch(&mut browser, "/api/orders").await.status, 200);
+    assert_eq!(gate.idp.control().token_counts().refreshes, 1);
+    // Somebody else's name; and a certificate that nobody vouches for.
+    registered("another.test");
+    refused().await;
+    registered("client.test");
+    put(&gate, "client.key", SELF_SIGNED.1);
+    put(&gate, "client.pem", SELF_SIGNED.0);
+    // For an hour the one of before is the second choice.
+    drop(gate.sign_in().await);
+    gate.clock.advance(3_601);
+    refused().await;
+    put(&gate, "client.key", ISSUED.1);
+    put(&gate, "client.pem", ISSUED.0);
+    drop(gate.sign_in().await);
+}
+
+/// RFC 6749 s2.3.1, s3.2.1: it has nothing to prove itself with, and says who it is.
+#[tokio::test]
+async fn people_sign_in_through_a_public_client() {
+    let mut gate = gate("auth = \"none\"", &[]).await;
+    // A provider that knows a secret of the client's refuses it without.
+    let mut browser = Browser::new();
+    let callback = gate.until_callback(&mut browser).await;
+    let answer = gate.visit(&mut browser, callback.as_str()).await;
+    assert_eq!(
+        (answer.status.as_u16(), gate.last_code().as_str()),
+        (502, "provider.client_rejected")
+    );
+    assert!(gate.session(&browser).is_none());
+    web(&gate, |_| {});
+    let mut browser = gate.sign_in().await;
+    assert_eq!(gate.fetch(&mut browser, "/api/orders").await.status, 200);
+    gate.clock.advance(290);
+    assert_eq!(gate.fetch(&mut browser, "/api/orders").await.status, 200);
+    assert_eq!(gate.idp.control().token_counts().refreshes, 1);
+
+    let provider = Scripted::before(&mut gate, json!({})).await;
+    let answer = provider.sign_in(&gate, &mut Browser::new(), "/bff/login").await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    let (authorization, form) = provider.token_requests().remove(0);
+    assert_eq!((authorization, form["client_id"].as_str()), (None, "web"));
+    let names: Vec<&str> = form.keys().map(String::as_str).collect();
+    let expected = ["client_id", "code", "code_verifier", "grant_type", "redirect_uri"];
+    assert_eq!(names, expected, "PKCE and no secret");
+    assert_eq!(provider.asked()["code_challenge_method"], "S256");
+    // RFC 7636 s4.2: the one is the hash of the other.
+    let hash = sha256(form["code_verifier"].as_bytes());
+    assert_eq!(provider.asked()["code_challenge"], base64url_encode(&hash));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Redirect;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use portcullis_jose::{Algorithm, Clock, SigningKey, UnixTime, base64url_decode, base64url_encode, random_token};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
@@ -38,6 +38,7 @@ struct Script {
     more: Map<String, Value>,
     pushed: BTreeMap<String, Form>,
     authorizations: Vec<Form>,
+    token_requests: Vec<(Option<String>, Form)>,
 }
 
 impl Scripted {
@@ -115,6 +116,11 @@ impl Scripted {
     pub(super) fn pushed(&self) -> usize {
         self.state.lock().unwrap().pushed.len()
     }
+
+    /// What came to the token endpoint: `Authorization`, and the form.
+    pub(super) fn token_requests(&self) -> Vec<(Option<String>, Form)> {
+        self.state.lock().unwrap().token_requests.clone()
+    }
 }
 
 fn form(text: &str) -> Form {
@@ -155,7 +161,7 @@ async fn authorize(State(provider): State<Scripted>, RawQuery(query): RawQuery) 
     Redirect::to(&format!("{}?{query}", asked["redirect_uri"]))
 }
 
-async fn token(State(provider): State<Scripted>, body: String) -> Json<Value> {
+async fn token(State(provider): State<Scripted>, headers: HeaderMap, body: String) -> Json<Value> {
     let asked = form(&body);
     let claims: Value = serde_json::from_slice(&base64url_decode(&asked["code"]).unwrap()).unwrap();
     let now = provider.clock.now();
@@ -168,8 +174,12 @@ async fn token(State(provider): State<Scripted>, body: String) -> Json<Value> {
         "iss": provider.base, "sub": "alice", "aud": "web", "iat": now, "exp": now.plus(300),
         "nonce": claims["nonce"], "acr": claims["acr"], "auth_time": claims["auth_time"],
     });
-    let state = provider.state.lock().unwrap();
+    let mut state = provider.state.lock().unwrap();
     id.as_object_mut().unwrap().extend(state.more.clone());
+    let authorization = headers
+        .get("authorization")
+        .map(|value| value.to_str().unwrap().to_owned());
+    state.token_requests.push((authorization, asked));
     Json(json!({
         "token_type": "Bearer", "expires_in": 300, "access_token": provider.key.sign_jwt("at+jwt", &access).unwrap(),
         "id_token": provider.key.sign_jwt("JWT", &id).unwrap(),
