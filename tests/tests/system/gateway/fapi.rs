@@ -6,6 +6,7 @@ use portcullis_oidc::dpop::{DpopKey, Proof, ProofRules, TargetUri};
 use serde_json::{Value, json};
 
 use super::raw::{self, Reply};
+use super::scripted::Scripted;
 use super::{AUDIENCE, BILLING, Gate};
 use crate::demo::{Answer, Browser};
 
@@ -80,6 +81,27 @@ async fn requests_are_pushed_where_the_client_or_the_provider_wants_it() {
     );
 }
 
+/// RFC 9126 s5: the metadata alone say it, and nothing is configured.
+#[tokio::test]
+async fn requests_are_pushed_where_the_providers_metadata_demand_it() {
+    for demanded in [true, false] {
+        let mut gate = Gate::start().await;
+        let metadata = json!({ "require_pushed_authorization_requests": demanded });
+        let provider = Scripted::before(&mut gate, metadata).await;
+        let names = sent_to(&gate).await;
+        assert_eq!(names == ["client_id", "request_uri"], demanded, "{names:?}");
+        assert_eq!(provider.pushed(), usize::from(demanded));
+        let mut browser = Browser::new();
+        let answer = provider
+            .sign_in(&gate, &mut browser, "/bff/login?login_hint=alice")
+            .await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        assert_eq!(provider.pushed(), 2 * usize::from(demanded));
+        assert_eq!(provider.asked()["login_hint"], "alice");
+        assert_eq!(gate.fetch(&mut browser, "/api/orders/7").await.status, 200);
+    }
+}
+
 #[tokio::test]
 async fn requests_are_signed() {
     let gate1 = gate(false, "signed_requests = true", |client| {
@@ -149,9 +171,9 @@ async fn structured_parameters_are_signed_as_what_they_are() {
     assert_eq!(payload["x"], claims);
 }
 
-/// A login whose answer is a form. What the browser has of an earlier one comes with its beginning, and not with the
-/// form, which another site posts.
-async fn sign_in_by_form(gate: &Gate, earlier: &Browser) -> Browser {
+/// A login whose answer is a form, up to that form. What the browser has of an earlier one comes with its beginning, and
+/// not with the form, which another site posts.
+async fn until_form(gate: &Gate, earlier: &Browser) -> (Browser, String) {
     let mut browser = Browser::new();
     browser.cookies = earlier.cookies.clone();
     let begun = gate.visit(&mut browser, &format!("{}/bff/login", gate.origin)).await;
@@ -181,15 +203,32 @@ async fn sign_in_by_form(gate: &Gate, earlier: &Browser) -> Browser {
             .replace("&amp;", "&")
     };
     let (code, state, iss) = (value("code"), value("state"), value("iss"));
-    let form = form_urlencoded(&[("code", &code), ("state", &state), ("iss", &iss)]);
-    let callback = format!("{}/bff/callback", gate.origin);
-    let headers = [
+    (
+        browser,
+        form_urlencoded(&[("code", &code), ("state", &state), ("iss", &iss)]),
+    )
+}
+
+/// The provider's page has the browser post this.
+async fn post(gate: &Gate, browser: &mut Browser, target: &str, kind: Option<&str>, body: &str) -> Answer {
+    let callback = format!("{}{target}", gate.origin);
+    let mut headers = vec![
         ("host", gate.host()),
-        ("content-type", "application/x-www-form-urlencoded"),
         ("origin", gate.idp.issuer()),
         ("sec-fetch-site", "cross-site"),
     ];
-    let answer = browser.send("POST", &gate.reach(&callback), &headers, form).await;
+    headers.extend(kind.map(|kind| ("content-type", kind)));
+    browser
+        .send("POST", &gate.reach(&callback), &headers, body.to_owned())
+        .await
+}
+
+const CALLBACK: &str = "/bff/callback";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+async fn sign_in_by_form(gate: &Gate, earlier: &Browser) -> Browser {
+    let (mut browser, form) = until_form(gate, earlier).await;
+    let answer = post(gate, &mut browser, CALLBACK, Some(FORM), &form).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
     browser
 }
@@ -211,6 +250,35 @@ async fn an_answer_may_come_as_a_form() {
     let plain = Gate::start().await;
     let reply: Reply = plain.call("POST", "/bff/callback", &[]).await;
     assert_eq!(reply.status, 405);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_form_is_none() {
+    let gate = gate(true, "response_mode = \"form_post\"", |_| {}).await;
+    let (mut browser, form) = until_form(&gate, &Browser::new()).await;
+    let json = format!("{{\"{}\"}}", form.replace('=', "\":\"").replace('&', "\",\""));
+    let in_the_query = format!("{CALLBACK}?{form}");
+    for (target, kind, body) in [
+        (CALLBACK, None, form.as_str()),
+        (CALLBACK, Some("text/plain"), &form),
+        (CALLBACK, Some("application/x-www-form-urlencoded-not"), &form),
+        (CALLBACK, Some("multipart/form-data; boundary=x"), &form),
+        (CALLBACK, Some("application/json"), &json),
+        (&in_the_query, Some(FORM), ""),
+    ] {
+        let answer = post(&gate, &mut browser, target, kind, body).await;
+        assert_eq!(
+            (answer.status.as_u16(), gate.last_code().as_str()),
+            (400, "login.state_missing"),
+            "{kind:?}"
+        );
+        assert!(!answer.headers.contains_key("set-cookie"), "{kind:?}");
+    }
+    // The login is under way still, and the answer as good as before.
+    let kind = "Application/X-WWW-Form-URLEncoded; charset=UTF-8";
+    let answer = post(&gate, &mut browser, CALLBACK, Some(kind), &form).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    assert_eq!(gate.fetch(&mut browser, "/api/orders/7").await.status, 200);
 }
 
 fn form_urlencoded(pairs: &[(&str, &str)]) -> String {
