@@ -217,6 +217,42 @@ async fn a_form_that_meets_an_ended_session_is_sent_after_the_login() {
 }
 
 #[tokio::test]
+async fn the_largest_form_that_is_kept_arrives_whole_after_the_login() {
+    let gate = Gate::start().await;
+    let mut browser = gate.sign_in().await;
+    gate.clock.advance(31 * 60);
+    let text = "x".repeat(64 * 1024 - 2 - "&last=%C3%A9".len());
+    let form = format!("a={text}&last=%C3%A9");
+    assert_eq!(form.len(), 64 * 1024);
+    let kept = gate.post(&mut browser, "/app/order", gate.own(), &form).await;
+    let sealed = sealed(&kept).unwrap();
+    let larger = gate
+        .post(&mut browser, "/app/order", gate.own(), &format!("{form}x"))
+        .await;
+    assert!(!larger.body.contains("data-sealed="), "{}", larger.body.len());
+
+    let login = link(&kept, "id=\"on\" href=\"");
+    let begun = gate.visit(&mut browser, &format!("{}{login}", gate.origin)).await;
+    assert_eq!(gate.go_on(&mut browser, begun).await.url.path(), "/bff/resubmit");
+    let body = format!("sealed={sealed}");
+    let ask = gate.post(&mut browser, "/bff/resubmit", gate.own(), &body).await;
+    assert_eq!(ask.status, 200, "{}", ask.body);
+    assert_eq!(link(&ask, "name=\"a\" value=\""), text);
+    assert_eq!(link(&ask, "name=\"last\" value=\""), "\u{e9}");
+    let hits = gate.upstream.hits();
+    let target = link(&ask, "action=\"");
+    let answer = gate.post(&mut browser, &target, gate.own(), &form).await;
+    assert_eq!((answer.status.as_u16(), gate.upstream.hits()), (200, hits + 1));
+    assert_eq!(&gate.upstream.last().body[..], form.as_bytes());
+    // With a session there is no such limit.
+    let answer = gate.post(&mut browser, &target, gate.own(), &format!("{form}x")).await;
+    assert_eq!(
+        (answer.status.as_u16(), gate.upstream.last().body.len()),
+        (200, 64 * 1024 + 1)
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_or_must_not_be_kept_is_not() {
     let gate = Gate::start().await;
     let mut nobody = Browser::new();
