@@ -350,6 +350,27 @@ async fn trailers_pass_both_ways_without_what_they_must_not_carry() {
     );
 }
 
+/// By an upstream whose own server lets everything into trailers.
+#[tokio::test]
+async fn an_answers_trailers_set_no_cookie() {
+    let (upstream, listener) = raw_upstream().await;
+    tokio::spawn(async move {
+        let mut client = RawClient::over(listener.accept().await.unwrap().0);
+        client.head().await;
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Set-Cookie\r\n\r\n";
+        let trailers = "X-Sum: 2\r\nSet-Cookie: __Host-shop=evil; Path=/; Secure\r\nKeep-Alive: timeout=9\r\n";
+        client.send(&format!("{head}6\r\nanswer\r\n0\r\n{trailers}\r\n")).await;
+    });
+    let gateway = gateway(Setup::to(upstream)).await;
+    let request = Request::get("http://app.test/").header("te", "trailers");
+    let request = request.body(full("")).unwrap();
+    let response = http2(gateway).await.send_request(request).await.unwrap();
+    let collected = response.into_body().collect().await.unwrap();
+    let trailers = collected.trailers().cloned().unwrap();
+    assert_eq!(collected.to_bytes(), Bytes::from("answer"));
+    assert_eq!(trailers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-sum"]);
+}
+
 #[tokio::test]
 async fn expect_continue_is_answered() {
     let (upstream, seen) = echo_with_head().await;

@@ -1,7 +1,10 @@
 //! Calls with a session in every shape that HTTP has.
 
-use http::Request;
-use http_body_util::{BodyExt, Full};
+use std::convert::Infallible;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
@@ -103,6 +106,58 @@ async fn grpc_web_passes_as_it_is() {
         (seen.all("grpc-timeout"), seen.all("authorization").len()),
         (vec!["5S"], 1)
     );
+}
+
+#[tokio::test]
+async fn trailers_pass_with_a_session_and_bring_no_cookie_along() {
+    let gate = Gate::start().await;
+    let browser = gate.sign_in().await;
+    let cookie = gate.cookie(&browser);
+    let stream = TcpStream::connect(gate.address).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let mut call = async |cookie: &str| {
+        let trailers = [("x-sum", "2"), ("authorization", "Bearer planted"), ("cookie", cookie)];
+        let trailers = trailers.map(|(name, value)| {
+            let value = HeaderValue::from_str(value).unwrap();
+            (HeaderName::from_static(name), value)
+        });
+        let frames = [
+            Frame::data(bytes::Bytes::from("hello")),
+            Frame::trailers(HeaderMap::from_iter(trailers)),
+        ];
+        let body = StreamBody::new(futures_util::stream::iter(frames.map(Ok::<_, Infallible>)));
+        let request = Request::post(format!("http://{}/api/page/trailers", gate.host()))
+            .header("x-csrf", "1")
+            .header("cookie", cookie)
+            .header("te", "trailers")
+            .header("trailer", "x-sum, authorization, cookie")
+            .header("content-type", "application/grpc+proto")
+            .body(body)
+            .unwrap();
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        (head, body.collect().await.unwrap())
+    };
+    let (head, answer) = call(&cookie).await;
+    assert_eq!(head.status, 200);
+    let trailers = answer.trailers().cloned().unwrap();
+    assert_eq!(&answer.to_bytes()[..], b"\0\0\0\0\x05hello");
+    assert_eq!(trailers["grpc-status"], "0");
+    assert_eq!(trailers.len(), 1, "{trailers:?}");
+    let seen = gate.upstream.last();
+    assert_eq!((&seen.body[..], seen.all("te")), (&b"hello"[..], vec!["trailers"]));
+    assert_eq!(seen.trailers["x-sum"], "2");
+    assert_eq!(seen.trailers.len(), 1, "{:?}", seen.trailers);
+    assert_eq!(seen.all("authorization").len(), 1);
+    assert!(
+        seen.all("authorization")[0].starts_with("Bearer ey"),
+        "the session's own"
+    );
+    // Who is not signed in is told in the head, as ever.
+    let (head, _) = call("portcullis-shop=made-up").await;
+    assert_eq!((head.status.as_u16(), gate.upstream.hits()), (401, 1));
 }
 
 #[tokio::test]

@@ -12,7 +12,9 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body_util::{BodyExt, Limited, StreamBody};
+use hyper::body::Frame;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -29,6 +31,7 @@ pub(super) struct Seen {
     pub(super) target: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    pub(super) trailers: HeaderMap,
 }
 
 /// The upstream. It answers by the last segment of the path: `stream`, `never`, `cut`, `cacheable`, or a plain 200.
@@ -124,9 +127,13 @@ async fn answer(
         .contains_key(UPGRADE)
         .then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
-    let body = match upgrade {
-        Some(_) => Bytes::new(),
-        None => axum::body::to_bytes(body, LIMIT).await.unwrap(),
+    let (body, trailers) = match upgrade {
+        Some(_) => (Bytes::new(), HeaderMap::new()),
+        None => {
+            let whole = Limited::new(body, LIMIT).collect().await.unwrap();
+            let trailers = whole.trailers().cloned().unwrap_or_default();
+            (whole.to_bytes(), trailers)
+        }
     };
     let proof = parts
         .headers
@@ -137,6 +144,7 @@ async fn answer(
         target: parts.uri.to_string(),
         headers: parts.headers,
         body,
+        trailers,
     });
     if let Some(upgrade) = upgrade {
         tokio::spawn(async move { echo(TokioIo::new(upgrade.await.unwrap())).await });
@@ -193,6 +201,18 @@ async fn answer(
             response
                 .body(Body::from("\0\0\0\0\x05hello\u{80}grpc-status:0\r\n"))
                 .unwrap()
+        }
+        Some("trailers") => {
+            let name = HeaderName::from_static("grpc-status");
+            let frames = [
+                Frame::data(Bytes::from("\0\0\0\0\x05hello")),
+                Frame::trailers(HeaderMap::from_iter([(name, HeaderValue::from_static("0"))])),
+            ];
+            let frames = stream::iter(frames.map(Ok::<_, Infallible>));
+            let response = response
+                .header(CONTENT_TYPE, "application/grpc+proto")
+                .header("trailer", "grpc-status");
+            response.body(Body::new(StreamBody::new(frames))).unwrap()
         }
         Some("cors") => {
             let response = response
