@@ -42,6 +42,8 @@ async fn a_listed_origin_may_call_with_the_session() {
         assert_eq!(reply.header("access-control-allow-methods"), "PUT");
         assert_eq!(reply.header("access-control-allow-headers"), "x-csrf,content-type");
         assert!(reply.all("vary").contains(&"origin"), "{reply:?}");
+        // A browser asks once in ten minutes, and not before each call (Fetch s4.8).
+        assert_eq!(reply.header("access-control-max-age"), "600", "{path}");
     }
     assert_eq!(gate.upstream.hits(), hits, "a preflight is answered here");
 
@@ -101,6 +103,7 @@ async fn no_other_origin_may() {
     ] {
         let reply = preflight(&gate, "/api/page", origin).await;
         assert_eq!((reply.status, allowed(&reply)), (403, ["", ""]), "{origin}");
+        assert_eq!(reply.header("access-control-max-age"), "", "{origin}");
         let headers = [("Cookie", cookie.as_str()), ("Origin", origin), ("X-CSRF", "1")];
         for path in ["/api/page", "/bff/user"] {
             let reply = gate.call("GET", path, &headers).await;
