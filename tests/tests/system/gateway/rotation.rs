@@ -14,7 +14,7 @@ use portcullis_jose::Secret;
 use portcullis_store::SealingKey;
 use portcullis_store::contract::servers::until;
 
-use super::stores::NEWER;
+use super::stores::{KEY, NEWER, write_key};
 use super::{AUDIENCE, BILLING, Gate, START};
 use crate::demo::Browser;
 
@@ -83,6 +83,28 @@ async fn the_file_beside_the_store_is_read_again_too() {
     // Without any login or write in between: the new key alone.
     ring(&gate, &[NEWER]).await;
     assert_eq!((status(&before).await, status(&after).await), (200, 200));
+}
+
+/// A program is run every half minute, so that this one takes as long.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_program_says_of_the_ring_is_asked_for_again() {
+    let store = "url = \"sqlite:sessions.db\"\nkeys = [{ command = [\"cat\", \"seal.key\"] }]";
+    let mut gate = Gate::start_on(store).await;
+    let status = async |gate: &Gate, browser: &Browser| {
+        let cookie = gate.cookie(browser);
+        let headers = [("Cookie", cookie.as_str()), ("X-CSRF", "1")];
+        gate.call("GET", "/bff/user", &headers).await.status
+    };
+    let (comes, stays_away) = (gate.sign_in().await, gate.sign_in().await);
+    taken_over(&gate, 2, async || write_key(gate.dir.path(), &[NEWER, KEY])).await;
+    assert_eq!(status(&gate, &comes).await, 200, "the old key opens");
+    let new = gate.sign_in().await;
+    // What is sealed from then on is sealed with the new key: it is enough.
+    write_key(gate.dir.path(), &[NEWER]);
+    gate.restart().await;
+    assert_eq!((status(&gate, &comes).await, status(&gate, &new).await), (200, 200));
+    assert_eq!(status(&gate, &stays_away).await, 401);
+    assert_eq!(gate.last_code(), "session.invalid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
