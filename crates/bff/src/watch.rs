@@ -30,6 +30,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 pub(crate) struct Watches {
     sessions: Mutex<HashMap<SessionKey, Watched>>,
     look: Arc<Notify>,
+    /// Turns true when the program is about to end.
+    leaving: watch::Sender<bool>,
 }
 
 /// Who waits learns two things.
@@ -46,12 +48,14 @@ struct Watched {
 struct Waiting {
     over: watch::Receiver<bool>,
     ends: watch::Receiver<i64>,
+    leaving: watch::Receiver<bool>,
 }
 
 enum Happened {
     Over,
     Changed,
     Nothing,
+    Leaving,
 }
 
 // === impl Waiting ===
@@ -63,6 +67,7 @@ impl Waiting {
             // A sender that is gone is an end too.
             _ = self.over.wait_for(|over| *over) => Happened::Over,
             Ok(()) = self.ends.changed() => Happened::Changed,
+            _ = self.leaving.wait_for(|leaving| *leaving) => Happened::Leaving,
             () = tokio::time::sleep(KEEP_ALIVE) => Happened::Nothing,
         }
     }
@@ -119,6 +124,11 @@ impl Bff {
         self.wait_on(session).over
     }
 
+    /// Ends the streams of `/bff/events`: the program is about to end.
+    pub fn leave(&self) {
+        self.0.watches.leaving.send_replace(true);
+    }
+
     fn wait_on(&self, session: &Session) -> Waiting {
         let ends = session.times.ends().as_secs();
         let (waiting, first) = self.0.watches.change(|sessions| {
@@ -130,6 +140,7 @@ impl Bff {
             let waiting = Waiting {
                 over: watched.over.subscribe(),
                 ends: watched.ends.subscribe(),
+                leaving: self.0.watches.leaving.subscribe(),
             };
             (waiting, first)
         });
@@ -163,6 +174,8 @@ impl Bff {
                         (line, Some(waiting))
                     }
                     Happened::Nothing => (":\n\n".to_owned(), Some(waiting)),
+                    // The page asks again, and another one answers.
+                    Happened::Leaving => return None,
                 })
             }
         });

@@ -80,6 +80,7 @@ pub fn run(settings: &Settings) -> Result<(), String> {
             _ = told.stop() => {}
         }
         let _ = stop.send(true);
+        running.leave();
         for server in servers {
             let _ = server.await;
         }

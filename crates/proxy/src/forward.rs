@@ -15,7 +15,7 @@ use crate::hygiene::{clean_request, clean_response, cookies::CookieMatch, finish
 use crate::path::CanonicalPath;
 use crate::settings::Settings;
 use crate::transport::{self, Connection, Keep, SendError, Tls};
-use crate::upgrade::{Wanted, cut_off};
+use crate::upgrade::{Ends, Wanted, cut_off};
 use crate::upstream::Upstream;
 
 /// Forwards requests. Cheap to clone.
@@ -57,6 +57,10 @@ pub struct ForwardHead<'a> {
     /// Cuts an upgraded connection, or an answer that is still coming, when it turns true or its sender is dropped:
     /// for the end of a session.
     pub cut: Option<watch::Receiver<bool>>,
+    /// Cuts an upgraded connection when it turns true or its sender is dropped: for the end of the program. It is
+    /// held for as long as the connection lasts, so that its sender can wait for all of them. A WebSocket's client is told
+    /// which of the two it was, by the codes 1008 and 1001 (RFC 6455 s7.4.1).
+    pub leaving: Option<watch::Receiver<bool>>,
 }
 
 /// What becomes of the client's `Authorization` header.
@@ -90,6 +94,7 @@ impl<'a> ForwardHead<'a> {
             scheme: "http",
             host: "",
             cut: None,
+            leaving: None,
         }
     }
 }
@@ -152,7 +157,13 @@ impl Forwarder {
         let request = Request::from_parts(parts, body);
 
         let (mut response, switched) = match upgrade {
-            Some(upgrade) => Box::pin(self.upgrade(upgrade, upstream, request, head.cut.clone())).await?,
+            Some(upgrade) => {
+                let ends = Ends {
+                    cut: head.cut.clone(),
+                    leaving: head.leaving.clone(),
+                };
+                Box::pin(self.upgrade(upgrade, upstream, request, ends)).await?
+            }
             None => (self.exchange(upstream, request).await?, None),
         };
         if let Some(cut) = head.cut {
@@ -212,17 +223,17 @@ impl Forwarder {
         upgrade: Wanted,
         upstream: &Upstream,
         request: Request<RequestBody>,
-        cut: Option<watch::Receiver<bool>>,
+        ends: Ends,
     ) -> Result<(Response<ProxyBody>, Option<HeaderValue>), ForwardError> {
         let protocol = upgrade.protocol.clone();
         let response = if upstream.target.tls {
             let request = origin_form(request, upstream);
             upgrade
-                .send(self.shared.tls.connect(upstream).await?, request, upstream, cut)
+                .send(self.shared.tls.connect(upstream).await?, request, upstream, ends)
                 .await?
         } else {
             upgrade
-                .send(transport::connect(upstream).await?, request, upstream, cut)
+                .send(transport::connect(upstream).await?, request, upstream, ends)
                 .await?
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

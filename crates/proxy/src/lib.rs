@@ -47,6 +47,7 @@ mod settings;
 mod transport;
 mod upgrade;
 mod upstream;
+mod websocket;
 
 pub use address::{IpRange, IpRangeError};
 pub use body::{BodyError, ProxyBody};

@@ -1,4 +1,4 @@
-//! `Upgrade`: WebSocket and what else is allowed. Bytes are copied, never read, and only after the upstream's 101.
+//! `Upgrade`: WebSocket and what else is allowed. Bytes are copied as they are, and only after the upstream's 101.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,12 +20,20 @@ use crate::error::ForwardError;
 use crate::hygiene::tokens;
 use crate::transport::{Deadline, judge, within};
 use crate::upstream::Upstream;
+use crate::websocket::{Goodbye, ToClient};
 
 /// An upgrade that the client asks for and that we forward.
 pub(crate) struct Wanted {
     /// As the client wrote it.
     pub(crate) protocol: HeaderValue,
     client: OnUpgrade,
+}
+
+/// What ends a connection that was switched, beside its two sides.
+#[derive(Clone)]
+pub(crate) struct Ends {
+    pub(crate) cut: Option<watch::Receiver<bool>>,
+    pub(crate) leaving: Option<watch::Receiver<bool>>,
 }
 
 impl Wanted {
@@ -54,7 +62,7 @@ impl Wanted {
         stream: T,
         mut request: Request<RequestBody>,
         upstream: &Upstream,
-        cut: Option<watch::Receiver<bool>>,
+        ends: Ends,
     ) -> Result<Response<Incoming>, ForwardError>
     where
         T: Read + Write + Unpin + Send + 'static,
@@ -85,20 +93,22 @@ impl Wanted {
         }
         let upstream_side = hyper::upgrade::on(&mut response);
         let idle = upstream.timeouts().idle;
+        let is_websocket = self.protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
         tokio::spawn(async move {
             // The client's side is ready once the 101 has been sent to it, the upstream's side is already.
             let (Ok(client), Ok(upstream)) = tokio::join!(self.client, upstream_side) else {
                 return;
             };
-            join(client, upstream, idle, cut).await;
+            join(client, upstream, is_websocket, idle, ends).await;
         });
         Ok(response)
     }
 }
 
 /// Copies in both directions until one side ends, both are silent for `idle`, or the connection is cut.
-async fn join(client: Upgraded, upstream: Upgraded, idle: Duration, cut: Option<watch::Receiver<bool>>) {
-    let (mut client_read, mut client_write) = tokio::io::split(TokioIo::new(client));
+async fn join(client: Upgraded, upstream: Upgraded, is_websocket: bool, idle: Duration, ends: Ends) {
+    let (mut client_read, client_write) = tokio::io::split(TokioIo::new(client));
+    let mut client_write = ToClient::new(client_write, is_websocket);
     let (mut upstream_read, mut upstream_write) = tokio::io::split(TokioIo::new(upstream));
     let activity = Activity {
         start: Instant::now(),
@@ -111,16 +121,21 @@ async fn join(client: Upgraded, upstream: Upgraded, idle: Duration, cut: Option<
             copy(&mut upstream_read, &mut client_write, &activity),
         )
     };
-    let cut = async {
-        match cut {
-            Some(cut) => cut_off(cut).await,
-            None => std::future::pending().await,
-        }
+    let goodbye = tokio::select! {
+        _ = both => None,
+        () = activity.silence(idle) => None,
+        () = perhaps(ends.cut) => Some(Goodbye::NotPermitted),
+        () = perhaps(ends.leaving) => Some(Goodbye::GoingAway),
     };
-    tokio::select! {
-        _ = both => {}
-        () = activity.silence(idle) => {}
-        () = cut => {}
+    if let Some(goodbye) = goodbye {
+        client_write.say(goodbye).await;
+    }
+}
+
+async fn perhaps(cut: Option<watch::Receiver<bool>>) {
+    match cut {
+        Some(cut) => cut_off(cut).await,
+        None => std::future::pending().await,
     }
 }
 

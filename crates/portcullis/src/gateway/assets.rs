@@ -160,6 +160,7 @@ impl Assets {
         let ours = gateway.0.frontends.cookies();
         let uri = incoming.parts.uri.clone();
         let mut head = ForwardHead::new(incoming.path, incoming.peer);
+        head.leaving = Some(gateway.0.leaving.subscribe());
         head.query = uri.query();
         head.remove_cookies = &ours;
         head.remove = &gateway.0.certificates.remove;

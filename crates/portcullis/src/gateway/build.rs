@@ -12,6 +12,7 @@ use portcullis_oidc::{Provider, RefreshTask};
 use portcullis_policy::NamedPolicy;
 use portcullis_proxy::{Forwarder, HeadLimits, Settings as ProxySettings, Timeouts, Upstream};
 use portcullis_store::{KeyRing, LeaseName, PostgresStore, RedisStore, SqliteStore, Store};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -30,6 +31,8 @@ use crate::config::{Access, ApiSettings, Guarded, Settings, StorePlace};
 
 /// Sessions and marks that are over are removed so often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// Longer than a WebSocket's goodbye takes.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What the demo adds to a gateway.
 #[derive(Debug, Default)]
@@ -158,6 +161,7 @@ impl Running {
             certificates: Certificates::new(settings.server.client_certificate_header.clone()),
             discloses_reason: settings.server.development,
             audit: audit.clone(),
+            leaving: watch::Sender::new(false),
         }));
         let expiring = expiry::expiring(settings);
         let mut tasks = vec![
@@ -207,8 +211,14 @@ impl Running {
         &self.store
     }
 
+    /// Ends WebSockets and event streams, which have no end of their own, so that their clients go to another gateway.
+    pub fn leave(&self) {
+        self.gateway.leave();
+    }
+
     /// Waits for what outlives the calls that asked for it: tokens that are renewed, logins that are finished.
     pub async fn finish(&self) {
+        let _ = tokio::time::timeout(GOODBYE, self.gateway.left()).await;
         for frontend in self.gateway.0.frontends.iter() {
             frontend.bff.finish().await;
         }

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE, UPGRADE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
@@ -12,7 +12,7 @@ use portcullis_guard::{Call, Guard, GuardError, Presented, Scheme, VerifiedToken
 use portcullis_jose::{Refusal, Secret};
 use portcullis_oidc::dpop::asks_for_nonce;
 use portcullis_policy::{Authorized, NamedPolicy};
-use portcullis_proxy::{AuthorizationHeader, ForwardError, ForwardHead};
+use portcullis_proxy::{AuthorizationHeader, ForwardError, ForwardHead, ProxyBody};
 use std::sync::Arc;
 
 use super::again::{self, Outcome};
@@ -396,6 +396,7 @@ impl Gateway {
             head.authorization = authorization;
             if upgrade {
                 head.cut = end();
+                head.leaving = Some(self.0.leaving.subscribe());
             }
             head.remove_cookies = &ours;
             head.remove = &self.0.certificates.remove;
@@ -491,10 +492,9 @@ impl Gateway {
                 // An answer without a known end may go on for longer than the session: events, for example.
                 let endless = response.body().size_hint().exact().is_none();
                 let end = if endless { end() } else { None };
-                response.map(|body| match end {
-                    Some(end) => Body::new(body.cut_when(end)),
-                    None => Body::new(body),
-                })
+                let leaving = is_event_stream(&response).then(|| self.0.leaving.subscribe());
+                let ends = end.into_iter().chain(leaving);
+                response.map(|body| Body::new(ends.fold(body, ProxyBody::cut_when)))
             }
             Err(error) => {
                 let mut response = self.upstream_failed(api, id, &error);
@@ -575,4 +575,10 @@ fn of_session<'a>(token: &'a AccessToken, method: &'a Method, path: &'a str) -> 
 
 fn has_query_token(query: Option<&str>) -> bool {
     query.is_some_and(|query| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token"))
+}
+
+/// Whether it is an answer that goes on for ever, whose client comes back by itself.
+fn is_event_stream<B>(response: &Response<B>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }

@@ -36,6 +36,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use portcullis_audit::{Audit, Credential, Event, Refused, RequestId};
 use portcullis_bff::{Bff, Failure, FrontendSettings, MAX_LOGOUT_BODY, Peer, is_navigation};
 use portcullis_proxy::{CanonicalPath, Forwarder, HeadLimits, check_request_head, normalise_path, request_host};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 use answer::{Answer, Form};
@@ -79,6 +80,8 @@ struct Inner {
     /// Whether refusals tell their code in a header: development alone.
     discloses_reason: bool,
     audit: Audit,
+    /// Turns true when the program is about to end: what has no end of its own ends then.
+    leaving: watch::Sender<bool>,
 }
 
 /// A request whose head was found to be in order.
@@ -95,6 +98,19 @@ struct Incoming<'a> {
 }
 
 impl Gateway {
+    /// Ends what has no end of its own, WebSockets and event streams, so that clients go elsewhere.
+    pub(crate) fn leave(&self) {
+        self.0.leaving.send_replace(true);
+        for frontend in self.0.frontends.iter() {
+            frontend.bff.leave();
+        }
+    }
+
+    /// Waits until those who were told to have gone.
+    pub(crate) async fn left(&self) {
+        self.0.leaving.closed().await;
+    }
+
     /// Answers one request of a client at `peer`.
     pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Body>
     where

@@ -79,7 +79,8 @@ impl ProxyBody {
         }
     }
 
-    /// Breaks the body off, where it is still coming, when `cut` turns true or its sender is dropped.
+    /// Breaks the body off, where it is still coming, when `cut` turns true or its sender is dropped; of several, the first
+    /// one does.
     #[must_use]
     pub fn cut_when(self, cut: watch::Receiver<bool>) -> ProxyBody {
         self.cut_by(cut_off(cut))
@@ -88,7 +89,15 @@ impl ProxyBody {
     /// Lets `cut` break the body off.
     pub(crate) fn cut_by(mut self, cut: impl Future<Output = ()> + Send + 'static) -> ProxyBody {
         if !self.is_end_stream() {
-            self.cut = Some(Box::pin(cut));
+            self.cut = Some(match self.cut.take() {
+                None => Box::pin(cut),
+                Some(other) => Box::pin(async {
+                    tokio::select! {
+                        () = other => {}
+                        () = cut => {}
+                    }
+                }),
+            });
         }
         self
     }

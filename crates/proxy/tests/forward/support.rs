@@ -233,8 +233,13 @@ impl RawClient {
 
     /// All that comes until the other side closes or resets.
     pub(crate) async fn rest(&mut self) -> String {
+        String::from_utf8(self.rest_bytes().await).unwrap()
+    }
+
+    /// The same as bytes.
+    pub(crate) async fn rest_bytes(&mut self) -> Vec<u8> {
         while self.stream.read_buf(&mut self.read).await.is_ok_and(|count| count > 0) {}
-        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
+        std::mem::take(&mut self.read)
     }
 }
 

@@ -160,7 +160,11 @@ async fn a_session_that_ends_cuts_its_connection() {
         } else {
             cut.send(true).unwrap();
         }
-        assert_eq!(client.rest().await, "");
+        assert_eq!(
+            client.rest_bytes().await,
+            [0x88, 2, 0x03, 0xf0],
+            "closed as not permitted"
+        );
         assert_eq!(server.rest().await, "");
     }
 }

@@ -107,9 +107,14 @@ impl Raw {
 
     /// All until the connection's end, also where it is broken off.
     pub(super) async fn end(&mut self) -> String {
+        String::from_utf8_lossy(&self.end_bytes().await).into_owned()
+    }
+
+    /// The same as bytes.
+    pub(super) async fn end_bytes(&mut self) -> Vec<u8> {
         let end = self.stream.read_to_end(&mut self.read);
         let _ = tokio::time::timeout(PATIENCE, end).await.expect("the connection ends");
-        String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
+        std::mem::take(&mut self.read)
     }
 
     /// All until the connection's end.

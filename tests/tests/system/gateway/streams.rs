@@ -135,6 +135,49 @@ async fn streams_end_with_their_session() {
     }
 }
 
+/// A WebSocket over which one frame has come back.
+async fn after_a_frame(gate: &Gate, cookie: &str) -> Raw {
+    let from = format!("Cookie: {cookie}\r\nOrigin: {}\r\n", gate.origin);
+    let mut raw = upgraded(gate, "/api/page/live", &from).await;
+    raw.send("\u{1}\u{2}hi").await;
+    raw.until("hi").await;
+    raw
+}
+
+#[tokio::test]
+async fn the_client_of_a_websocket_is_told_why_it_ends() {
+    let gate = Gate::start().await;
+    let (alice, bob) = (gate.sign_in().await, gate.sign_in().await);
+    let (cookie, others) = (gate.cookie(&alice), gate.cookie(&bob));
+    let mut socket = after_a_frame(&gate, &cookie).await;
+    let mut stays = after_a_frame(&gate, &others).await;
+    sign_out(&gate, &cookie, gate.address).await;
+    assert_eq!(
+        socket.end_bytes().await,
+        [0x88, 2, 0x03, 0xf0],
+        "1008: it is no longer permitted"
+    );
+
+    // The gateway is about to end: what would never end by itself does, and calls are answered.
+    let (mut stream, _) = open(&gate, &others, "/api/page/stream").await;
+    gate.upstream.pieces.send("data: one\n\n").unwrap();
+    stream.until("data: one\n\n").await;
+    let (mut told, _) = open(&gate, &others, "/bff/events").await;
+    told.until("\"seconds_left\":1800}\n\n").await;
+    let running = gate.running.as_ref().unwrap();
+    running.leave();
+    assert_eq!(stays.end_bytes().await, [0x88, 2, 0x03, 0xe9], "1001: it goes away");
+    assert!(!stream.end().await.contains("\r\n0\r\n"), "the stream broke off");
+    let rest = told.end().await;
+    assert!(
+        rest.ends_with("0\r\n\r\n") && !rest.contains("ended"),
+        "the session goes on: {rest:?}"
+    );
+    let headers = [("Cookie", others.as_str()), ("X-CSRF", "1")];
+    assert_eq!(gate.call("GET", "/api/orders/7", &headers).await.status, 200);
+    running.finish().await;
+}
+
 /// However much it is used; where the store is, and where the browser carries it.
 #[tokio::test]
 async fn streams_end_when_their_session_comes_to_its_age() {

@@ -158,7 +158,7 @@ pub(crate) const SERVER: Table = Table {
             Duration(1, HOUR),
             Default(r#""10s""#),
             r#""30s""#,
-            "How long calls that are under way may go on after that. WebSockets and event streams have no end of their own, and are cut then.",
+            "How long calls that are under way may go on after that. WebSockets and event streams have no end of their own, and end at once: their clients come back.",
         )
         .also(&["shutdown_timeout", "grace_period"]),
         Key::new(
