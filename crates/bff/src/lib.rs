@@ -54,7 +54,7 @@ mod watch;
 mod wish;
 mod work;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use axum_core::body::Body;
 use http::request::Parts;
@@ -102,6 +102,8 @@ struct Inner {
     carried: carried::CarriedLately,
     callbacks: callbacks::Callbacks,
     work: work::Work,
+    /// The other frontends on the same store.
+    others: OnceLock<Vec<Weak<Inner>>>,
     /// How many logins were begun.
     begun: std::sync::atomic::AtomicU64,
 }
@@ -128,6 +130,7 @@ impl Bff {
             carried: carried::CarriedLately::default(),
             callbacks: callbacks::Callbacks::default(),
             work: work::Work::default(),
+            others: OnceLock::new(),
             begun: std::sync::atomic::AtomicU64::new(0),
             origin: settings.origin(),
             session_cookie: settings.session_cookie(),
@@ -139,6 +142,14 @@ impl Bff {
             refreshing: flights::Flights::default(),
             watches: watch::Watches::default(),
         })))
+    }
+
+    /// Makes the frontends on one store known to each other: a logout everywhere is one of all of them. Done once.
+    pub fn introduce(all: &[Bff]) {
+        for bff in all {
+            let others = all.iter().filter(|other| !Arc::ptr_eq(&other.0, &bff.0));
+            let _ = bff.0.others.set(others.map(|other| Arc::downgrade(&other.0)).collect());
+        }
     }
 
     /// Takes over another key ring: its first key seals from now on, all of its keys open. Each session is sealed anew

@@ -95,15 +95,24 @@ impl Bff {
         Ok(response)
     }
 
-    /// Ends all sessions of a session's person, also those of other frontends on the same store.
+    /// Ends all sessions of a session's person, also those of other frontends on the same store, and revokes their refresh
+    /// tokens.
     pub(crate) async fn end_everywhere(&self, own: &Session, id: &RequestId) -> Result<u64, Refused> {
-        let sessions = self.sessions_of(own).await?;
+        let mut sessions = Vec::new();
+        let others = self.0.others.get().into_iter().flatten();
+        for bff in others
+            .filter_map(|other| other.upgrade().map(Bff))
+            .chain([self.clone()])
+        {
+            let of_frontend = bff.sessions_of(own).await?;
+            sessions.extend(of_frontend.into_iter().map(|session| (bff.clone(), session)));
+        }
         self.0.copies.forget_all();
         let subject = IndexKey::subject(&own.data.issuer, &own.data.subject);
         let ended = self.0.store.delete_by_subject(subject).await.map_err(store_refused)?;
         self.0.watches.look_now();
-        for session in &sessions {
-            self.revoke_in_background(session, id);
+        for (bff, session) in &sessions {
+            bff.revoke_in_background(session, id);
         }
         for _ in 0..ended {
             self.tell_ended(own, "everywhere", id);

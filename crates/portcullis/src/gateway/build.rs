@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_audit::{Audit, Event, Refused};
+use portcullis_bff::Bff;
 use portcullis_console::{Check, Readiness};
 use portcullis_guard::{Audiences, Authorities, Dpop, DpopNonces, Guard, GuardBuilder, Revocations};
 use portcullis_jose::Clock;
@@ -127,11 +128,12 @@ impl Running {
             ring: ring.as_ref(),
         };
         let frontends = Frontends::build(settings, &around, &extras)?;
-        let bffs = frontends.iter().map(|frontend| frontend.bff.clone()).collect();
+        let bffs: Vec<Bff> = frontends.iter().map(|frontend| frontend.bff.clone()).collect();
+        Bff::introduce(&bffs);
         let admin = Admin::new(
             settings.admin.as_ref().map(|admin| admin.token.clone()),
             revocations.clone(),
-            frontends.iter().map(|frontend| frontend.bff.clone()).collect(),
+            bffs.clone(),
             providers
                 .values()
                 .flat_map(|trusted| trusted.provider.issuer_rule().issuers())

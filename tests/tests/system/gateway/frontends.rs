@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::dpop::{Sender, bound_token};
 use super::raw::{self, Reply};
-use super::{Gate, PASSWORD, provider_of};
+use super::{Gate, PASSWORD, START, provider_of};
 use crate::demo::{Answer, Browser};
 
 /// Signs in at the frontend that this address belongs to; follows wherever it is sent.
@@ -187,7 +187,7 @@ async fn by_path_each_with_its_own_pages_and_endpoints() {
             [frontend.desk]
             path = \"/desk\"
             client = \"web\"
-            scopes = [\"openid\", \"orders.read\"]
+            scopes = [\"openid\", \"offline_access\", \"orders.read\"]
             assets = {{ dir = \"desk\" }}
             [api.desk]
             path = \"/desk/api\"
@@ -277,4 +277,22 @@ async fn by_path_each_with_its_own_pages_and_endpoints() {
     assert!(done.header("location").contains(&encoded), "{done:?}");
     assert_eq!(call(&gate, &host, "/desk/bff/user", &of_desk).await.status, 401);
     assert_eq!(call(&gate, &host, "/bff/user", &of_shop).await.status, 200);
+
+    // A logout everywhere ends those of the other frontend too, and what they hold is worth nothing at the provider.
+    let live = || gate.idp.control().token_counts().live_refresh_tokens;
+    let done = sign_in(&mut browser, &format!("{}/desk/bff/login", gate.origin)).await;
+    assert_eq!(done.location().unwrap().path(), "/desk/");
+    let of_desk = format!("portcullis-desk={}", value(&browser, "portcullis-desk").unwrap());
+    assert_eq!(live(), 2, "one each");
+    let user = call(&gate, &host, "/bff/user", &of_shop).await;
+    let logout = format!("{}&everywhere=true", user.json()["logout_url"].as_str().unwrap());
+    assert_eq!(call(&gate, &host, &logout, &of_shop).await.status, 303);
+    assert_eq!(call(&gate, &host, "/desk/bff/user", &of_desk).await.status, 401);
+    let gone = async {
+        while live() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let gone = tokio::time::timeout(START, gone).await;
+    assert!(gone.is_ok(), "{} are left", live());
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::raw;
-use super::{Gate, STEP, WEB_SECRET};
+use super::{Gate, START, WEB_SECRET};
 /// What the provider's logout page is sent.
 async fn sent(change: impl Fn(&str) -> String) -> BTreeMap<String, String> {
     let gate = Gate::start_with(None, |text, _| change(&text)).await;
@@ -38,7 +38,7 @@ async fn the_refresh_token_is_revoked_however_the_person_ends_a_session() {
                 tokio::task::yield_now().await;
             }
         };
-        let gone = tokio::time::timeout(STEP, gone).await;
+        let gone = tokio::time::timeout(START, gone).await;
         assert!(gone.is_ok(), "{way}");
     };
     for everywhere in ["", "&everywhere=true"] {
