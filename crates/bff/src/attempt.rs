@@ -10,7 +10,7 @@ use portcullis_oidc::login::LoginAttempt;
 use portcullis_store::SessionKey;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bff, SameSite, cookies};
+use crate::{Bff, SameSite, StepUp, cookies};
 
 /// How long a person may take at the provider, in seconds.
 pub(crate) const LIFETIME: i64 = 600;
@@ -41,9 +41,9 @@ pub(crate) struct Purpose {
     /// The person must have authenticated within so many seconds.
     #[serde(default)]
     pub(crate) max_age: Option<u64>,
-    /// How the person was to be authenticated.
+    /// What was demanded of this login, other than what is configured for all.
     #[serde(default)]
-    pub(crate) acr_values: Option<String>,
+    pub(crate) demanded: StepUp,
 }
 
 /// Whether a login may ask the person, and who is told when it would have to.

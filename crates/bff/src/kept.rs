@@ -26,7 +26,7 @@ const SOON: i64 = 10;
 const FORM: &[u8] = b"form";
 
 /// How an API wants the person to have signed in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StepUp {
     /// The classes of authentication that would do, the best first.

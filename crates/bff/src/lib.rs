@@ -72,7 +72,7 @@ pub use kept::{MAX_FORM, StepUp, is_form};
 pub use refresh::Used;
 pub use session::Session;
 pub use sessions::Peer;
-pub use settings::{FrontendSettings, SameSite};
+pub use settings::{FrontendSettings, LoginDefaults, SameSite};
 
 /// The parameters of a login, as a form.
 const MAX_PARAMETERS: usize = 8 * 1024;

@@ -92,13 +92,20 @@ impl Bff {
             };
             return Ok(pages::response(&page, &nonce, StatusCode::OK, Frames::None));
         }
+        let again = wish.url(settings);
+        // What an API demanded is remembered as it was demanded: it may demand the same again.
+        let demanded = StepUp {
+            acr_values: wish.acr_values.clone(),
+            max_age: wish.max_age,
+        };
+        wish.complete(&settings.login);
         let redirect_uri = settings.redirect_uri();
         let mut login = LoginRequest::new(&redirect_uri, &settings.scopes);
         login.resource = settings.resource.as_deref();
         wish.fill(&mut login);
         let begun = settings.client.begin_login(&login).await;
         let (url, attempt) = begun.map_err(|error| Failure {
-            again: Some(wish.url(settings)),
+            again: Some(again),
             ..provider_refused(&error).into()
         })?;
         let purpose = Purpose {
@@ -108,7 +115,7 @@ impl Bff {
                 (false, false) => Silent::No,
             },
             max_age: wish.max_age,
-            acr_values: wish.acr_values,
+            demanded,
             return_to: wish.return_to,
         };
         let set_cookies = self.remember_attempt(&request.headers, &attempt, purpose)?;
@@ -287,14 +294,10 @@ impl Bff {
         let mut set_cookies: Vec<HeaderValue> = self.attempt_done(&pending)?.into_iter().collect();
         set_cookies.extend(self.0.settings.set_session_cookies(cookie.expose()));
         let Purpose {
-            max_age,
-            acr_values,
-            return_to,
-            ..
+            demanded, return_to, ..
         } = pending.purpose;
-        if max_age.is_some() || acr_values.is_some() {
-            let step_up = StepUp { acr_values, max_age };
-            set_cookies.extend(self.stepped_up(&step_up, &return_to));
+        if demanded != StepUp::default() {
+            set_cookies.extend(self.stepped_up(&demanded, &return_to));
         }
         self.tell_login(&data, id);
         Ok(set_cookies)

@@ -14,6 +14,20 @@ pub enum SameSite {
     None,
 }
 
+/// What every login asks for, where it is not asked for something else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoginDefaults {
+    /// How the person is to be authenticated, the best first, with spaces in between.
+    pub acr_values: Option<String>,
+    /// The person must have authenticated within so many seconds; a login can ask for less, not for more.
+    pub max_age: Option<u64>,
+    /// How the provider asks. A login that is to ask nobody goes without it.
+    pub prompt: Option<String>,
+    /// The languages of the provider's pages, the best first, with spaces in between.
+    pub ui_locales: Option<String>,
+}
+
 /// What is configured of a frontend.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -30,6 +44,8 @@ pub struct FrontendSettings {
     pub scopes: Vec<String>,
     /// RFC 8707: the API that access tokens are for.
     pub resource: Option<String>,
+    /// What every login asks for.
+    pub login: LoginDefaults,
     /// A session ends after so many seconds without a request.
     pub idle: i64,
     /// A session ends so many seconds after the login, whatever happens.
@@ -67,6 +83,7 @@ impl FrontendSettings {
             client,
             scopes: Vec::new(),
             resource: None,
+            login: LoginDefaults::default(),
             idle: 30 * 60,
             lifetime: 12 * 60 * 60,
             refresh_before: 60,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use portcullis_audit::Refused;
 use portcullis_oidc::login::LoginRequest;
 
-use crate::{FrontendSettings, return_path};
+use crate::{FrontendSettings, LoginDefaults, return_path};
 
 /// A class of authentication or a hint is never longer.
 const MAX_TEXT: usize = 512;
@@ -96,6 +96,20 @@ impl Wish {
         format!("{}?{}", settings.endpoint("login"), query.finish())
     }
 
+    /// What is configured takes the place of what was not asked for. The stricter age counts, whoever names it.
+    pub(crate) fn complete(&mut self, defaults: &LoginDefaults) {
+        self.max_age = self.max_age.into_iter().chain(defaults.max_age).min();
+        for (own, configured) in [
+            (&mut self.prompt, &defaults.prompt),
+            (&mut self.acr_values, &defaults.acr_values),
+            (&mut self.ui_locales, &defaults.ui_locales),
+        ] {
+            if own.is_none() {
+                own.clone_from(configured);
+            }
+        }
+    }
+
     pub(crate) fn fill<'a>(&'a self, login: &mut LoginRequest<'a>) {
         login.prompt = self.prompt.as_deref();
         login.max_age = self.max_age;
@@ -137,5 +151,61 @@ fn check_text(name: &str, value: &str) -> Result<(), Refused> {
             name,
             format!("1 to {MAX_TEXT} bytes without control characters"),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(asked: Wish) -> Wish {
+        let mut wish = asked;
+        wish.complete(&LoginDefaults {
+            acr_values: Some("configured".into()),
+            max_age: Some(60),
+            prompt: Some("login".into()),
+            ui_locales: Some("de".into()),
+        });
+        wish
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_as_configured() {
+        let wish = completed(Wish::default());
+        assert_eq!((wish.prompt.as_deref(), wish.max_age), (Some("login"), Some(60)));
+        assert_eq!(
+            (wish.acr_values.as_deref(), wish.ui_locales.as_deref()),
+            (Some("configured"), Some("de"))
+        );
+        assert_eq!(wish.login_hint, None);
+        let mut unchanged = Wish::default();
+        unchanged.complete(&LoginDefaults::default());
+        assert_eq!(unchanged, Wish::default());
+    }
+
+    #[test]
+    fn what_was_asked_for_goes_before_it() {
+        let wish = completed(Wish {
+            prompt: Some("none".into()),
+            acr_values: Some("asked".into()),
+            ui_locales: Some("fr".into()),
+            ..Wish::default()
+        });
+        assert_eq!((wish.prompt.as_deref(), wish.is_silent()), (Some("none"), true));
+        assert_eq!(
+            (wish.acr_values.as_deref(), wish.ui_locales.as_deref()),
+            (Some("asked"), Some("fr"))
+        );
+    }
+
+    #[test]
+    fn an_age_is_asked_for_down_and_not_up() {
+        for (asked, counts) in [(0, 0), (59, 59), (60, 60), (61, 60), (MAX_AGE, 60)] {
+            let wish = completed(Wish {
+                max_age: Some(asked),
+                ..Wish::default()
+            });
+            assert_eq!(wish.max_age, Some(counts), "{asked}");
+        }
     }
 }

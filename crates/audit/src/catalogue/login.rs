@@ -89,7 +89,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         ("login.authentication_too_old", "login_too_old"),
         403,
         "The provider did not authenticate the person anew",
-        "The login asked for a `max_age`, and the ID token says with `auth_time` that the person authenticated longer ago, or says nothing (OpenID Connect Core section 3.1.3.7).",
+        "The login, or `login` of its frontend for all of them, asked for a `max_age`, and the ID token says with `auth_time` that the person authenticated longer ago, or says nothing (OpenID Connect Core section 3.1.3.7).",
         "Let the provider honour `max_age` and put `auth_time` into ID tokens; some do it only when the client's registration has `require_auth_time` or a default maximum age.",
     ),
     entry(

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_audit::Audit;
-use portcullis_bff::{Bff, FrontendSettings, Revoke, SameSite};
+use portcullis_bff::{Bff, FrontendSettings, LoginDefaults, Revoke, SameSite};
 use portcullis_guard::Revocations;
 use portcullis_jose::{Claims, Clock, Verified};
 use portcullis_proxy::{CookieMatch, Upstream};
@@ -136,6 +136,7 @@ fn bff(
     frontend.cors.clone_from(&configured.cors);
     frontend.scopes.clone_from(&configured.scopes);
     frontend.resource.clone_from(&configured.resource);
+    frontend.login = login(&configured.login);
     frontend.idle = seconds(configured.session.idle);
     frontend.lifetime = seconds(configured.session.lifetime);
     frontend.refresh_before = seconds(configured.refresh_before);
@@ -165,6 +166,16 @@ fn bff(
     let revoke = Revoke::by(enter, covers);
     let (store, audit, clock) = (around.store.clone(), around.audit.clone(), around.clock.clone());
     Bff::new(frontend, store, ring, audit, clock, revoke).map_err(failed("the sealing keys"))
+}
+
+fn login(configured: &config::LoginSettings) -> LoginDefaults {
+    let several = |names: &[String]| (!names.is_empty()).then(|| names.join(" "));
+    let mut login = LoginDefaults::default();
+    login.acr_values = several(&configured.acr_values);
+    login.max_age = configured.max_age.map(|age| age.as_secs());
+    login.prompt = configured.prompt.map(str::to_owned);
+    login.ui_locales = several(&configured.ui_locales);
+    login
 }
 
 fn assets(settings: &Settings, name: &str, frontend: &config::FrontendSettings) -> Result<Option<Assets>, BuildError> {

@@ -16,6 +16,7 @@ mod heads;
 mod https;
 mod issuers;
 mod login_answers;
+mod login_defaults;
 mod login_kinds;
 mod logout;
 mod logout_messages;

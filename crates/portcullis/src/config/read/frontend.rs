@@ -7,6 +7,7 @@ use http::HeaderValue;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
+use super::login::login;
 use crate::config::faults::FaultKind;
 use crate::config::kinds::{distinct, duration, list, path, reference, scopes, text, word};
 use crate::config::reader::{Context, Item, Reader, shown};
@@ -31,6 +32,7 @@ pub(super) fn frontend(reader: &Reader<'_>, server: Option<&Url>) -> Option<Fron
     let assets = reader.table("assets", &ASSETS).map(|assets| read_assets(&assets));
     let session = session(reader);
     let resource = reader.get("resource", |cx, item| url(cx, item, PlainHttp::Anywhere));
+    let login = login(reader);
     let refresh_before = reader.get("refresh_before", duration);
     let return_to = reader.get("return_to", |cx, item| {
         let urls = list(cx, item, &Kind::Url, |cx, item| {
@@ -55,6 +57,7 @@ pub(super) fn frontend(reader: &Reader<'_>, server: Option<&Url>) -> Option<Fron
         session: session?,
         // RFC 8707 s2: the resource is sent as it was written.
         resource: resource.map(|resource| resource.value.0),
+        login: login?,
         refresh_before: refresh_before?.value,
         return_to: return_to.map(|urls| urls.value).unwrap_or_default(),
         same_site: match same_site?.value {

@@ -3,6 +3,7 @@
 mod api;
 mod client;
 mod frontend;
+mod login;
 mod overlap;
 mod policy;
 mod provider;

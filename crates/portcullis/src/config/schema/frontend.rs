@@ -1,6 +1,6 @@
 //! The tables of a frontend: its place, its pages, its sessions and its headers.
 
-use super::Kind::{Duration, List, OneOf, Path, Reference, Text, Url};
+use super::Kind::{Duration, List, OneOf, OneOrMore, Path, Reference, Text, Url};
 use super::Presence::{Default, Depends, Optional, Required};
 use super::{Key, Kind, Table};
 
@@ -60,6 +60,13 @@ pub(crate) const FRONTEND: Table = Table {
             "The resource to ask an access token for (RFC 8707), where the provider wants one.",
         )
         .also(&["audience"]),
+        Key::new(
+            "login",
+            Kind::Table("a table { max_age = \"8h\" }"),
+            Optional,
+            r#"{ acr_values = "urn:example:mfa", ui_locales = ["de", "en"] }"#,
+            "What every login asks the provider for.",
+        ),
         Key::new(
             "refresh_before",
             Duration(0, HOUR),
@@ -168,6 +175,43 @@ pub(crate) const SESSION: Table = Table {
             "A session ends after so long in any case.",
         )
         .also(&["max_age", "absolute"]),
+    ],
+};
+
+pub(crate) const LOGIN: Table = Table {
+    name: "login of [frontend.NAME]",
+    about: "What `/bff/login?...` is asked for goes before it; only `max_age` counts by the smaller of both. A login that asks nobody (`prompt=none`) has the others too, and no other `prompt`. This is what is asked for, at a login and once; what a call must have, a policy says (`acr`, `max_age`).",
+    keys: &[
+        Key::new(
+            "acr_values",
+            OneOrMore("an authentication context class in quotes"),
+            Optional,
+            r#"["urn:example:key", "urn:example:mfa"]"#,
+            "How people are to be authenticated, the best first. The provider may do something else.",
+        )
+        .also(&["acr"]),
+        Key::new(
+            "max_age",
+            Duration(0, 365 * DAY),
+            Optional,
+            r#""8h""#,
+            "People authenticated at most so long before a login, or do it now. The ID token must prove it with `auth_time`.",
+        ),
+        Key::new(
+            "prompt",
+            OneOf(&["login", "consent", "select_account", "create"]),
+            Optional,
+            r#""select_account""#,
+            "How the provider asks, whoever is signed in there.",
+        ),
+        Key::new(
+            "ui_locales",
+            OneOrMore("a language tag in quotes"),
+            Optional,
+            r#"["de-CH", "de", "en"]"#,
+            "The languages of the provider's pages, the best first.",
+        )
+        .also(&["locale", "locales", "language"]),
     ],
 };
 

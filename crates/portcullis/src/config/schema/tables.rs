@@ -4,7 +4,7 @@ use super::Kind::{Address, Count, Duration, List, OneOf, Path, Reference, Secret
 use super::Presence::{Default, Depends, Optional, Required};
 use super::access::{API, API_POLICY, API_REVOCATIONS, API_TOKEN, CLAIM, MEMBER, POLICY, ROUTE};
 use super::client::{CLIENT, CLIENT_CERTIFICATE, CLIENT_SECRET, OWN_KEYS, REGISTRATION, SECRET};
-use super::frontend::{ASSETS, FRONTEND, HEADERS, SESSION};
+use super::frontend::{ASSETS, FRONTEND, HEADERS, LOGIN, SESSION};
 use super::{Key, Kind, Section, Table};
 
 const MINUTE: u64 = 60;
@@ -77,6 +77,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &FRONTEND,
     &ASSETS,
     &SESSION,
+    &LOGIN,
     &HEADERS,
     &API,
     &API_POLICY,

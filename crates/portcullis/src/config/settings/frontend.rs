@@ -24,6 +24,8 @@ pub struct FrontendSettings {
     pub session: SessionSettings,
     /// The resource to ask a token for (RFC 8707).
     pub resource: Option<String>,
+    /// What every login asks for.
+    pub login: LoginSettings,
     /// How long before its end an access token is renewed.
     pub refresh_before: Duration,
     /// Absolute URLs that a login may return to, besides local paths.
@@ -38,6 +40,20 @@ pub struct FrontendSettings {
     pub cors: Vec<String>,
     /// Headers of the pages.
     pub headers: HeaderSettings,
+}
+
+/// `login` of a frontend: what every login asks for, where it is not asked for something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoginSettings {
+    /// How people are to be authenticated, the best first.
+    pub acr_values: Vec<String>,
+    /// How long before it they may have authenticated.
+    pub max_age: Option<Duration>,
+    /// How the provider asks; never `none`.
+    pub prompt: Option<&'static str>,
+    /// The languages of the provider's pages, the best first.
+    pub ui_locales: Vec<String>,
 }
 
 /// `headers` of a frontend; what is `None` is left out.

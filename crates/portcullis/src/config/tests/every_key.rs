@@ -24,6 +24,7 @@ fn line(table: &Table, key: &str, value: &str) -> String {
         "certificate of [client.NAME]" => "client.x.certificate".to_owned(),
         "assets of [frontend.NAME]" => "frontend.x.assets".to_owned(),
         "session of [frontend.NAME]" => "frontend.x.session".to_owned(),
+        "login of [frontend.NAME]" => "frontend.x.login".to_owned(),
         "headers of [frontend.NAME]" => "frontend.x.headers".to_owned(),
         "policy of [api.NAME], by method" => "api.x.policy".to_owned(),
         "token of [api.NAME]" => "api.x.token".to_owned(),

@@ -2,7 +2,10 @@
 //!
 //! Each case changes one thing in [`super::GOOD`], which has no fault, and shows the whole answer.
 
-use super::{GOOD, passes, shows};
+use std::time::Duration;
+
+use super::super::LoginSettings;
+use super::{GOOD, passes, read, shows};
 
 #[test]
 fn a_second_frontend() {
@@ -282,4 +285,61 @@ error[config.invalid_value]: `same_site` in [frontend.shop] cannot be `none`
    = note: expected "lax" or "strict"
 "#,
     );
+}
+
+#[test]
+fn what_every_login_asks_for() {
+    let with = |login: &str| {
+        GOOD.replace(
+            "[api.orders]\n",
+            &format!("[frontend.shop.login]\n{login}\n\n[api.orders]\n"),
+        )
+    };
+    let login = |text: &str| passes(text).frontends["shop"].login.clone();
+    assert_eq!(login(GOOD), LoginSettings::default());
+    let all = login(&with(
+        "acr_values = \"urn:example:mfa\"\nmax_age = \"8h\"\nprompt = \"select_account\"\nui_locales = [\"de-CH\", \"de\"]",
+    ));
+    assert_eq!(all.acr_values, ["urn:example:mfa"]);
+    assert_eq!(all.max_age, Some(Duration::from_secs(8 * 3600)));
+    assert_eq!(all.prompt, Some("select_account"));
+    assert_eq!(all.ui_locales, ["de-CH", "de"]);
+    shows(
+        &with("prompt = \"none\"\nacr_values = \"mfa key\"\nmax_age = \"2m30\""),
+        r#"
+error[config.contradiction]: `login.prompt` in [frontend.shop] is "none"
+  --> t.toml:17:10
+   |
+17 | prompt = "none"
+   |          ^^^^^^ nobody could ever sign in
+   |
+   = note: expected "login", "consent", "select_account" or "create"
+   = help: a page asks for a login without questions itself: /bff/login?prompt=none
+
+error[config.invalid_value]: `login.acr_values` in [frontend.shop] has a space in one of its values
+  --> t.toml:18:14
+   |
+18 | acr_values = "mfa key"
+   |              ^^^^^^^^^ the provider would read several
+   |
+   = help: several are a list: ["mfa", "key"]
+
+error[config.invalid_duration]: `login.max_age` in [frontend.shop] is no duration
+  --> t.toml:19:11
+   |
+19 | max_age = "2m30"
+   |           ^^^^^^ not understood
+   |
+   = note: expected a duration such as "30s", "5m" or "12h", 0s to 365d
+   = help: units are ms, s, m, h and d; they combine: "1h30m"
+"#,
+    );
+    let long = |count: usize| with(&format!("ui_locales = [\"{}\", \"x\"]", "a".repeat(count)));
+    assert_eq!(login(&long(510)).ui_locales.len(), 2);
+    let said = read(&long(511)).unwrap_err().to_string();
+    assert!(
+        said.contains("`login.ui_locales` in [frontend.shop] is too long"),
+        "{said}"
+    );
+    assert!(said.contains("513 bytes"), "{said}");
 }

@@ -51,7 +51,7 @@ error[config.unknown_key]: unknown key `upstream` in [frontend.shop]
 14 | upstream = "http://127.0.0.1:1"
    | ^^^^^^^^ a key of `assets of [frontend.NAME]`
    |
-   = note: expected one of public_url, path, client, scopes, assets, session, resource, refresh_before, return_to, same_site, logout_hint, frontchannel_logout, cors, headers
+   = note: expected one of public_url, path, client, scopes, assets, session, resource, login, refresh_before, return_to, same_site, logout_hint, frontchannel_logout, cors, headers
 "#,
     );
 }
