@@ -1,5 +1,6 @@
 //! Where requests go: an origin that nothing in a request can change.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ pub(crate) struct Target {
     pub(crate) origin: String,
     /// What stands before each path: empty, or `/prefix` without a last `/`.
     prefix: String,
+    /// What the prefix takes the place of at the start of each path: empty, or `/path` without a last `/`.
+    replaced: String,
     pub(crate) pool: Pool,
 }
 
@@ -89,11 +92,45 @@ impl Upstream {
             host,
             origin,
             prefix,
+            replaced: String::new(),
             pool: Pool::default(),
         };
         Ok(Upstream {
             target: Arc::new(target),
             timeouts: Timeouts::default(),
+        })
+    }
+
+    /// The same origin, where `path` stands in the place of `replaced` at the start of each path, and of the prefix of
+    /// the URL. Both are compared whole, segment by segment, and without case, as routes are found.
+    ///
+    /// ```
+    /// use portcullis_proxy::Upstream;
+    ///
+    /// let orders = Upstream::parse("https://orders.internal").unwrap();
+    /// let orders = orders.replacing("/api/orders", "/v1").unwrap();
+    /// assert_eq!(orders.url_of("/api/orders/7"), "https://orders.internal/v1/7");
+    /// ```
+    ///
+    /// # Errors
+    /// [`UpstreamError::Path`], where one of the two has no canonical spelling.
+    pub fn replacing(self, replaced: &str, path: &str) -> Result<Upstream, UpstreamError> {
+        let canonical = |path: &str| {
+            let path = normalise_path(path).map_err(UpstreamError::Path)?;
+            Ok(path.as_str().trim_end_matches('/').to_owned())
+        };
+        let target = Target {
+            tls: self.target.tls,
+            authority: self.target.authority.clone(),
+            host: self.target.host.clone(),
+            origin: self.target.origin.clone(),
+            prefix: canonical(path)?,
+            replaced: canonical(replaced)?,
+            pool: Pool::default(),
+        };
+        Ok(Upstream {
+            target: Arc::new(target),
+            ..self
         })
     }
 
@@ -116,10 +153,12 @@ impl Upstream {
         &self.target.origin
     }
 
-    /// What stands before the path of each call: scheme, authority, and the path prefix without a last `/`.
+    /// What is asked for when a call has this canonical path: scheme, authority and path.
     #[must_use]
-    pub fn base(&self) -> String {
-        format!("{}{}", self.target.origin, self.target.prefix)
+    pub fn url_of(&self, path: &str) -> String {
+        let mut url = self.target.origin.clone();
+        self.target.push_path(&mut url, path);
+        url
     }
 }
 
@@ -128,6 +167,7 @@ impl fmt::Debug for Upstream {
         f.debug_struct("Upstream")
             .field("origin", &self.target.origin)
             .field("prefix", &self.target.prefix)
+            .field("replaced", &self.target.replaced)
             .field("timeouts", &self.timeouts)
             .finish()
     }
@@ -138,7 +178,8 @@ impl fmt::Debug for Upstream {
 impl Target {
     /// The URI to send: origin-form for a connection of our own, absolute for the TLS client.
     pub(crate) fn uri(&self, inbound: Uri, path: &str, query: Option<&str>) -> Result<Uri, ForwardError> {
-        let unchanged = self.prefix.is_empty() && inbound.path() == path && inbound.query() == query;
+        let here = self.prefix.is_empty() && self.replaced.is_empty();
+        let unchanged = here && inbound.path() == path && inbound.query() == query;
         if unchanged && !self.tls && inbound.authority().is_none() {
             return Ok(inbound);
         }
@@ -166,27 +207,47 @@ impl Target {
     }
 
     /// The path and query of an absolute URL on this upstream, as the client would ask for it.
-    pub(crate) fn strip<'a>(&self, location: &'a str) -> Option<&'a str> {
+    pub(crate) fn strip<'a>(&self, location: &'a str) -> Option<Cow<'a, str>> {
         let rest = location.strip_prefix(self.origin.as_str())?;
         if !(rest.is_empty() || rest.starts_with(['/', '?', '#'])) {
             return None;
         }
         let rest = rest.strip_prefix(self.prefix.as_str())?;
-        match rest.is_empty() {
-            true => Some("/"),
-            // `//host` in a Location would lead elsewhere; browsers read `\` as `/` and skip tabs.
-            false => {
-                let odd = |byte: u8| byte == b'\\' || byte <= b' ';
-                (rest.starts_with('/') && !rest.starts_with("//") && !rest.bytes().any(odd)).then_some(rest)
+        // `//host` in a Location would lead elsewhere; browsers read `\` as `/` and skip tabs.
+        let odd = |byte: u8| byte == b'\\' || byte <= b' ';
+        if rest.starts_with("//") || rest.bytes().any(odd) {
+            return None;
+        }
+        let begins = |with: &[char]| rest.starts_with(with);
+        match &*self.replaced {
+            "" if rest.is_empty() => Some(Cow::Borrowed("/")),
+            "" if begins(&['?', '#']) => Some(Cow::Owned(format!("/{rest}"))),
+            "" => begins(&['/']).then_some(Cow::Borrowed(rest)),
+            replaced => (rest.is_empty() || begins(&['/', '?', '#'])).then(|| format!("{replaced}{rest}").into()),
+        }
+    }
+
+    /// Adds a path as the upstream knows it. It begins with `/`, and with the prefix whatever it is.
+    fn push_path(&self, out: &mut String, path: &str) {
+        let inside = match (path.get(..self.replaced.len()), path.get(self.replaced.len()..)) {
+            (Some(start), Some(rest))
+                if start.eq_ignore_ascii_case(&self.replaced) && (rest.is_empty() || rest.starts_with('/')) =>
+            {
+                rest
             }
+            _ => path,
+        };
+        out.push_str(&self.prefix);
+        out.push_str(inside);
+        if self.prefix.is_empty() && inside.is_empty() {
+            out.push('/');
         }
     }
 
     fn join(&self, path: &str, query: Option<&str>) -> Result<PathAndQuery, ForwardError> {
         let length = self.prefix.len() + path.len() + query.map_or(0, |query| query.len() + 1);
         let mut target = String::with_capacity(length);
-        target.push_str(&self.prefix);
-        target.push_str(path);
+        self.push_path(&mut target, path);
         if let Some(query) = query {
             target.push('?');
             target.push_str(query);
@@ -256,6 +317,7 @@ mod tests {
         for (location, path) in [
             ("http://127.0.0.1:5000/v1/orders?a=b", Some("/orders?a=b")),
             ("http://127.0.0.1:5000/v1", Some("/")),
+            ("http://127.0.0.1:5000/v1?a=b", Some("/?a=b")),
             ("http://127.0.0.1:5000/v10", None),
             ("http://127.0.0.1:50000/v1/x", None),
             ("http://127.0.0.1:5000.evil.test/v1", None),
@@ -265,7 +327,63 @@ mod tests {
             ("https://elsewhere.test/", None),
             ("/orders", None),
         ] {
-            assert_eq!(upstream.target.strip(location), path, "{location}");
+            assert_eq!(upstream.target.strip(location).as_deref(), path, "{location}");
         }
+    }
+
+    #[test]
+    fn a_path_takes_the_place_of_another() {
+        let replacing = |replaced: &str, path: &str| {
+            let upstream = Upstream::parse("http://127.0.0.1:5000").unwrap();
+            upstream.replacing(replaced, path).unwrap()
+        };
+        for (replaced, path, called, sent) in [
+            ("/api/orders", "/v1", "/api/orders/7", "/v1/7"),
+            ("/api/orders", "/v1", "/api/orders", "/v1"),
+            ("/api/orders", "/v1", "/api/orders/", "/v1/"),
+            ("/api/orders", "/v1/orders", "/API/Orders/A", "/v1/orders/A"),
+            ("/api/orders", "/", "/api/orders/7", "/7"),
+            ("/api/orders", "/", "/api/orders", "/"),
+            ("/api/orders", "/", "/api/orders/", "/"),
+            ("/", "/v1", "/x", "/v1/x"),
+            ("/", "/v1", "/", "/v1/"),
+            // Twice the same text: only the start is replaced, and only once.
+            ("/a", "/a/a", "/a/a/x", "/a/a/a/x"),
+            // A neighbour is none of it. Nothing leaves the prefix.
+            ("/api/orders", "/v1", "/api/orders2/7", "/v1/api/orders2/7"),
+        ] {
+            let upstream = replacing(replaced, path);
+            let query = Some("a=/../b");
+            let uri = upstream.target.uri(called.parse().unwrap(), called, query).unwrap();
+            assert_eq!(uri.to_string(), format!("{sent}?a=/../b"), "{called}");
+            assert_eq!(upstream.url_of(called), format!("http://127.0.0.1:5000{sent}"));
+        }
+        for (path, error) in [
+            ("v1", crate::PathError::NotAbsolute),
+            ("/v1/../x", crate::PathError::DotSegment),
+        ] {
+            let upstream = Upstream::parse("http://127.0.0.1:5000").unwrap();
+            assert_eq!(upstream.replacing("/a", path).unwrap_err(), UpstreamError::Path(error));
+        }
+    }
+
+    #[test]
+    fn a_location_below_the_replaced_path_leads_to_where_it_is_called() {
+        let upstream = Upstream::parse("http://127.0.0.1:5000").unwrap();
+        let upstream = upstream.replacing("/api/orders", "/v1").unwrap();
+        for (location, path) in [
+            ("http://127.0.0.1:5000/v1/7?a=b", Some("/api/orders/7?a=b")),
+            ("http://127.0.0.1:5000/v1", Some("/api/orders")),
+            ("http://127.0.0.1:5000/v1?a=b", Some("/api/orders?a=b")),
+            ("http://127.0.0.1:5000/v10", None),
+            ("http://127.0.0.1:5000/other", None),
+            ("http://127.0.0.1:5000/v1//evil.test", None),
+            ("/v1/7", None),
+        ] {
+            assert_eq!(upstream.target.strip(location).as_deref(), path, "{location}");
+        }
+        let upstream = upstream.replacing("/api/orders", "/").unwrap();
+        let stripped = upstream.target.strip("http://127.0.0.1:5000/7");
+        assert_eq!(stripped.as_deref(), Some("/api/orders/7"));
     }
 }

@@ -253,6 +253,8 @@ pub struct ApiSettings {
     pub path: String,
     /// Where calls are forwarded to.
     pub upstream: Url,
+    /// What takes the place of `path` there.
+    pub upstream_path: Option<String>,
     /// Who may call.
     pub access: Access,
     /// How long the upstream may take to begin its answer.

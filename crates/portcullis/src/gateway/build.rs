@@ -11,7 +11,7 @@ use portcullis_guard::{Audiences, Authorities, Dpop, DpopNonces, Guard, GuardBui
 use portcullis_jose::Clock;
 use portcullis_oidc::{Provider, RefreshTask};
 use portcullis_policy::NamedPolicy;
-use portcullis_proxy::{Forwarder, HeadLimits, Settings as ProxySettings, Timeouts, Upstream};
+use portcullis_proxy::{Forwarder, HeadLimits, Settings as ProxySettings, Timeouts, Upstream, UpstreamError};
 use portcullis_store::{KeyRing, LeaseName, PostgresStore, RedisStore, SqliteStore, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -308,9 +308,7 @@ fn apis(
         let what = || format!("api {name}");
         let mut timeouts = Timeouts::default();
         timeouts.response_header = configured.timeout;
-        let upstream = Upstream::parse(configured.upstream.as_str())
-            .map_err(failed(what()))?
-            .with_timeouts(timeouts);
+        let upstream = upstream(configured).map_err(failed(what()))?.with_timeouts(timeouts);
         let guarded = match &configured.access {
             Access::Anyone => None,
             Access::Guarded(guarded) => {
@@ -330,7 +328,6 @@ fn apis(
         apis.push(Api {
             name: name.clone(),
             path: configured.path.clone(),
-            address: upstream.base(),
             upstream,
             metrics,
             attach: Attach::of(&configured.token, settings, providers, audit)?,
@@ -405,6 +402,15 @@ fn guard(
 
 /// Proofs are checked at every API: a token that is bound to a key needs one whether or not the API asks for it.
 ///
+/// Where the calls of an API go.
+pub(crate) fn upstream(api: &ApiSettings) -> Result<Upstream, UpstreamError> {
+    let upstream = Upstream::parse(api.upstream.as_str())?;
+    match &api.upstream_path {
+        Some(path) => upstream.replacing(&api.path, path),
+        None => Ok(upstream),
+    }
+}
+
 /// The scheme is offered where the API asks for bound tokens. An API is reached at the address of every frontend too.
 fn dpop(settings: &Settings) -> Dpop {
     let own = &settings.server.public_url;

@@ -405,7 +405,7 @@ impl Gateway {
             head.host = host;
             head
         };
-        let target = format!("{}{}", api.address, path.as_str());
+        let target = api.upstream.url_of(path.as_str());
         let bound = pass.bound.as_ref();
         // RFC 9449 s7: our proof, for the upstream's own address.
         let prove = |parts: &mut Parts, bound: Option<&Bound>| {

@@ -45,7 +45,7 @@ use client_address::client_address;
 use frontends::{Frontend, Frontends};
 use routes::{Api, Routes};
 
-pub(crate) use build::guard_alone;
+pub(crate) use build::{guard_alone, upstream};
 pub(crate) use providers::{client, provider_alone, provider_settings, providers};
 pub(crate) use routes::GuardedApi;
 

@@ -18,8 +18,6 @@ pub(crate) struct Api {
     pub(crate) name: String,
     pub(crate) path: String,
     pub(crate) upstream: Upstream,
-    /// Where it is: scheme, host and port.
-    pub(crate) address: String,
     pub(crate) metrics: RouteMetrics,
     /// Which token the upstream gets.
     pub(crate) attach: Attach,

@@ -42,7 +42,7 @@ pub(crate) fn clean_response(
     let path = headers
         .get(LOCATION)
         .and_then(|value| target.strip(value.to_str().ok()?));
-    if let Some(path) = path.and_then(|path| HeaderValue::from_str(path).ok()) {
+    if let Some(path) = path.and_then(|path| HeaderValue::from_str(&path).ok()) {
         headers.insert(LOCATION, path);
     }
     if let Some(id) = request_id {

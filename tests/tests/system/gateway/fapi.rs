@@ -361,20 +361,24 @@ async fn tokens_are_bound_to_a_key_and_the_upstream_gets_a_proof() {
     let answer = gate.fetch(&mut browser, "/api/orders/7").await;
     assert_eq!(answer.status, 200);
     assert_ne!(gate.upstream.last().all("authorization"), authorization);
-    // An upstream below a path: the proof names what it is asked for.
+    // An upstream below a path, or at another path: the proof names what it is asked for.
     let address = format!("http://{}", gate.upstream.address);
-    gate.text = gate
-        .text
-        .replacen(&format!("\"{address}\""), &format!("\"{address}/v1/\""), 1);
-    gate.restart().await;
-    assert_eq!(gate.fetch(&mut browser, "/api/orders/7").await.status, 200);
-    let seen = gate.upstream.last();
-    assert_eq!(seen.target, "/v1/api/orders/7");
-    let target = TargetUri::parse(&format!("{address}/v1/api/orders/7")).unwrap();
-    let token = seen.all("authorization")[0].strip_prefix("DPoP ").unwrap();
-    let rules = ProofRules::new("GET", &target, gate.clock.now()).with_token(token, &thumbprint);
-    let proofs = seen.all("dpop");
-    Proof::check(proofs.iter().map(|proof| proof.as_bytes()), &rules).unwrap();
+    let usual = gate.text.clone();
+    for (upstream, arrived) in [
+        (format!("\"{address}/v1/\""), "/v1/api/orders/7"),
+        (format!("\"{address}\"\nupstream_path = \"/v1\""), "/v1/7"),
+    ] {
+        gate.text = usual.replacen(&format!("\"{address}\""), &upstream, 1);
+        gate.restart().await;
+        assert_eq!(gate.fetch(&mut browser, "/api/orders/7?x=1").await.status, 200);
+        let seen = gate.upstream.last();
+        assert_eq!(seen.target, format!("{arrived}?x=1"));
+        let target = TargetUri::parse(&format!("{address}{arrived}")).unwrap();
+        let token = seen.all("authorization")[0].strip_prefix("DPoP ").unwrap();
+        let rules = ProofRules::new("GET", &target, gate.clock.now()).with_token(token, &thumbprint);
+        let proofs = seen.all("dpop");
+        Proof::check(proofs.iter().map(|proof| proof.as_bytes()), &rules).unwrap();
+    }
 }
 
 /// The token that reached the upstream, which is bound to our key; its proof is good for the address that was asked.

@@ -37,6 +37,7 @@ mod tenants;
 mod tokens;
 mod upgrade;
 mod upstream;
+mod upstream_path;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -3,7 +3,7 @@
 use super::Gate;
 use super::raw::{Raw, Reply};
 
-async fn ask(gate: &Gate, cookie: &str, origin: Option<&str>, site: Option<&str>) -> (Raw, Reply) {
+pub(super) async fn ask(gate: &Gate, cookie: &str, origin: Option<&str>, site: Option<&str>) -> (Raw, Reply) {
     let mut raw = Raw::connect(gate.address).await;
     let mut text = format!(
         "GET /api/page/live HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

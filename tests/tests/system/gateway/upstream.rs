@@ -11,7 +11,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::body::Frame;
@@ -219,6 +219,12 @@ async fn answer(
                 .header("access-control-allow-origin", "https://evil.example")
                 .header("access-control-expose-headers", "X-Total-Count");
             response.body(Body::from("arrived")).unwrap()
+        }
+        Some("moved") => {
+            let response = response
+                .status(StatusCode::CREATED)
+                .header(LOCATION, parts.uri.query().unwrap());
+            response.body(Body::empty()).unwrap()
         }
         Some("never") => std::future::pending().await,
         Some("cacheable") => {

@@ -46,6 +46,21 @@ pub(super) fn api(reader: &Reader<'_>, name: &str, around: &Around<'_>, paths: &
     }
     let plain = PlainHttp::Hosts(&around.danger.plain_http_upstream_hosts);
     let upstream = reader.get("upstream", |cx, item| upstream(cx, item, plain));
+    let upstream_path = reader.get("upstream_path", api_path);
+    if let (Some(upstream), Some(path)) = (&upstream, &upstream_path)
+        && upstream.value.path() != "/"
+    {
+        let fault = FaultKind::Contradiction
+            .says(format!(
+                "{} has an `upstream` with a path, and `upstream_path`",
+                reader.title()
+            ))
+            .at(path.span.clone(), "which of the two is put in front?")
+            .related(upstream.span.clone(), format!("has the path {}", upstream.value.path()));
+        reader
+            .cx
+            .push(fault.help("leave the path of `upstream` out, and write all of it as `upstream_path`"));
+    }
     let access = access(reader, around, path.as_ref());
     let timeout = reader.get("timeout", duration);
     let realm = reader.get("realm", realm);
@@ -55,6 +70,7 @@ pub(super) fn api(reader: &Reader<'_>, name: &str, around: &Around<'_>, paths: &
         token: token?,
         path: path?.value,
         upstream: upstream?.value,
+        upstream_path: upstream_path.map(|path| path.value),
         access: access?,
         timeout: timeout?.value,
         realm: realm.map(|realm| realm.value),

@@ -27,9 +27,17 @@ pub(crate) const API: Table = Table {
             Url,
             Required,
             r#""http://127.0.0.1:5000""#,
-            "Where calls go. The path is passed on unchanged: `/api/orders/7` arrives as `/api/orders/7`. `https://`, or `http://` on loopback, because tokens go there too; see `[danger]`.",
+            "Where calls go. The path is passed on unchanged: `/api/orders/7` arrives as `/api/orders/7`; with `http://127.0.0.1:5000/v1` as `/v1/api/orders/7`. `https://`, or `http://` on loopback, because tokens go there too; see `[danger]`.",
         )
         .also(&["url", "backend", "target", "proxy_pass"]),
+        Key::new(
+            "upstream_path",
+            Text,
+            Optional,
+            r#""/v1/orders""#,
+            "What stands in the place of `path` when a call is sent on: `/api/orders/7` arrives as `/v1/orders/7`; with `\"/\"` as `/7`. Policies and `routes` judge the path as it was called. Redirects to an absolute URL of the upstream's lead back below `path`; one to a path alone, and the `Path` of cookies, are passed on as the upstream wrote them.",
+        )
+        .also(&["rewrite", "strip_prefix", "path_rewrite", "remote_path"]),
         Key::new(
             "accept",
             List("\"session\", \"bearer\" or \"anyone\""),

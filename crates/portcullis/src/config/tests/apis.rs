@@ -364,3 +364,51 @@ error[config.contradiction]: [api.orders] has `pages`, and accepts no sessions
 "#,
     );
 }
+
+#[test]
+fn another_path_at_the_upstream() {
+    let with = |lines: &str| {
+        GOOD.replace(
+            "path = \"/api/orders\"\n",
+            &format!("path = \"/api/orders\"\n{lines}\n"),
+        )
+    };
+    let path = |text: &str| passes(text).apis["orders"].upstream_path.clone();
+    assert_eq!(path(GOOD), None);
+    for good in ["/v1/orders", "/"] {
+        assert_eq!(
+            path(&with(&format!("upstream_path = \"{good}\""))).as_deref(),
+            Some(good)
+        );
+    }
+    for (wrong, why) in [
+        ("v1", "must begin with `/`"),
+        ("/v1/", "leave out the `/` at the end"),
+        ("/v1/../x", "has `.` or `..`"),
+        ("/v1%2fx", "must be encoded"),
+        ("/v1?x=1", "must be encoded"),
+        ("http://127.0.0.1/v1", "must begin with `/`"),
+    ] {
+        let said = read(&with(&format!("upstream_path = \"{wrong}\"")))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.contains("`upstream_path` in [api.orders] is no plain path") && said.contains(why),
+            "{said}"
+        );
+    }
+    shows(
+        &with("upstream_path = \"/v1\"").replace("127.0.0.1:5000", "127.0.0.1:5000/base"),
+        r#"
+error[config.contradiction]: [api.orders] has an `upstream` with a path, and `upstream_path`
+  --> t.toml:18:17
+   |
+18 | upstream_path = "/v1"
+   |                 ^^^^^ which of the two is put in front?
+19 | upstream = "http://127.0.0.1:5000/base"
+   |            ---------------------------- has the path /base
+   |
+   = help: leave the path of `upstream` out, and write all of it as `upstream_path`
+"#,
+    );
+}

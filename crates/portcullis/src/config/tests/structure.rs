@@ -15,7 +15,7 @@ error[config.unknown_key]: unknown key `audiance` in [api.orders]
 20 | audiance = "api://orders"
    | ^^^^^^^^ did you mean `audience`?
    |
-   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, frontend, pages, timeout, revocations, token, realm, resource
+   = note: expected one of path, upstream, upstream_path, accept, provider, audience, policy, routes, sender_constrained, frontend, pages, timeout, revocations, token, realm, resource
 "#,
     );
 }
@@ -71,7 +71,7 @@ error[config.unknown_key]: unknown key `colour` in [api.orders]
 22 | colour = "***"
    | ^^^^^^ not known here
    |
-   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, frontend, pages, timeout, revocations, token, realm, resource
+   = note: expected one of path, upstream, upstream_path, accept, provider, audience, policy, routes, sender_constrained, frontend, pages, timeout, revocations, token, realm, resource
 "#,
     );
 }
@@ -91,7 +91,7 @@ error[config.unknown_key]: unknown key `policy2` in [api.orders]
 22 | policy2 = "Read"
    | ^^^^^^^ did you mean `policy`? It is there already
    |
-   = note: expected one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, frontend, pages, timeout, revocations, token, realm, resource
+   = note: expected one of path, upstream, upstream_path, accept, provider, audience, policy, routes, sender_constrained, frontend, pages, timeout, revocations, token, realm, resource
 "#,
     );
 }
@@ -220,7 +220,7 @@ error[config.missing_key]: missing key `upstream` in [api.orders]
    | ^^^^^^ add `upstream = "http://127.0.0.1:5000"`
    |
    = note: expected an absolute URL such as "https://host.example"
-   = help: Where calls go. The path is passed on unchanged: `/api/orders/7` arrives as `/api/orders/7`. `https://`, or `http://` on loopback, because tokens go there too; see `[danger]`.
+   = help: Where calls go. The path is passed on unchanged: `/api/orders/7` arrives as `/api/orders/7`; with `http://127.0.0.1:5000/v1` as `/v1/api/orders/7`. `https://`, or `http://` on loopback, because tokens go there too; see `[danger]`.
 "#,
     );
 }

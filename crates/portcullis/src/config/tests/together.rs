@@ -93,7 +93,7 @@ fn programs_get_the_same() {
                 "line": 20,
                 "column": 1,
                 "label": "did you mean `audience`?",
-                "expected": "one of path, upstream, accept, provider, audience, policy, routes, sender_constrained, frontend, pages, timeout, revocations, token, realm, resource",
+                "expected": "one of path, upstream, upstream_path, accept, provider, audience, policy, routes, sender_constrained, frontend, pages, timeout, revocations, token, realm, resource",
                 "nearest": "audience",
                 "help": [],
             }],

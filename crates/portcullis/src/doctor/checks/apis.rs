@@ -15,6 +15,7 @@ use crate::doctor::finding::{Area, Finding};
 use crate::doctor::problems;
 use crate::doctor::token::Decoded;
 use crate::doctor::words::tidy;
+use crate::gateway::upstream;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const LIMIT: usize = 64 * 1024;
@@ -39,8 +40,13 @@ pub(crate) async fn api(
             return area.into_findings();
         }
     };
-    let mut asked = configured.upstream.clone();
-    asked.set_path(&configured.path);
+    let asked = match asked(configured) {
+        Ok(asked) => asked,
+        Err(why) => {
+            area.broken("upstream", &problems::UPSTREAM_AWAY, why).at(at);
+            return area.into_findings();
+        }
+    };
     let begun = Instant::now();
     let answer = match preflight(&client, &asked, STRANGER).await {
         Ok(answer) => answer,
@@ -74,6 +80,15 @@ pub(crate) async fn api(
         }
     };
     area.into_findings()
+}
+
+/// The address that a call of the API's own path is sent on to.
+fn asked(configured: &ApiSettings) -> Result<Url, String> {
+    let upstream = upstream(configured).map_err(|error| error.to_string())?;
+    upstream
+        .url_of(&configured.path)
+        .parse()
+        .map_err(|error| format!("{}: {error}", configured.upstream))
 }
 
 /// Who may call, and whether the token is for it.
@@ -191,4 +206,29 @@ async fn preflight(client: &HyperClient, url: &Url, origin: &str) -> Result<Resp
         .body(Bytes::new())
         .map_err(|error| error.to_string())?;
     client.send(request, LIMIT).await.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_upstream_is_asked_where_calls_go() {
+        let asked = |upstream: &str| {
+            let text = format!(
+                "[server]\npublic_url = \"http://127.0.0.1:8080\"\n[api.orders]\npath = \"/api/orders\"\n\
+                 accept = [\"anyone\"]\nupstream = {upstream}"
+            );
+            let settings = crate::config::parse(&text, "t.toml", "/".as_ref(), &std::collections::BTreeMap::new());
+            let settings = settings.unwrap_or_else(|faults| panic!("{faults}"));
+            super::asked(&settings.apis["orders"]).unwrap().to_string()
+        };
+        assert_eq!(asked("\"http://127.0.0.1:5000\""), "http://127.0.0.1:5000/api/orders");
+        assert_eq!(
+            asked("\"http://127.0.0.1:5000/v1\""),
+            "http://127.0.0.1:5000/v1/api/orders"
+        );
+        assert_eq!(
+            asked("\"http://127.0.0.1:5000\"\nupstream_path = \"/v1\""),
+            "http://127.0.0.1:5000/v1"
+        );
+    }
 }
