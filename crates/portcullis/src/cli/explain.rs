@@ -1,18 +1,20 @@
-//! `portcullis explain`: an error code, a likely cause, or a finding of the doctor.
+//! `portcullis explain`: an error code, a fault of a configuration, a likely cause, or a finding of the doctor.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use portcullis_audit::catalogue;
 use serde_json::json;
 
 use super::FAULTY;
+use crate::config::{KINDS, nearest_codes};
 use crate::doctor::{causes, problems};
 
 /// What there is to say about a name.
 struct Explained {
     name: &'static str,
     title: &'static str,
-    cause: &'static str,
+    cause: Cow<'static, str>,
     fix: &'static str,
     /// The status of the public answer, of an error code.
     status: Option<u16>,
@@ -20,15 +22,7 @@ struct Explained {
 
 pub(super) fn run(code: &str, json: bool) -> ExitCode {
     let Some(explained) = find(code) else {
-        let codes: Vec<&str> = catalogue::entries().iter().map(|entry| entry.code).collect();
-        let causes: Vec<&str> = causes::entries().map(|entry| entry.name).collect();
-        let findings: Vec<&str> = problems::ALL.iter().map(|problem| problem.code).collect();
-        eprintln!(
-            "error: there is no error code {code:?}; there are:\n  {}\nand what `doctor` finds:\n  {}\n  {}",
-            codes.join("\n  "),
-            findings.join("\n  "),
-            causes.join("\n  ")
-        );
+        eprintln!("error: {}", unknown(code));
         return ExitCode::from(FAULTY);
     };
     let Explained {
@@ -52,6 +46,29 @@ pub(super) fn run(code: &str, json: bool) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// What was probably meant, or all that there is.
+fn unknown(code: &str) -> String {
+    let codes = || catalogue::entries().iter().map(|entry| entry.code);
+    let faults = || KINDS.iter().map(|kind| kind.code());
+    let findings = || problems::ALL.iter().map(|problem| problem.code);
+    let causes = || causes::entries().map(|entry| entry.name);
+    // The short reasons of answers are names too.
+    let reasons = catalogue::entries().iter().map(|entry| entry.reason);
+    let known = codes().chain(faults()).chain(findings()).chain(causes()).chain(reasons);
+    let meant = nearest_codes(code, known);
+    if !meant.is_empty() {
+        return format!("there is no error code {code:?}; did you mean {}?", meant.join(", "));
+    }
+    let all = |names: &mut dyn Iterator<Item = &'static str>| names.collect::<Vec<_>>().join("\n  ");
+    format!(
+        "there is no error code {code:?}; there are:\n  {}\nwhat `check` finds:\n  {}\nand what `doctor` finds:\n  {}\n  {}",
+        all(&mut codes()),
+        all(&mut faults()),
+        all(&mut findings()),
+        all(&mut causes()),
+    )
+}
+
 fn find(code: &str) -> Option<Explained> {
     if let Some(public) = public(code) {
         return Some(public);
@@ -62,7 +79,7 @@ fn find(code: &str) -> Option<Explained> {
         return Some(Explained {
             name: entry.code,
             title: entry.title,
-            cause: entry.cause,
+            cause: entry.cause.into(),
             fix: entry.fix,
             status: Some(entry.status),
         });
@@ -71,8 +88,17 @@ fn find(code: &str) -> Option<Explained> {
         return Some(Explained {
             name: entry.name,
             title: entry.title,
-            cause: entry.cause,
+            cause: entry.cause.into(),
             fix: entry.fix,
+            status: None,
+        });
+    }
+    if let Some(kind) = KINDS.iter().find(|kind| kind.code() == code) {
+        return Some(Explained {
+            name: kind.code(),
+            title: "what `check` finds in a configuration",
+            cause: sentence(kind.about()).into(),
+            fix: kind.fix(),
             status: None,
         });
     }
@@ -80,10 +106,17 @@ fn find(code: &str) -> Option<Explained> {
     Some(Explained {
         name: problem.code,
         title: problem.title,
-        cause: problem.cause,
+        cause: problem.cause.into(),
         fix: problem.fix,
         status: None,
     })
+}
+
+/// With a capital letter and a full stop.
+fn sentence(words: &str) -> String {
+    let mut chars = words.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), chars.as_str())
 }
 
 /// What callers see (RFC 6750 s3.1), which says little by design.
@@ -97,7 +130,7 @@ fn public(code: &str) -> Option<Explained> {
     Some(Explained {
         name,
         title: "what a caller sees of a refused token (RFC 6750)",
-        cause: "The reason stands in the audit event with the answer's request_id.",
+        cause: "The reason stands in the audit event with the answer's request_id.".into(),
         fix: "Explain the `code` of that event.",
         status: Some(status),
     })

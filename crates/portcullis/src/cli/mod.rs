@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, ClientSettings, Settings};
+use crate::config::{self, ClientSettings, FaultKind, Settings};
 use crate::demo::{self, DemoArgs};
 use crate::diagnostic::Style;
 use crate::doctor::{causes, problems};
@@ -95,9 +95,9 @@ enum Command {
         #[command(subcommand)]
         action: sessions::Action,
     },
-    /// Say what an error code means and what to change
+    /// Say what an error code, or a fault that `check` finds, means and what to change
     Explain {
-        /// For example token.audience_mismatch, or cause.id_token_sent
+        /// For example token.audience_mismatch, config.contradiction, or cause.id_token_sent
         code: String,
         /// Answer with one JSON object
         #[arg(long)]
@@ -217,14 +217,15 @@ fn check(path: &PathBuf, json: bool) -> ExitCode {
         .map(server::tls_acceptor)
     {
         // The files are there and readable; what is in them is another matter.
+        let code = FaultKind::TlsUnusable.code();
         if json {
-            let fault = serde_json::json!({ "code": "config.tls_unusable", "message": why });
+            let fault = serde_json::json!({ "code": code, "message": why });
             println!(
                 "{}",
                 serde_json::json!({ "file": path.display().to_string(), "valid": false, "faults": [fault] })
             );
         } else {
-            eprintln!("error[config.tls_unusable]: {why}");
+            eprintln!("error[{code}]: {why}");
         }
         return ExitCode::from(FAULTY);
     }

@@ -55,12 +55,14 @@ pub enum FaultKind {
     SecretPermissions,
     /// A file or directory that is not there.
     MissingFile,
+    /// A certificate, key or authority that TLS cannot use.
+    TlsUnusable,
     /// Something that this version does not have.
     NotAvailable,
 }
 
-/// Every kind, for the manual.
-pub(crate) const KINDS: [FaultKind; 20] = [
+/// Every kind, for the manual and for `explain`.
+pub(crate) const KINDS: [FaultKind; 21] = [
     FaultKind::Unreadable,
     FaultKind::Syntax,
     FaultKind::UnknownKey,
@@ -80,6 +82,7 @@ pub(crate) const KINDS: [FaultKind; 20] = [
     FaultKind::SecretUnavailable,
     FaultKind::SecretPermissions,
     FaultKind::MissingFile,
+    FaultKind::TlsUnusable,
     FaultKind::NotAvailable,
 ];
 
@@ -101,49 +104,118 @@ impl FaultKind {
         Diagnostic::new(self.code(), message)
     }
 
-    fn entry(self) -> (&'static str, &'static str) {
+    /// What to do about it, in general; each fault says more.
+    pub(crate) fn fix(self) -> &'static str {
+        self.entry().2
+    }
+
+    fn entry(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Unreadable => ("config.unreadable", "the file cannot be read, or is not UTF-8"),
-            Self::Syntax => ("config.syntax", "the file is not TOML; nothing else is looked at"),
-            Self::UnknownKey => ("config.unknown_key", "a key or table that does not exist"),
-            Self::WrongType => ("config.wrong_type", "a value of another type than the key has"),
-            Self::MissingKey => ("config.missing_key", "a key that must be there is not"),
-            Self::InvalidValue => ("config.invalid_value", "a value outside of what the key takes"),
+            Self::Unreadable => (
+                "config.unreadable",
+                "the file cannot be read, or is not UTF-8",
+                "Name a file that is there and that the user of the gateway may read, and save it as UTF-8.",
+            ),
+            Self::Syntax => (
+                "config.syntax",
+                "the file is not TOML; nothing else is looked at",
+                "Correct the line that is shown. Texts stand in quotes, tables in brackets; the first fault may cause the next.",
+            ),
+            Self::UnknownKey => (
+                "config.unknown_key",
+                "a key or table that does not exist",
+                "Spell it as the manual's page on the configuration does, or leave it out: nothing is passed over in silence.",
+            ),
+            Self::WrongType => (
+                "config.wrong_type",
+                "a value of another type than the key has",
+                "Write it as the fault says after `expected`. Durations and addresses are texts, in quotes.",
+            ),
+            Self::MissingKey => (
+                "config.missing_key",
+                "a key that must be there is not",
+                "Add it to the table that is shown.",
+            ),
+            Self::InvalidValue => (
+                "config.invalid_value",
+                "a value outside of what the key takes",
+                "Write one of the values that the fault names after `expected`.",
+            ),
             Self::InvalidName => (
                 "config.invalid_name",
                 "a table's NAME with other characters than letters, digits, `_` and `-`",
+                "Give the table another name, and the same to all that refer to it.",
             ),
-            Self::InvalidDuration => ("config.invalid_duration", "no duration, or one out of the key's range"),
+            Self::InvalidDuration => (
+                "config.invalid_duration",
+                "no duration, or one out of the key's range",
+                "Write numbers with units, the largest first, in quotes: \"30s\", \"1h30m\".",
+            ),
             Self::InvalidUrl => (
                 "config.invalid_url",
                 "no URL, or one with parts that do not belong there",
+                "Write an absolute URL with its scheme, and without user name, password and fragment.",
             ),
-            Self::InsecureUrl => ("config.insecure_url", "plain `http://` to a host that is not loopback"),
-            Self::Empty => ("config.empty", "a list or table that must hold something is empty"),
-            Self::DanglingReference => ("config.dangling_reference", "a name that no table has"),
+            Self::InsecureUrl => (
+                "config.insecure_url",
+                "plain `http://` to a host that is not loopback",
+                "Write `https://`. Tokens and keys travel there, and whoever listens on the way could take or change them.",
+            ),
+            Self::Empty => (
+                "config.empty",
+                "a list or table that must hold something is empty",
+                "Put something into it, or leave the key out.",
+            ),
+            Self::DanglingReference => (
+                "config.dangling_reference",
+                "a name that no table has",
+                "Spell the name as in the header of its table, or add the table.",
+            ),
             Self::MissingAudience => (
                 "config.missing_audience",
                 "an API that takes tokens and does not say which audience they must have",
+                "Add `audience`: the text that the provider puts into `aud` for this API. Without it, a token for any other API would be taken.",
             ),
-            Self::Contradiction => ("config.contradiction", "two settings that cannot both be meant"),
+            Self::Contradiction => (
+                "config.contradiction",
+                "two settings that cannot both be meant",
+                "Decide for one of the two, and leave the other out.",
+            ),
             Self::OverlappingPaths => (
                 "config.overlapping_paths",
                 "two APIs, or two routes of one, that would answer the same request",
+                "Give each a path of its own. For a stricter policy on a part of an API there are `routes`.",
             ),
-            Self::SecretInline => ("config.secret_inline", "a secret written into the configuration"),
+            Self::SecretInline => (
+                "config.secret_inline",
+                "a secret written into the configuration",
+                "Move it to a file that its owner alone can read, and name that: { file = \"PATH\" }. Then change it at the provider, as it may be in backups and in version control.",
+            ),
             Self::SecretUnavailable => (
                 "config.secret_unavailable",
                 "a secret's file, variable or command gives nothing usable",
+                "Look at the file, the variable or the command's output as the user of the gateway: it is one line of text without a space at its ends, or a key.",
             ),
             Self::SecretPermissions => (
                 "config.secret_permissions",
                 "a secret file that other users of the machine can read",
+                "`chmod 600` the file, and let it belong to the user of the gateway.",
             ),
             Self::MissingFile => (
                 "config.missing_file",
                 "a file or directory that is not there or cannot be read",
+                "Correct the path, which starts at the directory of the configuration, or let the user of the gateway read it.",
             ),
-            Self::NotAvailable => ("config.not_available", "something that this version does not have"),
+            Self::TlsUnusable => (
+                "config.tls_unusable",
+                "a certificate, its key or a list of authorities that TLS cannot use",
+                "Look at the PEM files of `tls` of [server]: the certificate with its chain, the key that belongs to it, and authorities that are certificates.",
+            ),
+            Self::NotAvailable => (
+                "config.not_available",
+                "something that this version does not have",
+                "Leave it out, or use a version that has it.",
+            ),
         }
     }
 }
@@ -209,6 +281,13 @@ mod tests {
         codes.dedup();
         assert_eq!(codes.len(), KINDS.len());
         assert!(codes.iter().all(|code| code.starts_with("config.")));
+        for kind in KINDS {
+            assert!(
+                !kind.about().ends_with('.') && kind.fix().ends_with('.'),
+                "{}",
+                kind.code()
+            );
+        }
     }
 
     #[test]

@@ -50,7 +50,9 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use faults::KINDS;
 pub use faults::{FaultKind, Faults};
+pub(crate) use nearest::nearest_codes;
 pub use network::Network;
 pub(crate) use place::{Key, Places};
 pub(crate) use read::{is_within, sealing_keys};

@@ -1,7 +1,32 @@
 //! Which known name somebody probably meant.
 
+/// The codes that `given` may have meant, the likeliest first: a slip in the code, or in what stands behind its dot, with
+/// another or no word before that.
+pub(crate) fn nearest_codes<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    const AT_MOST: usize = 3;
+    let behind = |code: &'a str| code.split_once('.').map_or(code, |(_, behind)| behind);
+    let own = given.split_once('.').map_or(given, |(_, behind)| behind);
+    let mut found: Vec<(usize, &str)> = known
+        .into_iter()
+        .filter_map(|code| {
+            // Another first word is one slip more.
+            let other = near(own, behind(code)).map(|distance| distance + 1);
+            Some((near(given, code).into_iter().chain(other).min()?, code))
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().take(AT_MOST).map(|(_, code)| code).collect()
+}
+
 /// The known name that `given` looks like a slip of, if there is one.
 pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.into_iter().filter_map(|name| Some((near(given, name)?, name)));
+    near.min().map(|(_, name)| name)
+}
+
+/// How many slips lie between the two, if they are few.
+fn near(given: &str, name: &str) -> Option<usize> {
     let given = plain(given);
     let allowed = match given.len() {
         0 | 1 => return None,
@@ -9,12 +34,7 @@ pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>)
         5..=7 => 2,
         _ => 3,
     };
-    known
-        .into_iter()
-        .map(|name| (distance(&given, &plain(name)), name))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min()
-        .map(|(_, name)| name)
+    Some(distance(&given, &plain(name))).filter(|distance| *distance <= allowed)
 }
 
 /// Case and the kind of dash are slips of their own; they cost nothing.
@@ -73,6 +93,27 @@ mod tests {
     fn other_words_are_not() {
         for given in ["", "p", "colour", "timeout", "au"] {
             assert_eq!(nearest(given, KNOWN), None, "{given}");
+        }
+    }
+
+    #[test]
+    fn codes_are_found_by_what_stands_behind_the_dot() {
+        let known = [
+            "token.expired",
+            "session.expired",
+            "token.audience_mismatch",
+            "dpop.missing",
+        ];
+        for (given, meant) in [
+            ("token.expird", &["token.expired", "session.expired"][..]),
+            ("expired", &["session.expired", "token.expired"]),
+            ("tokens.audience_mismatch", &["token.audience_mismatch"]),
+            ("guard.audiance-mismatch", &["token.audience_mismatch"]),
+            ("nothing_like_it", &[]),
+            ("", &[]),
+            (".", &[]),
+        ] {
+            assert_eq!(nearest_codes(given, known), meant, "{given}");
         }
     }
 
