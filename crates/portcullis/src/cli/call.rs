@@ -10,7 +10,8 @@ use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use portcullis_jose::{Clock, SystemClock};
 
-use super::{FAILED, FAULTY, load};
+use super::failure::{Failure, end};
+use super::{FAILED, load};
 use crate::config::Places;
 use crate::doctor::address;
 use crate::doctor::call::{Called, Request};
@@ -54,27 +55,16 @@ pub(super) struct CallArgs {
 
 /// Exit status 0 for an answer below 400, 1 for another or none, 2 where the question is wrong.
 pub(super) fn run(args: &CallArgs) -> ExitCode {
-    let settings = match load(&args.config) {
-        Ok(settings) => settings,
-        Err(code) => return code,
-    };
-    let wrong = |why: String, code: u8| {
-        eprintln!("error: {why}");
-        ExitCode::from(code)
-    };
-    let url = match address(&args.url) {
-        Ok(url) => url,
-        Err(why) => return wrong(why, FAULTY),
-    };
-    let body = match args.data.as_deref().map(body).transpose() {
-        Ok(body) => body,
-        Err(why) => return wrong(why, FAULTY),
-    };
+    end(call(args), args.json)
+}
+
+fn call(args: &CallArgs) -> Result<ExitCode, Failure> {
+    let settings = load(&args.config)?;
+    let url = address(&args.url).map_err(Failure::wrong)?;
+    let body = args.data.as_deref().map(body).transpose().map_err(Failure::wrong)?;
     let default = if body.is_some() { "POST" } else { "GET" };
     let method = args.method.as_deref().unwrap_or(default).to_ascii_uppercase();
-    let Ok(method) = Method::from_bytes(method.as_bytes()) else {
-        return wrong(format!("{method} is no method"), FAULTY);
-    };
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Failure::wrong(format!("{method} is no method")))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let request = Request {
         settings: &settings,
@@ -88,24 +78,18 @@ pub(super) fn run(args: &CallArgs) -> ExitCode {
         body: body.unwrap_or_default(),
         ca_file: args.ca_file.as_deref(),
     };
-    let called = match runtime(Some(1)).and_then(|runtime| runtime.block_on(request.send())) {
-        Ok(called) => called,
-        Err(why) => return wrong(why, FAILED),
-    };
+    let called = runtime(Some(1))?.block_on(request.send())?;
     let places = Places::load(&args.config);
     if args.json {
         println!("{}", called.to_json(&places));
     } else {
         eprint!("{}", called.explain(&places, Screen::for_stream(&stderr())));
-        if let Err(why) = print(&called) {
-            return wrong(why, FAILED);
-        }
+        print(&called)?;
     }
-    if called.is_good() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(FAILED)
-    }
+    Ok(match called.is_good() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(FAILED),
+    })
 }
 
 /// The body as it came; on a terminal without what could steer that.

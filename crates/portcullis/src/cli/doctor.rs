@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use portcullis_jose::{Clock, SystemClock};
 
+use super::failure::{Failure, end};
 use super::{FAILED, FAULTY, load};
 use crate::config::Places;
 use crate::doctor::screen::Screen;
@@ -45,22 +46,13 @@ pub(super) struct DoctorArgs {
 
 /// Exit status 0 all well, 1 warnings, 2 something broken, which a faulty configuration is too.
 pub(super) fn run(args: &DoctorArgs) -> ExitCode {
-    let settings = match load(&args.config) {
-        Ok(settings) => settings,
-        Err(code) => return code,
-    };
-    let wrong = |why: String| {
-        eprintln!("error: {why}");
-        ExitCode::from(FAULTY)
-    };
-    let token = match args.token.as_deref().map(read).transpose() {
-        Ok(token) => token,
-        Err(why) => return wrong(why),
-    };
-    let url = match args.url.as_deref().map(address).transpose() {
-        Ok(url) => url,
-        Err(why) => return wrong(why),
-    };
+    end(look(args), args.json)
+}
+
+fn look(args: &DoctorArgs) -> Result<ExitCode, Failure> {
+    let settings = load(&args.config)?;
+    let token = args.token.as_deref().map(read).transpose().map_err(Failure::wrong)?;
+    let url = args.url.as_deref().map(address).transpose().map_err(Failure::wrong)?;
     let places = Places::load(&args.config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let run = Run {
@@ -72,20 +64,18 @@ pub(super) fn run(args: &DoctorArgs) -> ExitCode {
         ca_file: args.ca_file.as_deref(),
         shows_personal: args.show_personal,
     };
-    let report = match runtime(Some(1)).and_then(|runtime| runtime.block_on(run.make())) {
-        Ok(report) => report,
-        Err(why) => return wrong(why),
-    };
+    let report = runtime(Some(1)).and_then(|runtime| runtime.block_on(run.make()));
+    let report = report.map_err(Failure::wrong)?;
     if args.json {
         println!("{}", report.to_json(&args.config.display().to_string(), &places));
     } else {
         print!("{}", report.render(&places, Screen::for_stream(&stdout()), clock.now()));
     }
-    match report.worst() {
+    Ok(match report.worst() {
         Outcome::Broken => ExitCode::from(FAULTY),
         Outcome::Warning => ExitCode::from(FAILED),
         _ => ExitCode::SUCCESS,
-    }
+    })
 }
 
 fn read(from: &str) -> Result<Written, String> {

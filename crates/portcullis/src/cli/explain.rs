@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use portcullis_audit::catalogue;
 use serde_json::json;
 
-use super::FAULTY;
+use super::failure::{Failure, end};
 use crate::config::{KINDS, nearest_codes};
 use crate::doctor::{causes, problems};
 
@@ -22,8 +22,7 @@ struct Explained {
 
 pub(super) fn run(code: &str, json: bool) -> ExitCode {
     let Some(explained) = find(code) else {
-        eprintln!("error: {}", unknown(code));
-        return ExitCode::from(FAULTY);
+        return end(Err(Failure::wrong(unknown(code))), json);
     };
     let Explained {
         name,
@@ -69,9 +68,14 @@ fn unknown(code: &str) -> String {
     )
 }
 
+/// Whether there is anything to say about a code.
+pub(super) fn knows(code: &str) -> bool {
+    find(code).is_some()
+}
+
 fn find(code: &str) -> Option<Explained> {
-    if let Some(public) = public(code) {
-        return Some(public);
+    if let Some(plain) = public(code).or_else(|| of_commands(code)) {
+        return Some(plain);
     }
     let entries = catalogue::entries();
     let named = || entries.iter().find(|entry| entry.reason == code);
@@ -108,6 +112,35 @@ fn find(code: &str) -> Option<Explained> {
         title: problem.title,
         cause: problem.cause.into(),
         fix: problem.fix,
+        status: None,
+    })
+}
+
+/// What `--json` says of a command that failed, where nothing more exact is known.
+fn of_commands(code: &str) -> Option<Explained> {
+    let (name, cause, fix) = match code {
+        "command.failed" => (
+            "command.failed",
+            "The command could not do what it was asked; its message says what stood in the way. Exit status 1.",
+            "Act on the message. Where the network or a server is at fault, the same command may work later.",
+        ),
+        "command.wrong" => (
+            "command.wrong",
+            "The command line, or something that it names, is wrong: the same command fails again. Exit status 2.",
+            "Correct it; `portcullis COMMAND --help` has every option.",
+        ),
+        "command.configuration" => (
+            "command.configuration",
+            "The configuration has faults, which are listed, each with its code and line. Exit status 2.",
+            "Correct them; `portcullis check` shows them again.",
+        ),
+        _ => return None,
+    };
+    Some(Explained {
+        name,
+        title: "why a command ended without what it was asked for",
+        cause: cause.into(),
+        fix,
         status: None,
     })
 }

@@ -10,7 +10,8 @@ use portcullis_audit::{Audit, AuditSettings, Refused, catalogue};
 use portcullis_guard::{Check, Explained, Explanation, NamedPolicy, Outcome};
 use portcullis_jose::{Clock, ManualClock, SystemClock, UnixTime};
 
-use super::{FAILED, FAULTY, load};
+use super::failure::{Failure, end};
+use super::{FAILED, load};
 use crate::config::{Places, Settings};
 use crate::diagnostic::{Diagnostic, SourceText, Style, render};
 use crate::doctor::examine::{Call, Examined};
@@ -55,9 +56,6 @@ pub(super) struct ExplainTokenArgs {
     json: bool,
 }
 
-/// The question is wrong, not the token.
-struct Wrong(String);
-
 /// What is asked of which guard.
 struct Question {
     api: String,
@@ -70,21 +68,19 @@ struct Question {
 }
 
 pub(super) fn run(args: &ExplainTokenArgs) -> ExitCode {
-    let settings = match load(&args.config) {
-        Ok(settings) => settings,
-        Err(code) => return code,
-    };
-    match explain(args, &settings) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(FAILED),
-        Err(Wrong(why)) => {
-            eprintln!("error: {why}");
-            ExitCode::from(FAULTY)
-        }
+    let explained = load(&args.config).and_then(|settings| explain(args, &settings));
+    end(explained.map(status), args.json)
+}
+
+/// Whether the token is taken, as an exit status.
+pub(super) fn status(good: bool) -> ExitCode {
+    match good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(FAILED),
     }
 }
 
-fn explain(args: &ExplainTokenArgs, settings: &Settings) -> Result<bool, Wrong> {
+fn explain(args: &ExplainTokenArgs, settings: &Settings) -> Result<bool, Failure> {
     let clock: Arc<dyn Clock> = match args.now {
         Some(now) => Arc::new(ManualClock::at(UnixTime::from_secs(now))),
         None => Arc::new(SystemClock),
@@ -93,11 +89,11 @@ fn explain(args: &ExplainTokenArgs, settings: &Settings) -> Result<bool, Wrong> 
     if args.stdin.as_ref().is_some_and(|text| text != "-") {
         let why = "a token does not belong on the command line, where the shell's history keeps it: pipe it in, or \
                    name a file with --token-file";
-        return Err(Wrong(why.to_owned()));
+        return Err(Failure::wrong(why.to_owned()));
     }
     let (source, written) = token(args)?;
     // The keys are fetched, and the store's threads answer, in a runtime of this call's own.
-    let examined = runtime(Some(1)).map_err(Wrong)?.block_on(async {
+    let examined = runtime(Some(1)).map_err(Failure::wrong)?.block_on(async {
         let question = question(args, settings, &clock)?;
         let call = Call {
             settings,
@@ -111,14 +107,14 @@ fn explain(args: &ExplainTokenArgs, settings: &Settings) -> Result<bool, Wrong> 
         };
         let mut examined = call.examine(&written, None).await;
         question.complete(&mut examined.explanation);
-        Ok::<_, Wrong>((question, examined))
+        Ok::<_, Failure>((question, examined))
     });
     let (question, examined) = examined?;
     let places = Places::load(&args.config);
     if args.json {
         println!(
             "{}",
-            json(&examined, &places).map_err(|error| Wrong(error.to_string()))?
+            json(&examined, &places).map_err(|error| Failure::wrong(error.to_string()))?
         );
     } else {
         let screen = Screen::for_stream(&stdout());
@@ -146,7 +142,7 @@ fn json(examined: &Examined, places: &Places) -> serde_json::Result<String> {
 }
 
 /// Where the token comes from, and the token. It is bare, or as it stands in a header.
-fn token(args: &ExplainTokenArgs) -> Result<(String, Written), Wrong> {
+fn token(args: &ExplainTokenArgs) -> Result<(String, Written), Failure> {
     let (name, read) = match &args.token_file {
         Some(path) => (path.display().to_string(), std::fs::File::open(path).and_then(text)),
         None => {
@@ -156,10 +152,10 @@ fn token(args: &ExplainTokenArgs) -> Result<(String, Written), Wrong> {
             ("standard input".to_owned(), text(stdin()))
         }
     };
-    let text = read.map_err(|error| Wrong(format!("cannot read the token from {name}: {error}")))?;
+    let text = read.map_err(|error| Failure::wrong(format!("cannot read the token from {name}: {error}")))?;
     let written = Written::read(&text);
     if written.token.is_empty() {
-        return Err(Wrong(format!("there is no token in {name}")));
+        return Err(Failure::wrong(format!("there is no token in {name}")));
     }
     Ok((name, written))
 }
@@ -170,13 +166,19 @@ fn text(from: impl Read) -> std::io::Result<String> {
     Ok(text)
 }
 
-fn question(args: &ExplainTokenArgs, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Question, Wrong> {
-    let path = args.path.as_deref().map(target::path).transpose().map_err(Wrong)?;
-    let api = target::api(settings, args.api.as_deref(), path.as_deref()).map_err(Wrong)?;
+fn question(args: &ExplainTokenArgs, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Question, Failure> {
+    let path = args
+        .path
+        .as_deref()
+        .map(target::path)
+        .transpose()
+        .map_err(Failure::wrong)?;
+    let api = target::api(settings, args.api.as_deref(), path.as_deref()).map_err(Failure::wrong)?;
     let audit = Audit::new(AuditSettings::in_memory(), clock.clone());
     let (revocations, unseen) = target::revocations(settings, clock);
-    let guarded = guard_alone(settings, api, &revocations, &audit, clock).map_err(|error| Wrong(error.to_string()))?;
-    let guarded = guarded.ok_or_else(|| Wrong(format!("api {api} is public: it looks at no token")))?;
+    let guarded =
+        guard_alone(settings, api, &revocations, &audit, clock).map_err(|error| Failure::wrong(error.to_string()))?;
+    let guarded = guarded.ok_or_else(|| Failure::wrong(format!("api {api} is public: it looks at no token")))?;
     let method = args.method.to_ascii_uppercase();
     let policy = match (&args.policy, &path) {
         (Some(name), _) => {
@@ -191,11 +193,11 @@ fn question(args: &ExplainTokenArgs, settings: &Settings, clock: &Arc<dyn Clock>
                     .collect::<Vec<_>>()
                     .join(", ")
             };
-            Some(found.ok_or_else(|| Wrong(format!("there is no policy {name}; there are: {}", known())))?)
+            Some(found.ok_or_else(|| Failure::wrong(format!("there is no policy {name}; there are: {}", known())))?)
         }
         (None, Some(path)) => Some(guarded.policy(&method, path).cloned().map_err(|refused| {
             let (code, cause) = (refused.code, refused.cause);
-            Wrong(format!(
+            Failure::wrong(format!(
                 "{method} {path} is refused before a token is looked at: {code}: {cause}"
             ))
         })?),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis_idp::{Idp, IdpConfig};
 use portcullis_jose::SystemClock;
 
-use super::{FAULTY, finish};
+use super::failure::{Failure, finish};
 use crate::serve::{runtime, signalled};
 
 /// Runs the development provider alone.
@@ -13,13 +13,8 @@ pub(super) fn run(path: &Path, json: bool) -> ExitCode {
     let config = std::fs::read_to_string(path)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))
         .and_then(|text| toml::from_str::<IdpConfig>(&text).map_err(|error| format!("{}: {error}", path.display())));
-    match config {
-        Ok(config) => finish(serve(config, json)),
-        Err(why) => {
-            eprintln!("error: {}", why.trim_end());
-            ExitCode::from(FAULTY)
-        }
-    }
+    let config = config.map_err(|why| Failure::wrong(why.trim_end()));
+    finish(config.and_then(|config| Ok(serve(config, json)?)), json)
 }
 
 fn serve(config: IdpConfig, json: bool) -> Result<(), String> {

@@ -11,7 +11,9 @@ use portcullis_audit::{Audit, AuditSettings};
 use portcullis_jose::{Clock, JwkSet, ManualClock, SystemClock, UnixTime};
 use portcullis_oidc::{HttpClient, HttpsUrl, HyperClient, Provider};
 
-use super::{FAILED, FAULTY, load, time};
+use super::explain_token::status;
+use super::failure::{Failure, end};
+use super::{load, time};
 use crate::doctor::inspection::{Inspection, Keys, Verification, WARNING, render};
 use crate::doctor::screen::Screen;
 use crate::doctor::token::Written;
@@ -47,21 +49,11 @@ pub(super) struct InspectArgs {
     json: bool,
 }
 
-/// The question is wrong, not the token.
-struct Wrong(String);
-
 pub(super) fn run(args: &InspectArgs) -> ExitCode {
-    match inspect(args) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(FAILED),
-        Err(Wrong(why)) => {
-            eprintln!("error: {why}");
-            ExitCode::from(FAULTY)
-        }
-    }
+    end(inspect(args).map(status), args.json)
 }
 
-fn inspect(args: &InspectArgs) -> Result<bool, Wrong> {
+fn inspect(args: &InspectArgs) -> Result<bool, Failure> {
     let (source, written) = match args.token.as_deref() {
         None | Some("-") => ("standard input", Written::read(&standard_input()?)),
         Some(token) => {
@@ -70,7 +62,7 @@ fn inspect(args: &InspectArgs) -> Result<bool, Wrong> {
         }
     };
     if written.token.is_empty() {
-        return Err(Wrong(format!("there is no token in {source}")));
+        return Err(Failure::wrong(format!("there is no token in {source}")));
     }
     let clock: Arc<dyn Clock> = match args.now {
         Some(now) => Arc::new(ManualClock::at(now)),
@@ -90,30 +82,31 @@ fn inspect(args: &InspectArgs) -> Result<bool, Wrong> {
     Ok(inspection.is_good())
 }
 
-fn standard_input() -> Result<String, Wrong> {
+fn standard_input() -> Result<String, Failure> {
     if stdin().is_terminal() {
         eprintln!("Paste the token, then press Enter and Ctrl-D:");
     }
     let mut text = String::new();
     let read = stdin().take(MAX_INPUT).read_to_string(&mut text);
-    read.map_err(|error| Wrong(format!("cannot read the token from standard input: {error}")))?;
+    read.map_err(|error| Failure::wrong(format!("cannot read the token from standard input: {error}")))?;
     Ok(text)
 }
 
 /// The keys that were named. Only here somebody is asked.
-fn keys(args: &InspectArgs, clock: &Arc<dyn Clock>) -> Result<Option<Keys>, Wrong> {
+fn keys(args: &InspectArgs, clock: &Arc<dyn Clock>) -> Result<Option<Keys>, Failure> {
     if let Some(place) = &args.jwks {
         let set = match HttpsUrl::parse(place) {
-            Ok(url) => runtime(Some(1)).map_err(Wrong)?.block_on(fetch(&url))?,
+            Ok(url) => runtime(Some(1)).map_err(Failure::wrong)?.block_on(fetch(&url))?,
             Err(_) if place.contains("://") => {
-                return Err(Wrong(format!(
+                return Err(Failure::wrong(format!(
                     "{place} is not https (http is accepted on loopback alone)"
                 )));
             }
             Err(_) => {
-                let read = std::fs::read(place).map_err(|error| Wrong(format!("cannot read {place}: {error}")))?;
+                let read =
+                    std::fs::read(place).map_err(|error| Failure::wrong(format!("cannot read {place}: {error}")))?;
                 JwkSet::from_local(&read)
-                    .map_err(|error| Wrong(format!("{place}: {error}")))?
+                    .map_err(|error| Failure::wrong(format!("{place}: {error}")))?
                     .0
             }
         };
@@ -125,16 +118,17 @@ fn keys(args: &InspectArgs, clock: &Arc<dyn Clock>) -> Result<Option<Keys>, Wron
     }
     let provider = match (&args.provider, &args.config, &args.issuer) {
         (Some(name), Some(path), _) => {
-            // The faults of the configuration are on stderr by then.
-            let settings = load(path).map_err(|_| Wrong(format!("{} cannot be used", path.display())))?;
+            let settings = load(path)?;
             let audit = Audit::new(AuditSettings::in_memory(), clock.clone());
-            provider_alone(&settings, name, &audit, clock).map_err(|error| Wrong(error.to_string()))?
+            provider_alone(&settings, name, &audit, clock).map_err(|error| Failure::wrong(error.to_string()))?
         }
-        (_, _, Some(issuer)) => Provider::discover(issuer).map_err(|error| Wrong(error.to_string()))?,
+        (_, _, Some(issuer)) => Provider::discover(issuer).map_err(|error| Failure::wrong(error.to_string()))?,
         _ => return Ok(None),
     };
-    let fetched = runtime(Some(1)).map_err(Wrong)?.block_on(provider.keys_or_fetch());
-    let keys = fetched.map_err(|error| Wrong(format!("the keys of {}: {error}", provider.issuer())))?;
+    let fetched = runtime(Some(1))
+        .map_err(Failure::wrong)?
+        .block_on(provider.keys_or_fetch());
+    let keys = fetched.map_err(|error| Failure::wrong(format!("the keys of {}: {error}", provider.issuer())))?;
     Ok(Some(Keys {
         set: keys.set.clone(),
         issuer: Some(provider.issuer_rule().clone()),
@@ -142,8 +136,8 @@ fn keys(args: &InspectArgs, clock: &Arc<dyn Clock>) -> Result<Option<Keys>, Wron
     }))
 }
 
-async fn fetch(url: &HttpsUrl) -> Result<JwkSet, Wrong> {
-    let wrong = |why: String| Wrong(format!("the keys of {url}: {why}"));
+async fn fetch(url: &HttpsUrl) -> Result<JwkSet, Failure> {
+    let wrong = |why: String| Failure::wrong(format!("the keys of {url}: {why}"));
     let client = HyperClient::new().map_err(|error| wrong(error.to_string()))?;
     let request = http::Request::get(url.as_str())
         .body(Bytes::new())

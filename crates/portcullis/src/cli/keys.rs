@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use portcullis_jose::{Clock, SystemClock};
 
+use super::failure::finish;
 use crate::config::{ClientAuth, Settings};
 use crate::gateway::{key_ring, own_keys};
 use crate::own_keys::{OwnKeys, Role, roles};
@@ -64,10 +65,11 @@ pub(super) struct Whose {
 
 pub(super) fn run(action: &Action) -> ExitCode {
     let (Action::List { config, .. } | Action::Rotate { config, .. } | Action::Retire { config, .. }) = action;
-    match super::load(config) {
-        Ok(settings) => super::finish(act(&settings, action)),
-        Err(code) => code,
-    }
+    let json = matches!(action, Action::List { json: true, .. });
+    finish(
+        super::load(config).and_then(|settings| Ok(act(&settings, action)?)),
+        json,
+    )
 }
 
 fn act(settings: &Settings, action: &Action) -> Result<(), String> {

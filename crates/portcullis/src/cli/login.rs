@@ -11,7 +11,9 @@ use portcullis_oidc::device::DeviceAuthorization;
 use portcullis_oidc::loopback::Redirect;
 use serde_json::json;
 
-use super::{FAILED, FAULTY, load, time};
+use super::failure::print;
+use super::time;
+use crate::config;
 use crate::login::{
     Asked, Kept, Key, Party, Place, Problem, Shown, Tokens, Wanted, on_another_device, on_this_machine,
 };
@@ -128,7 +130,7 @@ enum Prompt {
 }
 
 pub(super) fn run(args: &LoginArgs) -> ExitCode {
-    finish(sign_in(args))
+    print(sign_in(args), args.json)
 }
 
 fn sign_in(args: &LoginArgs) -> Result<String, Problem> {
@@ -163,8 +165,7 @@ fn sign_in(args: &LoginArgs) -> Result<String, Problem> {
 
 fn party(args: &LoginArgs) -> Result<Party, Problem> {
     if let (Some(provider), Some(config)) = (&args.provider, &args.config) {
-        // The faults were shown already.
-        let settings = load(config).map_err(|_| Problem::usage(""))?;
+        let settings = config::load(config)?;
         return Party::configured(&settings, provider, args.client.as_deref(), args.client_id.as_deref());
     }
     let (Some(issuer), Some(client_id)) = (&args.issuer, &args.client_id) else {
@@ -276,24 +277,6 @@ pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
         .collect()
-}
-
-pub(super) fn finish(result: Result<String, Problem>) -> ExitCode {
-    match result {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(problem) => {
-            if !problem.why.is_empty() {
-                eprintln!("error: {}", printable(&problem.why));
-            }
-            if let Some(code) = problem.code {
-                eprintln!("hint: portcullis explain {code}");
-            }
-            ExitCode::from(if problem.usage { FAULTY } else { FAILED })
-        }
-    }
 }
 
 fn algorithm(text: &str) -> Result<Algorithm, String> {

@@ -8,6 +8,7 @@ mod call;
 mod doctor;
 mod explain;
 mod explain_token;
+mod failure;
 mod idp;
 mod inspect;
 mod keys;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::failure::{Failure, finish};
 use crate::config::{self, ClientSettings, FaultKind, Settings};
 use crate::demo::{self, DemoArgs};
 use crate::diagnostic::Style;
@@ -153,11 +155,8 @@ pub fn run() -> ExitCode {
 #[must_use]
 pub fn run_line(line: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Cli::parse_from(line).command {
-        Command::Demo(args) => finish(demo::run(&args)),
-        Command::Serve { config } => match load(&config) {
-            Ok(settings) => finish(serve::run(&settings)),
-            Err(code) => code,
-        },
+        Command::Demo(args) => finish(demo::run(&args), args.json),
+        Command::Serve { config } => finish(load(&config).and_then(|settings| Ok(serve::run(&settings)?)), false),
         Command::Check { config, json } => check(&config, json),
         Command::Idp { config, json } => idp::run(&config, json),
         Command::Revocations { action } => revocations::run(action),
@@ -189,22 +188,19 @@ pub fn run_line(line: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn load(path: &Path) -> Result<Settings, ExitCode> {
-    config::load(path).map_err(|faults| {
-        eprint!("{}", faults.render(Style::for_stream(&stderr())));
-        ExitCode::from(FAULTY)
-    })
+fn load(path: &Path) -> Result<Settings, Failure> {
+    Ok(config::load(path)?)
 }
 
 /// The client of this name, or which there are.
-fn configured<'s>(settings: &'s Settings, name: &str) -> Result<&'s ClientSettings, String> {
+fn configured<'s>(settings: &'s Settings, name: &str) -> Result<&'s ClientSettings, Failure> {
     settings.clients.get(name).ok_or_else(|| {
         let known: Vec<&str> = settings.clients.keys().map(String::as_str).collect();
         let known = match known.as_slice() {
             [] => "the configuration has none".to_owned(),
             known => format!("there are: {}", known.join(", ")),
         };
-        format!("there is no client {name}; {known}")
+        Failure::wrong(format!("there is no client {name}; {known}"))
     })
 }
 
@@ -247,16 +243,6 @@ fn check(path: &PathBuf, json: bool) -> ExitCode {
                 eprint!("{}", faults.render(Style::for_stream(&stderr())));
             }
             ExitCode::from(FAULTY)
-        }
-    }
-}
-
-fn finish(result: Result<(), String>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::from(FAILED)
         }
     }
 }

@@ -13,7 +13,8 @@ use portcullis_oidc::{HttpClient, HttpsUrl, HyperClient};
 use portcullis_store::{RevocationTarget, TokenId};
 use serde_json::{Value, json};
 
-use super::{FAILED, FAULTY, load, time};
+use super::failure::{Failure, print};
+use super::{load, time};
 use crate::admin::Entry;
 use crate::serve::runtime;
 
@@ -107,17 +108,16 @@ struct Target {
 #[derive(Clone, Copy, Debug)]
 struct Digest([u8; 32]);
 
-/// Why a command did not do what it was asked, and the exit status for it.
-pub(super) struct Failure(pub(super) u8, pub(super) String);
-
 /// `portcullis revocations ...`
 pub(super) fn run(action: Action) -> ExitCode {
+    let (Action::List { connection } | Action::Add { connection, .. } | Action::Remove { connection, .. }) = &action;
+    let json = connection.json;
     let result = match action {
         Action::List { connection } => list(&connection),
         Action::Add { connection, what } => add(&connection, what.into_body()),
         Action::Remove { connection, id } => remove(&connection, id),
     };
-    finish(result)
+    print(result, json)
 }
 
 fn list(connection: &Connection) -> Result<String, Failure> {
@@ -167,13 +167,9 @@ impl Connection {
     pub(super) fn send(&self, method: &Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
         let (base, token) = self.place()?;
         let url = HttpsUrl::parse(&format!("{}/admin/v1/{path}", base.trim_end_matches('/')))
-            .map_err(|error| Failure(FAULTY, format!("{base}: {error}")))?;
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| {
-            Failure(
-                FAULTY,
-                "the admin token has characters that no header can carry".to_owned(),
-            )
-        })?;
+            .map_err(|error| Failure::wrong(format!("{base}: {error}")))?;
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+            .map_err(|_| Failure::wrong("the admin token has characters that no header can carry"))?;
         bearer.set_sensitive(true);
         let mut request = Request::builder().method(method.clone()).uri(url.as_str());
         request = request.header(AUTHORIZATION, bearer);
@@ -181,7 +177,7 @@ impl Connection {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        let failed = |why: String| Failure(FAILED, why);
+        let failed = |why: String| Failure::failed(why);
         let request = request.body(body).map_err(|error| failed(error.to_string()))?;
         let client = HyperClient::new().map_err(|error| failed(error.to_string()))?;
         let answer = runtime(Some(1)).map_err(failed)?.block_on(client.send(request, LIMIT));
@@ -191,13 +187,15 @@ impl Connection {
             return Ok(told);
         }
         let text = |name: &str| told.get(name).and_then(Value::as_str).map(printable);
-        let code = text("code").unwrap_or_else(|| answer.status().to_string());
         let detail = text("detail").unwrap_or_default();
-        Err(failed(format!("{code}: {detail}\nhint: portcullis explain {code}")))
+        Err(match text("code") {
+            Some(code) => failed(format!("{code}: {detail}")).code(code),
+            None => failed(format!("{base} answers {}: {detail}", answer.status())),
+        })
     }
 
     fn place(&self) -> Result<(String, Secret), Failure> {
-        let faulty = |why: &str| Failure(FAULTY, why.to_owned());
+        let faulty = |why: &str| Failure::wrong(why);
         if let (Some(url), Some(file)) = (&self.admin, &self.token_file) {
             return Ok((url.clone(), read_token(file)?));
         }
@@ -205,8 +203,7 @@ impl Connection {
             .config
             .as_ref()
             .ok_or_else(|| faulty("--config or --admin is needed"))?;
-        // The faults were shown already.
-        let settings = load(config).map_err(|_| Failure(FAULTY, String::new()))?;
+        let settings = load(config)?;
         let address = settings
             .server
             .admin
@@ -254,7 +251,7 @@ impl What {
 
 /// The one line of a file, or of standard input where it is `-`.
 pub(super) fn read_token(file: &Path) -> Result<Secret, Failure> {
-    let failed = |why: String| Failure(FAILED, why);
+    let failed = |why: String| Failure::failed(why);
     let mut text = String::new();
     let read = if file.as_os_str() == "-" {
         if stdin().is_terminal() {
@@ -351,20 +348,5 @@ fn digest(text: &str) -> Result<Digest, String> {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is the shape that map_err asks for")]
 pub(super) fn unreadable(error: serde_json::Error) -> Failure {
-    Failure(FAILED, format!("the gateway's answer is not understood: {error}"))
-}
-
-pub(super) fn finish(result: Result<String, Failure>) -> ExitCode {
-    match result {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(Failure(status, why)) => {
-            if !why.is_empty() {
-                eprintln!("error: {why}");
-            }
-            ExitCode::from(status)
-        }
-    }
+    Failure::failed(format!("the gateway's answer is not understood: {error}"))
 }

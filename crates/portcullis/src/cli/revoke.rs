@@ -10,8 +10,9 @@ use portcullis_audit::{Audit, AuditSettings};
 use portcullis_jose::{Clock, Secret, SystemClock};
 use serde_json::{Value, json};
 
-use super::revocations::{Connection, Failure, added, finish, printable, read_token};
-use super::{FAILED, FAULTY, configured, load};
+use super::failure::{Failure, print};
+use super::revocations::{Connection, added, printable, read_token};
+use super::{configured, load};
 use crate::gateway::{client, providers};
 use crate::serve::runtime;
 
@@ -46,7 +47,7 @@ enum Hint {
 }
 
 pub(super) fn run(args: &RevokeArgs) -> ExitCode {
-    finish(revoke(args))
+    print(revoke(args), args.connection.json)
 }
 
 /// First what is in our hands: whatever the provider says, the gateway takes the token no more.
@@ -58,12 +59,11 @@ fn revoke(args: &RevokeArgs) -> Result<String, Failure> {
         false => {
             let body = json!({ "token": token.expose(), "reason": args.reason });
             let sent = args.connection.send(&Method::POST, "revocations", Some(body));
-            Some(sent.map_err(|failure| match (&args.client, failure) {
-                (Some(_), Failure(status, why)) if !why.is_empty() => {
-                    let note = "note: the provider was not asked; --provider-only asks it alone";
-                    Failure(status, format!("{why}\n{note}"))
+            Some(sent.map_err(|failure| match &args.client {
+                Some(_) if !failure.is_faulty() => {
+                    failure.note("the provider was not asked; --provider-only asks it alone")
                 }
-                (_, failure) => failure,
+                _ => failure,
             })?)
         }
     };
@@ -74,15 +74,14 @@ fn revoke(args: &RevokeArgs) -> Result<String, Failure> {
             false => added(listed),
         };
     };
-    let at_provider = at_provider(config, name, &token, args.hint).map_err(|Failure(status, why)| match &listed {
+    let at_provider = at_provider(config, name, &token, args.hint).map_err(|failure| match &listed {
         Some(listed) => {
             let number = listed.get("id").map(Value::to_string).unwrap_or_default();
-            Failure(
-                status,
-                format!("{why}\nnote: the gateway takes it no more all the same (revocation {number})"),
-            )
+            failure.note(format!(
+                "the gateway takes it no more all the same (revocation {number})"
+            ))
         }
-        None => Failure(status, why),
+        None => failure,
     })?;
     if args.connection.json {
         let provider = json!({ "provider": at_provider, "client": name });
@@ -97,10 +96,9 @@ fn revoke(args: &RevokeArgs) -> Result<String, Failure> {
 
 /// Revokes at the provider, and gives its name.
 fn at_provider(config: &Path, name: &str, token: &Secret, hint: Option<Hint>) -> Result<String, Failure> {
-    let failed = |why: String| Failure(FAILED, why);
-    // The faults were shown already.
-    let settings = load(config).map_err(|_| Failure(FAULTY, String::new()))?;
-    configured(&settings, name).map_err(|why| Failure(FAULTY, why))?;
+    let failed = |why: String| Failure::failed(why);
+    let settings = load(config)?;
+    configured(&settings, name)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let audit = Audit::new(AuditSettings::in_memory(), Arc::clone(&clock));
     let built = providers(&settings, &audit, &clock).map_err(|error| failed(error.to_string()))?;
@@ -113,9 +111,7 @@ fn at_provider(config: &Path, name: &str, token: &Secret, hint: Option<Hint>) ->
     runtime(Some(1)).map_err(failed)?.block_on(async {
         let told = |error: portcullis_oidc::ProviderError| {
             let (code, why) = (error.code(), printable(&error.to_string()));
-            failed(format!(
-                "not revoked at the provider {provider}: {why}\nhint: portcullis explain {code}"
-            ))
+            failed(format!("not revoked at the provider {provider}: {why}")).code(code)
         };
         if !client.revoke(token, hint).await.map_err(told)? {
             return Err(failed(format!(

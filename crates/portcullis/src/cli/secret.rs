@@ -9,8 +9,9 @@ use clap::Subcommand;
 use portcullis_jose::Secret;
 use serde_json::{Value, json};
 
+use super::failure::{Failure, finish};
 use super::revocations::aligned;
-use super::{FAILED, FAULTY, configured, load};
+use super::{configured, load};
 use crate::config::{ClientSettings, Settings};
 use crate::rotation::{self, Rotation, Verdict, try_secret};
 use crate::secret_source::{MAX_BYTES, Shape};
@@ -49,32 +50,19 @@ pub(super) enum Action {
     },
 }
 
-/// Why it is not done, and the exit status for it.
-struct Failure(u8, String);
-
 pub(super) fn run(action: &Action) -> ExitCode {
     let (Action::Rotate { config, client, .. } | Action::Check { config, client, .. }) = action;
-    let settings = match load(config) {
-        Ok(settings) => settings,
-        Err(code) => return code,
-    };
-    let result = configured(&settings, client)
-        .map_err(|why| Failure(FAULTY, why))
-        .and_then(|configured| match action {
+    let (Action::Rotate { json, .. } | Action::Check { json, .. }) = action;
+    let result = load(config).and_then(|settings| {
+        let configured = configured(&settings, client)?;
+        match action {
             Action::Rotate { new_secret, json, .. } => {
                 rotate(&settings, config, client, configured, new_secret.as_deref(), *json)
             }
             Action::Check { json, .. } => check(&settings, client, configured, *json),
-        });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(status, why)) => {
-            if !why.is_empty() {
-                eprintln!("error: {why}");
-            }
-            ExitCode::from(status)
         }
-    }
+    });
+    finish(result, *json)
 }
 
 fn rotate(
@@ -87,7 +75,7 @@ fn rotate(
 ) -> Result<(), Failure> {
     let rotation = Rotation::of(settings, name, client)?;
     let registration = match (new_secret, rotation.registration()) {
-        (None, None) => return Err(Failure(FAULTY, by_hand(name, client, config))),
+        (None, None) => return Err(Failure::wrong(by_hand(name, client, config))),
         (Some(_), _) => None,
         (None, Some(registration)) => Some(registration),
     };
@@ -99,7 +87,7 @@ fn rotate(
         }
         steps.push(json!({ "step": step, "what": what }));
     };
-    let runtime = runtime(Some(1)).map_err(|why| Failure(FAILED, why))?;
+    let runtime = runtime(Some(1))?;
     let result = runtime.block_on(async {
         match (&given, registration) {
             (Some(secret), _) => rotation.take(secret, &mut tell).await,
@@ -115,22 +103,22 @@ fn rotate(
     }
     let result = result.map_err(Failure::from);
     if json {
-        let error = result.as_ref().err().map(|Failure(_, why)| why);
+        let error = result.as_ref().err().map(Failure::to_json);
         let told = json!({
             "client": name, "provider": client.provider, "rotated": result.is_ok(), "steps": steps, "error": error,
         });
         println!("{told}");
     }
-    result
+    result.map_err(Failure::answered)
 }
 
 fn check(settings: &Settings, name: &str, client: &ClientSettings, json: bool) -> Result<(), Failure> {
     let secrets = rotation::secrets(name, client)?;
-    let runtime = runtime(Some(1)).map_err(|why| Failure(FAILED, why))?;
+    let runtime = runtime(Some(1))?;
     let mut rows = Vec::new();
     for secret in secrets {
         let verdict = runtime.block_on(try_secret(settings, client, &secret.value));
-        rows.push((secret.source.to_string(), verdict.map_err(|why| Failure(FAILED, why))?));
+        rows.push((secret.source.to_string(), verdict?));
     }
     let words = |verdict: &Verdict| match verdict {
         Verdict::Taken => ("taken", String::new()),
@@ -152,8 +140,7 @@ fn check(settings: &Settings, name: &str, client: &ClientSettings, json: bool) -
     }
     match rows.iter().all(|(_, verdict)| *verdict == Verdict::Taken) {
         true => Ok(()),
-        // It was said.
-        false => Err(Failure(FAILED, String::new())),
+        false => Err(Failure::told()),
     }
 }
 
@@ -200,10 +187,9 @@ fn read_secret(file: &Path) -> Result<Secret, Failure> {
     };
     // A secret in place of the file's name is not repeated.
     let unreadable = |why: String| {
-        Failure(
-            FAILED,
-            format!("cannot read the new secret: {why}; name its file, or - for standard input"),
-        )
+        Failure::failed(format!(
+            "cannot read the new secret: {why}; name its file, or - for standard input"
+        ))
     };
     read.map_err(|error| unreadable(error.to_string()))?;
     Shape::Line.read(bytes).map_err(|why| unreadable(why.to_owned()))
@@ -212,8 +198,8 @@ fn read_secret(file: &Path) -> Result<Secret, Failure> {
 impl From<rotation::Failure> for Failure {
     fn from(failure: rotation::Failure) -> Failure {
         match failure {
-            rotation::Failure::Faulty(why) => Failure(FAULTY, why),
-            rotation::Failure::Failed(why) => Failure(FAILED, why),
+            rotation::Failure::Faulty(why) => Failure::wrong(why),
+            rotation::Failure::Failed(why) => Failure::failed(why),
         }
     }
 }

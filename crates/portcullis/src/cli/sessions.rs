@@ -8,7 +8,8 @@ use portcullis_jose::UnixTime;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::revocations::{Connection, Failure, aligned, finish, printable, unreadable};
+use super::failure::{Failure, print};
+use super::revocations::{Connection, aligned, printable, unreadable};
 use super::time;
 
 #[derive(Debug, Subcommand)]
@@ -65,14 +66,16 @@ struct Told {
 }
 
 pub(super) fn run(action: &Action) -> ExitCode {
-    finish(match action {
+    let (Action::List { connection, .. } | Action::End { connection, .. }) = action;
+    let result = match action {
         Action::List { connection, person } => list(connection, person),
         Action::End {
             connection,
             person,
             which,
         } => end(connection, person, which),
-    })
+    };
+    print(result, connection.json)
 }
 
 fn list(connection: &Connection, person: &Person) -> Result<String, Failure> {

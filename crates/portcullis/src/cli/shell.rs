@@ -16,15 +16,16 @@ const STATUS: &str = "EXIT STATUS\n0: success. 1: a failure at run time, or a to
 pub(super) fn completions(shell: Shell) -> ExitCode {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut text);
-    finish(put(&text))
+    finish(put(&text), false)
 }
 
 /// One page on stdout, or all of them as files in a directory.
 pub(super) fn man(page: Option<&str>, directory: Option<&Path>) -> ExitCode {
-    finish(match directory {
+    let result = match directory {
         Some(directory) => write_all(directory),
         None => one(page),
-    })
+    };
+    finish(result, false)
 }
 
 fn one(page: Option<&str>) -> Result<(), String> {

@@ -7,7 +7,8 @@ use clap::Args;
 use portcullis_jose::{Clock as _, SystemClock};
 use serde_json::json;
 
-use super::login::{Which, finish, printable, summary};
+use super::failure::print;
+use super::login::{Which, printable, summary};
 use super::time;
 use crate::login::{Ask, Bearer, Problem, Revoked, Target, Tokens};
 
@@ -84,7 +85,7 @@ impl Opening {
 }
 
 pub(super) fn token(args: &TokenArgs) -> ExitCode {
-    finish(one(args))
+    print(one(args), args.form.json)
 }
 
 fn one(args: &TokenArgs) -> Result<String, Problem> {
@@ -141,7 +142,7 @@ impl Form {
 }
 
 pub(super) fn whoami(args: &WhoamiArgs) -> ExitCode {
-    finish(args.opening.open().map(|tokens| who(&tokens, args.json)))
+    print(args.opening.open().map(|tokens| who(&tokens, args.json)), args.json)
 }
 
 fn who(tokens: &Tokens, json: bool) -> String {
@@ -183,7 +184,7 @@ fn who(tokens: &Tokens, json: bool) -> String {
 }
 
 pub(super) fn logout(args: &LogoutArgs) -> ExitCode {
-    finish(end(args))
+    print(end(args), false)
 }
 
 fn end(args: &LogoutArgs) -> Result<String, Problem> {

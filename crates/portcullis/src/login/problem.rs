@@ -4,6 +4,8 @@ use portcullis_oidc::ProviderError;
 use portcullis_oidc::device::DeviceError;
 use portcullis_oidc::loopback::LoopbackError;
 
+use crate::config::Faults;
+
 /// What went wrong, and what to do. It holds no token and no secret.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -12,6 +14,8 @@ pub(crate) struct Problem {
     pub(crate) why: String,
     /// A code that `portcullis explain` knows.
     pub(crate) code: Option<&'static str>,
+    /// Those of the configuration, where they are what went wrong.
+    pub(crate) faults: Option<Faults>,
 }
 
 impl Problem {
@@ -20,6 +24,7 @@ impl Problem {
             usage: false,
             why: why.into(),
             code: None,
+            faults: None,
         }
     }
 
@@ -34,6 +39,15 @@ impl Problem {
         Problem {
             code: Some(code),
             ..Problem::new(why)
+        }
+    }
+}
+
+impl From<Faults> for Problem {
+    fn from(faults: Faults) -> Problem {
+        Problem {
+            faults: Some(faults),
+            ..Problem::usage("the configuration has faults")
         }
     }
 }

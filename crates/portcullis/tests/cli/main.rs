@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod explain_token;
+mod failures;
 mod fake;
 mod fixed;
 mod flat;
