@@ -101,6 +101,7 @@ impl Shape {
         if bytes.len() as u64 > MAX_BYTES {
             return Err("more than 64 KiB");
         }
+        check_encoding(&bytes)?;
         let text = String::from_utf8(bytes).map_err(|_| "not UTF-8")?;
         let line = text.strip_suffix('\n').unwrap_or(&text);
         let line = line.strip_suffix('\r').unwrap_or(line);
@@ -113,6 +114,18 @@ impl Shape {
             Shape::Line => Ok(Secret::new(line)),
             Shape::Key => Ok(Secret::new(text)),
         }
+    }
+}
+
+/// What editors and shells of Windows put in front of a text. It would be sent as a part of the secret, which nobody sees.
+/// It is not taken off either: a secret is what is there, byte for byte.
+pub(crate) fn check_encoding(bytes: &[u8]) -> Result<(), &'static str> {
+    match bytes {
+        [0xef, 0xbb, 0xbf, ..] => Err("a byte order mark in front (U+FEFF): save it as UTF-8 without one"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            Err("UTF-16, as PowerShell writes with `>`: save it as UTF-8 without a byte order mark")
+        }
+        _ => Ok(()),
     }
 }
 

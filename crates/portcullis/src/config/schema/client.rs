@@ -286,7 +286,7 @@ pub(crate) const SECRET: Table = Table {
             Path,
             Optional,
             r#""/run/secrets/web""#,
-            "A file that no other user can read (`chmod 600`). A line break at its end is left out.",
+            "A file that no other user can read (`chmod 600`). A line break at its end, LF or CR LF, is left out; a byte order mark is refused, as is UTF-16.",
         )
         .also(&["path"]),
         Key::new("env", Text, Optional, r#""WEB_SECRET""#, "An environment variable.")

@@ -65,6 +65,16 @@ fn a_secret_that_is_empty_or_odd_is_a_fault_without_its_text() {
         ("\n", "nothing in it"),
         (" hunter2", "a space, line break or control character too many"),
         ("hunter2\n\n", "a space, line break or control character too many"),
+        ("hunter2\r\r\n", "a space, line break or control character too many"),
+        ("hunter2\r\n\r\n", "a space, line break or control character too many"),
+        (
+            "\u{feff}hunter2",
+            "a byte order mark in front (U+FEFF): save it as UTF-8 without one",
+        ),
+        (
+            "\u{feff}",
+            "a byte order mark in front (U+FEFF): save it as UTF-8 without one",
+        ),
     ] {
         let result = with("{ env = \"WEB\" }", Path::new(""), &[("WEB", value)]);
         assert!(!format!("{result:?}").contains("hunter2"));
@@ -92,6 +102,39 @@ mod files {
             let dir = file(mode, content.as_bytes());
             assert_eq!(expose(&with("{ file = \"web\" }", dir.path(), &[]).unwrap()), "hunter2");
         }
+    }
+
+    #[test]
+    fn a_file_as_windows_writes_it_is_a_fault_that_says_how_to_save_it() {
+        for (content, label) in [
+            (
+                &b"\xef\xbb\xbfhunter2\r\n"[..],
+                "a byte order mark in front (U+FEFF): save it as UTF-8 without one",
+            ),
+            (
+                b"\xff\xfeh\0u\0",
+                "UTF-16, as PowerShell writes with `>`: save it as UTF-8 without a byte order mark",
+            ),
+            (
+                b"\xfe\xff\0h\0u",
+                "UTF-16, as PowerShell writes with `>`: save it as UTF-8 without a byte order mark",
+            ),
+            (b"h\xff", "not UTF-8"),
+        ] {
+            let dir = file(0o600, content);
+            let (code, message, said) = fault(with("{ file = \"web\" }", dir.path(), &[]));
+            assert_eq!(
+                (code.as_str(), said.as_str()),
+                ("config.secret_unavailable", label),
+                "{message}"
+            );
+        }
+        // In the middle it is a character like any other, and the provider's business.
+        let dir = file(0o600, "hunter\u{feff}2\r\n".as_bytes());
+        assert_eq!(
+            expose(&with("{ file = \"web\" }", dir.path(), &[]).unwrap()),
+            "hunter\u{feff}2"
+        );
     }
 
     #[test]
@@ -131,7 +174,7 @@ mod files {
 
     #[test]
     fn a_file_that_is_missing_or_no_text_is_a_fault() {
-        let dir = file(0o600, b"\xff\xfe");
+        let dir = file(0o600, b"\xf0\x28");
         assert_eq!(fault(with("{ file = \"web\" }", dir.path(), &[])).2, "not UTF-8");
         assert_eq!(
             fault(with("{ file = \"other\" }", dir.path(), &[])).0,
