@@ -42,7 +42,7 @@ pub(super) struct ExplainTokenArgs {
     /// The method of the call
     #[arg(long, value_name = "METHOD", default_value = "GET", requires = "path")]
     method: String,
-    /// The path of the call, whose policy is asked; a whole address may be given
+    /// The path of the call, whose policy is asked; a whole address may be given, with its query
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
     /// Ask this policy instead
@@ -102,6 +102,7 @@ fn explain(args: &ExplainTokenArgs, settings: &Settings) -> Result<bool, Failure
             method: &question.method,
             path: &question.path,
             policy: question.policy.as_deref(),
+            token_in_query: args.path.as_deref().is_some_and(target::has_token_in_query),
             clock: &clock,
             asks_clock: args.now.is_none(),
         };

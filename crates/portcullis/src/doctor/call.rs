@@ -122,6 +122,7 @@ impl Request<'_> {
                     method: self.method.as_str(),
                     path,
                     policy: policy.as_deref(),
+                    token_in_query: false,
                     clock: self.clock,
                     asks_clock: true,
                 };

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portcullis_audit::Audit;
-use portcullis_guard::{Explanation, NamedPolicy, Presented};
-use portcullis_jose::Clock;
+use portcullis_audit::{Audit, Refused};
+use portcullis_guard::{Check, Explanation, GuardError, NamedPolicy, Outcome, Presented};
+use portcullis_jose::{Clock, Refusal};
 
 use super::asking;
 use super::causes::{self, Answer, Case, Judged, Likely};
@@ -21,6 +21,8 @@ pub(crate) struct Call<'c> {
     pub(crate) method: &'c str,
     pub(crate) path: &'c str,
     pub(crate) policy: Option<&'c NamedPolicy>,
+    /// The call has a token in its query too.
+    pub(crate) token_in_query: bool,
     pub(crate) clock: &'c Arc<dyn Clock>,
     /// Whether the clock of the provider may be asked for: not where the time is made up.
     pub(crate) asks_clock: bool,
@@ -36,6 +38,28 @@ pub(crate) struct Examined {
     pub(crate) causes: Vec<Likely>,
 }
 
+/// Says of a check that the call fails it. Of several that fail, the first decides.
+pub(crate) fn fails(explanation: &mut Explanation, check: Check, refused: Refused) {
+    for explained in explanation
+        .checks
+        .iter_mut()
+        .filter(|explained| explained.check == check)
+    {
+        explained.outcome = Outcome::Failed;
+        explained.code = Some(refused.code);
+        explained.expected.clone_from(&refused.expected);
+        explained.found.clone_from(&refused.found);
+    }
+    let mut failed = explanation
+        .checks
+        .iter()
+        .filter(|explained| explained.outcome == Outcome::Failed);
+    if failed.next().is_some_and(|first| first.check == check) {
+        explanation.status = refused.status();
+        explanation.refused = Some(refused);
+    }
+}
+
 // === impl Call ===
 
 impl Call<'_> {
@@ -43,7 +67,7 @@ impl Call<'_> {
     pub(crate) async fn examine(&self, written: &Written, answer: Option<&Answer>) -> Examined {
         let token = Decoded::of(written.token.expose());
         let (kind, because) = Kind::of(&token);
-        let explanation = self.explain(written.sent.expose()).await;
+        let mut explanation = self.explain(written.sent.expose()).await;
         // What the token itself is good for is seen without the slips.
         let repaired = match written.slips.is_empty() {
             true => explanation.clone(),
@@ -77,6 +101,13 @@ impl Call<'_> {
         if repaired.allowed() && written.slips.is_empty() {
             // Nothing is wrong with the token: what is left is what happened on its way.
             causes.retain(|likely| answer.is_some() && likely.entry.name == "cause.header_stripped");
+        }
+        if self.token_in_query && self.guarded.bearer {
+            fails(
+                &mut explanation,
+                Check::Credential,
+                GuardError::from(Refusal::InQuery).refused(),
+            );
         }
         Examined {
             explanation,

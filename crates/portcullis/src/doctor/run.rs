@@ -13,7 +13,7 @@ use url::Url;
 
 use super::causes::Answer;
 use super::checks;
-use super::examine::{Call, Examined};
+use super::examine::{Call, Examined, fails};
 use super::finding::{Area, Finding};
 use super::problems;
 use super::report::{Report, TokenReport};
@@ -171,25 +171,42 @@ impl Run<'_> {
         let guarded =
             guard_alone(self.settings, api, &revocations, &audit, self.clock).map_err(|error| error.to_string())?;
         let guarded = guarded.ok_or_else(|| format!("api {api} is public: it looks at no token"))?;
-        let policy = guarded.policy("GET", path).ok().cloned();
+        let policy = guarded.policy("GET", path);
         let call = Call {
             settings: self.settings,
             api,
             guarded: &guarded,
             method: "GET",
             path,
-            policy: policy.as_deref(),
+            policy: policy.as_ref().ok().map(|policy| &***policy),
+            token_in_query: false,
             clock: self.clock,
             asks_clock: true,
         };
         let mut examined = call.examine(token, sent.map(|sent| &sent.answer)).await;
         complete(&mut examined.explanation, unseen.as_deref());
         let mut area = Area::new("token");
+        let (call_of, asked) = (format!("GET {path}"), policy.is_ok());
+        if let Err(refused) = policy {
+            match self.url {
+                // What was named is what is called: the token is looked at first, and this is the answer to a good one.
+                Some(_) => fails(&mut examined.explanation, Check::Policy, refused),
+                None => {
+                    let why = format!(
+                        "not asked: {call_of} has none ({}); --url names what is called",
+                        refused.code
+                    );
+                    not_asked(&mut examined.explanation, &why);
+                    area.skipped("policy", why);
+                }
+            }
+        }
         match &examined.explanation.refused {
-            None => area.fine("guard", format!("api {api} takes it for GET {path}")),
+            None if asked => area.fine("guard", format!("api {api} takes it for {call_of}")),
+            None => area.fine("guard", format!("api {api} takes it; no policy was asked")),
             Some(refused) => {
                 let told = format!(
-                    "api {api} answers GET {path} with {}, {}",
+                    "api {api} answers {call_of} with {}, {}",
                     examined.explanation.status, refused.code
                 );
                 area.broken("guard", &problems::TOKEN_REFUSED, told);
@@ -206,6 +223,17 @@ fn complete(explanation: &mut Explanation, unseen: Option<&str>) {
     for check in &mut explanation.checks {
         if check.check == Check::Revocation && check.outcome == Verdict::Passed {
             check.outcome = Verdict::NotReached;
+            check.found = Some(why.to_owned());
+        }
+    }
+}
+
+/// Says of the policy that there is none to ask.
+fn not_asked(explanation: &mut Explanation, why: &str) {
+    for check in &mut explanation.checks {
+        if check.check == Check::Policy && check.outcome == Verdict::Passed {
+            check.outcome = Verdict::NotReached;
+            check.expected = None;
             check.found = Some(why.to_owned());
         }
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use portcullis_guard::Revocations;
-use portcullis_jose::Clock;
+use portcullis_guard::{Guard, GuardError, Revocations};
+use portcullis_jose::{Clock, Refusal};
 use portcullis_proxy::{PathError, normalise_path};
 use portcullis_store::{PostgresStore, RedisStore, SqliteStore, Store, StoreError};
 use url::Url;
@@ -64,6 +64,21 @@ pub(crate) fn path(called: &str) -> Result<String, String> {
         )
     };
     Ok(normalise_path(raw).map_err(refused)?.as_str().to_owned())
+}
+
+/// Whether what is called has a token in its query, which a guard refuses whatever else is sent (RFC 6750 s2, s5.3).
+pub(crate) fn has_token_in_query(called: &str) -> bool {
+    let called = called.split('#').next().unwrap_or_default();
+    let Some((_, query)) = called.split_once('?') else {
+        return false;
+    };
+    let Ok(request) = http::Request::get(format!("/?{query}")).body(()) else {
+        return false;
+    };
+    // The guard itself is asked, so that it is one rule.
+    let (parts, ()) = request.into_parts();
+    let refused = Guard::credential(&parts);
+    matches!(refused, Err(GuardError::Token(Refusal::InQuery)))
 }
 
 /// Whether callers reach the gateway of this configuration at this address: at its own origin, or at a frontend's.

@@ -277,6 +277,40 @@ async fn the_policy_is_that_of_method_and_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_the_query_is_what_the_gateway_refuses_first() {
+    let stage = Stage::new().await;
+    let token = stage.mint("alice", None);
+    for (called, refused) in [
+        ("/api/orders/7?access_token=abc", true),
+        ("http://127.0.0.1:8080/api/orders/7?a=1&access%5Ftoken=abc#end", true),
+        ("/api/orders/7?token=abc&my_access_token=abc", false),
+        ("/api/orders/7#?access_token=abc", false),
+    ] {
+        let ended = stage.asks(&token, &["--path", called, "--json"]);
+        assert_eq!(
+            (ended.status, ended.stderr.as_str()),
+            (i32::from(refused), ""),
+            "{called}"
+        );
+        let said: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(said["status"], if refused { 400 } else { 200 }, "{called}");
+        assert_eq!(said["refused"]["code"] == "token.in_query", refused, "{called}: {said}");
+        assert_eq!(said["checks"][0]["outcome"] == "failed", refused, "{called}: {said}");
+        let (_, told) = stage.explained(&token, &["--path", called]);
+        assert_eq!(told.ends_with("refused: 400 token.in_query"), refused, "{told}");
+        // What is in an address may be a token.
+        assert!(!told.contains("abc"), "{told}");
+    }
+    // Whatever else is wrong, it comes first.
+    let forged = stage.asks("a.b.c", &["--path", "/api/orders/7?access_token=abc", "--json"]);
+    let said: Value = serde_json::from_str(&forged.stdout).unwrap();
+    assert_eq!(
+        (said["status"].as_u64(), &said["refused"]["code"]),
+        (Some(400), &"token.in_query".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_revoked_is_read_from_the_store_and_nothing_is_written() {
     let stage = Stage::new().await;
     let token = stage.mint("alice", None);

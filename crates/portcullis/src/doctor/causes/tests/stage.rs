@@ -280,6 +280,7 @@ impl Try {
             method: "GET",
             path: "/api/orders/7",
             policy: Some(&policy),
+            token_in_query: false,
             clock: &clock,
             asks_clock: true,
         };
