@@ -53,6 +53,31 @@ impl Policy {
         names
     }
 
+    /// The scopes without which nobody passes, whatever else a token has.
+    #[must_use]
+    pub fn demanded_scopes(&self) -> Vec<&str> {
+        match &self.rule {
+            Rule::Scopes(scopes) => scopes.iter().map(|scope| &**scope).collect(),
+            Rule::All(policies) => {
+                let mut all = Vec::new();
+                for scope in policies.iter().flat_map(Policy::demanded_scopes) {
+                    if !all.contains(&scope) {
+                        all.push(scope);
+                    }
+                }
+                all
+            }
+            Rule::Any(policies) => {
+                let mut each = policies.iter().map(Policy::demanded_scopes);
+                let first = each.next().unwrap_or_default();
+                each.fold(first, |common, other| {
+                    common.into_iter().filter(|scope| other.contains(scope)).collect()
+                })
+            }
+            _ => Vec::new(),
+        }
+    }
+
     fn each_scope<'p>(&'p self, names: &mut Vec<&'p str>) {
         match &self.rule {
             Rule::Scopes(scopes) => add_new(names, scopes),

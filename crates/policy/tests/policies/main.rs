@@ -7,6 +7,7 @@
 )]
 
 mod routes;
+mod scopes;
 mod step_up;
 
 use std::sync::OnceLock;

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "it is the command's output")]
 
 mod call;
+mod check;
 mod doctor;
 mod explain;
 mod explain_token;
@@ -23,18 +24,16 @@ mod time;
 mod token;
 
 use std::ffi::OsString;
-use std::io::stderr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use self::failure::{Failure, finish};
-use crate::config::{self, ClientSettings, FaultKind, Settings};
+use crate::config::{self, ClientSettings, Settings};
 use crate::demo::{self, DemoArgs};
-use crate::diagnostic::Style;
 use crate::doctor::{causes, problems};
-use crate::{serve, server};
+use crate::serve;
 
 const FAILED: u8 = 1;
 const FAULTY: u8 = 2;
@@ -157,7 +156,7 @@ pub fn run_line(line: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Cli::parse_from(line).command {
         Command::Demo(args) => finish(demo::run(&args), args.json),
         Command::Serve { config } => finish(load(&config).and_then(|settings| Ok(serve::run(&settings)?)), false),
-        Command::Check { config, json } => check(&config, json),
+        Command::Check { config, json } => check::run(&config, json),
         Command::Idp { config, json } => idp::run(&config, json),
         Command::Revocations { action } => revocations::run(action),
         Command::Keys { action } => keys::run(&action),
@@ -202,47 +201,4 @@ fn configured<'s>(settings: &'s Settings, name: &str) -> Result<&'s ClientSettin
         };
         Failure::wrong(format!("there is no client {name}; {known}"))
     })
-}
-
-fn check(path: &PathBuf, json: bool) -> ExitCode {
-    let result = config::load(path);
-    if let Some(Err(why)) = result
-        .as_ref()
-        .ok()
-        .and_then(|settings| settings.server.tls.as_ref())
-        .map(server::tls_acceptor)
-    {
-        // The files are there and readable; what is in them is another matter.
-        let code = FaultKind::TlsUnusable.code();
-        if json {
-            let fault = serde_json::json!({ "code": code, "message": why });
-            println!(
-                "{}",
-                serde_json::json!({ "file": path.display().to_string(), "valid": false, "faults": [fault] })
-            );
-        } else {
-            eprintln!("error[{code}]: {why}");
-        }
-        return ExitCode::from(FAULTY);
-    }
-    if json {
-        println!("{}", config::check_json(&path.display().to_string(), &result));
-    }
-    match result {
-        Ok(settings) => {
-            if !json {
-                println!("{}: valid", path.display());
-                for limit in settings.store.limits() {
-                    println!("note: {limit}");
-                }
-            }
-            ExitCode::SUCCESS
-        }
-        Err(faults) => {
-            if !json {
-                eprint!("{}", faults.render(Style::for_stream(&stderr())));
-            }
-            ExitCode::from(FAULTY)
-        }
-    }
 }

@@ -59,10 +59,14 @@ pub enum FaultKind {
     TlsUnusable,
     /// Something that this version does not have.
     NotAvailable,
+    /// A table that nothing refers to: a warning.
+    Unused,
+    /// A scope that sessions need and no login asks for: a warning.
+    ScopeNotRequested,
 }
 
 /// Every kind, for the manual and for `explain`.
-pub(crate) const KINDS: [FaultKind; 21] = [
+pub(crate) const KINDS: [FaultKind; 23] = [
     FaultKind::Unreadable,
     FaultKind::Syntax,
     FaultKind::UnknownKey,
@@ -84,6 +88,8 @@ pub(crate) const KINDS: [FaultKind; 21] = [
     FaultKind::MissingFile,
     FaultKind::TlsUnusable,
     FaultKind::NotAvailable,
+    FaultKind::Unused,
+    FaultKind::ScopeNotRequested,
 ];
 
 // === impl FaultKind ===
@@ -215,6 +221,16 @@ impl FaultKind {
                 "config.not_available",
                 "something that this version does not have",
                 "Leave it out, or use a version that has it.",
+            ),
+            Self::Unused => (
+                "config.unused",
+                "a table that nothing refers to (a warning)",
+                "Refer to it, or leave it out.",
+            ),
+            Self::ScopeNotRequested => (
+                "config.scope_not_requested",
+                "a scope that a policy demands of sessions, and that no login asks for (a warning)",
+                "Add it to `scopes` of the frontend, or let the policy demand what its tokens have. Where the provider gives it without being asked, nothing is wrong.",
             ),
         }
     }

@@ -40,6 +40,7 @@ mod reference;
 mod schema;
 mod settings;
 mod urls;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub(crate) use place::{Key, Places};
 pub(crate) use read::{is_within, sealing_keys};
 pub use reference::reference_markdown;
 pub use settings::*;
+pub(crate) use warnings::warnings;
 
 use crate::diagnostic::{Diagnostic, SourceText};
 use reader::Context;

@@ -36,9 +36,10 @@ or two settings that contradict each other. All of them are reported in one run,
 $ portcullis check --config portcullis.toml
 ```
 
-The exit status is 0 where nothing is wrong and 2 where something is. `--json` prints the same for programs:
-`{\"file\", \"valid\", \"faults\": [{\"code\", \"message\", \"line\", \"column\", \"label\", \"expected\", \"nearest\", \"help\"}]}`.
-Values of secrets are masked in both.
+The exit status is 0 where nothing is wrong and 2 where something is. What is valid and probably not meant is a warning, with
+status 0: a provider that nothing uses, a scope that a policy demands of sessions and no login asks for. `--json` prints the
+same for programs: `{\"file\", \"valid\", \"faults\": [{\"code\", \"message\", \"line\", \"column\", \"label\", \"expected\", \"nearest\", \"help\"}]}`,
+and `warnings` of the same form where there are any. Values of secrets are masked in both.
 ";
 
 const VALUES: &str = "

@@ -85,6 +85,47 @@ fn a_good_file_is_valid() {
 }
 
 #[test]
+fn a_warning_is_told_and_the_file_is_valid() {
+    let text = format!("{GOOD}\n[provider.unused]\nissuer = \"http://127.0.0.1:9001\"\n");
+    let ended = check(&text, &[]);
+    assert_eq!((ended.status, ended.stdout.as_str()), (0, "portcullis.toml: valid\n"));
+    let line = text.lines().position(|line| line == "[provider.unused]").unwrap() + 1;
+    assert!(
+        ended
+            .stderr
+            .starts_with("warning[config.unused]: [provider.unused] is used by no client and no API\n"),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stderr.contains(&format!("--> portcullis.toml:{line}:11\n")),
+        "{}",
+        ended.stderr
+    );
+
+    let ended = check(&text, &["--json"]);
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""));
+    let said: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((&said["valid"], &said["faults"]), (&json!(true), &json!([])));
+    let warning = &said["warnings"][0];
+    assert_eq!(
+        (&warning["code"], &warning["line"]),
+        (&json!("config.unused"), &json!(line))
+    );
+    assert_eq!(said["warnings"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn nothing_is_warned_of_in_what_the_demo_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = portcullis(dir.path(), &["demo", "--write", "demo"]);
+    assert_eq!(written.status, 0, "{}", written.stderr);
+    let ended = portcullis(dir.path(), &["check", "--config", "demo/portcullis.toml"]);
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""));
+    assert_eq!(ended.stdout, "demo/portcullis.toml: valid\n");
+}
+
+#[test]
 fn all_faults_are_shown_in_one_run_with_line_and_column() {
     let ended = check(FAULTY, &[]);
     assert_eq!((ended.status, ended.stdout.as_str()), (2, ""));

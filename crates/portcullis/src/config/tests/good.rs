@@ -8,11 +8,13 @@ use std::time::Duration;
 use portcullis_guard::SenderConstraint;
 use portcullis_jose::Algorithm;
 
+use super::super::place::Places;
 use super::super::reference::EXAMPLE;
 use portcullis_policy::Decision;
 
 use super::super::{
     Access, AccessTokenType, Assets, ClientAuth, ClientCertificates, Guarded, Keys, Network, SameSite, Settings, parse,
+    warnings,
 };
 use super::{GOOD, passes, without};
 
@@ -43,6 +45,7 @@ fn the_example_for_pages_is_a_configuration() {
     let text = std::fs::read_to_string(dir.join("portcullis.toml")).unwrap();
     let settings = parse(&text, "portcullis.toml", dir, &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}"));
     assert!(settings.frontends["shop"].assets.is_some());
+    assert!(warnings(&settings, &Places::default()).is_empty());
 }
 
 #[test]
@@ -56,6 +59,7 @@ fn the_manuals_example_is_a_configuration() {
     let settings =
         parse(&text, "example.toml", dir.path(), &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}"));
 
+    assert!(warnings(&settings, &Places::default()).is_empty());
     assert_eq!(settings.server.public_url.as_str(), "https://app.example.com/");
     assert_eq!(settings.server.listen, "0.0.0.0:8443".parse::<SocketAddr>().unwrap());
     assert_eq!(settings.server.tls.as_ref().unwrap().key, dir.path().join("tls.key"));

@@ -18,6 +18,7 @@ mod structure;
 mod together;
 mod tokens;
 mod types;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::path::Path;
