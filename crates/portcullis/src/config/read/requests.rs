@@ -9,6 +9,7 @@ use crate::client_key;
 use crate::config::faults::FaultKind;
 use crate::config::kinds::{only_true, text, word};
 use crate::config::reader::{Context, Item, Reader, shown};
+use crate::config::schema::LOGIN;
 use crate::config::settings::{ClientAuth, ClientSettings, ProviderSettings};
 
 /// Parameters that are ours to set.
@@ -117,7 +118,13 @@ fn parameters(cx: &Context<'_>, item: &Item<'_>) -> Option<Vec<(String, String)>
         if OURS.contains(&given.as_ref()) {
             let message = format!("{} names `{}`, which is set here", item.what, shown(given));
             let fault = FaultKind::Contradiction.says(message);
-            cx.push(fault.at(name.span(), "would be there twice, or weaken the login"));
+            let fault = fault.at(name.span(), "would be there twice, or weaken the login");
+            cx.push(match LOGIN.key(given) {
+                Some(_) => fault.help(format!(
+                    "write it into `login` of the [frontend.NAME]: login = {{ {given} = ... }}"
+                )),
+                None => fault,
+            });
             return None;
         }
         let value = Item {

@@ -74,6 +74,12 @@ fn what_contradicts_is_a_fault() {
         let json = read(&lines, "ES256", dir.path()).expect_err(&lines).to_json();
         assert_eq!(json["faults"][0]["message"], message, "{json:#}");
     }
+    for (name, elsewhere) in [("state", false), ("prompt", true), ("max_age", true)] {
+        let lines = format!("{INLINE}\nauthorization_parameters = {{ {name} = \"x\" }}");
+        let json = read(&lines, "ES256", dir.path()).expect_err(&lines).to_json();
+        let help = json["faults"][0]["help"].to_string();
+        assert_eq!(help.contains("`login` of the [frontend.NAME]"), elsewhere, "{json:#}");
+    }
 }
 
 #[test]
