@@ -417,6 +417,10 @@ impl Gateway {
             parts.headers.insert("dpop", HeaderValue::try_from(&proof).ok()?);
             Some(proof)
         };
+        // A proof of the caller's own is for the token that it came with.
+        if !matches!(pass.authorization, AuthorizationHeader::Keep) {
+            parts.headers.remove("dpop");
+        }
         let Some(mut proof) = prove(&mut parts, bound) else {
             let refused = Refused::new("internal.error").found("the DPoP proof cannot be made");
             let mut response = Answer::new(&refused, StatusCode::INTERNAL_SERVER_ERROR, Form::Problem, id).response();

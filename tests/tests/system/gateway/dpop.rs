@@ -68,6 +68,7 @@ async fn a_bound_token_reaches_the_upstream_with_a_proof_for_the_public_address(
     let proof = sender.proof(&gate, Some(&token), &json!({}));
     let reply = send(&gate, &token, &proof).await;
     assert_eq!((reply.status, gate.upstream.hits()), (200, 1), "{}", reply.body);
+    assert_eq!(gate.upstream.last().all("dpop"), [proof.as_str()]);
 
     for (changes, code) in [
         (

@@ -120,6 +120,25 @@ async fn a_persons_token_is_narrowed_for_its_upstream() {
     assert_eq!(gate.upstream.hits(), hits);
 }
 
+/// The twin, a caller's own token with its proof, is in the tests of DPoP.
+#[tokio::test]
+async fn a_callers_proof_does_not_go_along_with_another_token() {
+    let gate = gate().await;
+    let browser = gate.sign_in().await;
+    let cookie = gate.cookie(&browser);
+    let headers = [("Cookie", cookie.as_str()), ("X-CSRF", "1"), ("DPoP", "of.the.caller")];
+    for path in [
+        "/api/orders/7",
+        "/api/narrow/7",
+        "/api/job/7",
+        "/api/bare/7",
+        "/api/open-perhaps/7",
+    ] {
+        assert_eq!(gate.call("GET", path, &headers).await.status, 200, "{path}");
+        assert!(gate.upstream.last().all("dpop").is_empty(), "{path}");
+    }
+}
+
 #[tokio::test]
 async fn the_clients_own_token_goes_where_the_route_says() {
     let gate = gate().await;
