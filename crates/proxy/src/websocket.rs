@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-/// A client that takes nothing is not waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A client that takes nothing is not waited for: a session's end is that of its streams within a second.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// An unmasked close frame with two bytes (RFC 6455 s5.2, s5.5.1).
 const CLOSE: [u8; 2] = [0x88, 2];
 const OPCODE_CLOSE: u8 = 8;
