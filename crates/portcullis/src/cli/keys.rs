@@ -47,6 +47,7 @@ pub(super) enum Action {
         #[command(flatten)]
         whose: Whose,
         /// The key, as `list` shows it
+        #[arg(allow_hyphen_values = true)]
         kid: String,
     },
 }
@@ -56,7 +57,7 @@ pub(super) enum Action {
 #[group(required = true, multiple = false)]
 pub(super) struct Whose {
     /// NAME of the client
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     client: Option<String>,
     /// The keys that seal sessions, in the file of `[store]`; a running gateway reads it again
     #[arg(long)]

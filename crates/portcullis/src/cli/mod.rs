@@ -202,3 +202,30 @@ fn configured<'s>(settings: &'s Settings, name: &str) -> Result<&'s ClientSettin
         Failure::wrong(format!("there is no client {name}; {known}"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Identifiers are base64url, more often than not.
+    #[test]
+    fn an_identifier_may_begin_like_an_option() {
+        for line in [
+            "keys retire --client web -x7",
+            "keys retire -x7 --client -web",
+            "revocations add --issuer https://id.test --session -x7 --reason -",
+            "revocations add --issuer https://id.test --subject -x7",
+            "revocations add --issuer https://id.test --client -x7",
+            "revocations add --issuer https://id.test --jti -x7",
+            "revocations add --signed-part -AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "sessions list --subject -x7",
+            "sessions end --subject -x7 --id -y8",
+        ] {
+            let line = format!("portcullis {line} --config a.toml");
+            let read = Cli::try_parse_from(line.split(' '));
+            assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
+        }
+        let without = Cli::try_parse_from("portcullis keys retire --client web --config a.toml".split(' '));
+        assert!(without.is_err(), "an option is no key");
+    }
+}

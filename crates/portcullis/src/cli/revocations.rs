@@ -78,7 +78,7 @@ pub(super) struct What {
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     expires: Option<UnixTime>,
     /// Why, for the audit trail
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, default_value = "")]
     reason: String,
 }
 
@@ -86,19 +86,19 @@ pub(super) struct What {
 #[group(required = true, multiple = false)]
 struct Target {
     /// All tokens of a session at the provider
-    #[arg(long, value_name = "SID")]
+    #[arg(long, value_name = "SID", allow_hyphen_values = true)]
     session: Option<String>,
     /// All tokens of a person or service
-    #[arg(long, value_name = "SUB")]
+    #[arg(long, value_name = "SUB", allow_hyphen_values = true)]
     subject: Option<String>,
     /// All tokens that were issued to a client
-    #[arg(long, value_name = "CLIENT_ID")]
+    #[arg(long, value_name = "CLIENT_ID", allow_hyphen_values = true)]
     client: Option<String>,
     /// One token, by its identifier
-    #[arg(long, value_name = "JTI")]
+    #[arg(long, value_name = "JTI", allow_hyphen_values = true)]
     jti: Option<String>,
     /// One token, by the SHA-256 of what was signed, in base64url
-    #[arg(long, value_name = "HASH", value_parser = digest, conflicts_with = "issuer")]
+    #[arg(long, value_name = "HASH", allow_hyphen_values = true, value_parser = digest, conflicts_with = "issuer")]
     signed_part: Option<Digest>,
     /// All tokens of the issuer
     #[arg(long)]

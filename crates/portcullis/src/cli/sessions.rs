@@ -36,7 +36,7 @@ pub(super) enum Action {
 #[derive(Debug, Args)]
 pub(super) struct Person {
     /// The person, by the `sub` that the provider gives
-    #[arg(long, value_name = "SUB")]
+    #[arg(long, value_name = "SUB", allow_hyphen_values = true)]
     subject: String,
     /// The issuer, where the gateway has several
     #[arg(long, value_name = "URL")]
@@ -47,7 +47,7 @@ pub(super) struct Person {
 #[group(required = true, multiple = false)]
 pub(super) struct Which {
     /// The session that `list` calls so
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     id: Option<String>,
     /// All of them
     #[arg(long)]

@@ -85,6 +85,11 @@ fn they_are_shown_replaced_and_removed() {
             vec!["retire", "--client", "web", "nobody"],
             "client web has no key nobody",
         ),
+        // One of 64 names begins like an option.
+        (
+            vec!["retire", "--client", "web", "-nobody"],
+            "client web has no key -nobody",
+        ),
         (vec!["rotate", "--client", "job"], "client job has no own_keys"),
         (vec!["rotate", "--client", "nobody"], "there is no client nobody"),
     ] {
